@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: ISC
+#
+# Understudy: `make help` lists what there is to make.
+#
+# Everything made lands in build/ (a build with SANITIZE= in a folder of its own below it).
+# Sources are found by wildcard: a new module or test needs no line here.
+
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+CFLAGS ?= -O2 -g
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+SANITIZE ?=
+WERROR ?=
+
+comma := ,
+ifeq ($(SANITIZE),)
+BUILD ?= build
+else
+BUILD ?= build/$(subst $(comma),-,$(SANITIZE))
+endif
+
+# ---- Flags ----
+
+WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wswitch-enum -Wstrict-prototypes \
+	-Wmissing-prototypes $(if $(WERROR),-Werror)
+MACHINE := $(shell uname -m)
+
+ifeq ($(SANITIZE),)
+HARDEN = -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	$(if $(filter x86_64,$(MACHINE)),-fstack-clash-protection -fcf-protection)
+else
+HARDEN = -fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
+	$(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=undefined)
+endif
+HARDEN_LINK = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+
+LIBRARIES = hiredis libconfuse liburcu-qsbr libcrypto jansson libxxhash ldns
+PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null))
+PKG_LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
+LIBS = $(PKG_LIBS) -lev -pthread -lm
+CHECK_LIBS = $(shell pkg-config --libs check 2>/dev/null)
+
+COMPILE = $(CC) -std=c17 -D_GNU_SOURCE -I. -fPIE $(WARN) $(HARDEN) $(PKG_CFLAGS) $(CPPFLAGS) $(CFLAGS)
+LINK = $(CC) $(HARDEN) $(CFLAGS) $(HARDEN_LINK) $(LDFLAGS)
+
+# ---- Files ----
+
+MAINS = proxy/main.c proxy/understudyctl.c
+LIB_SOURCES = $(filter-out $(MAINS),$(sort $(wildcard cache/*.c proxy/*.c)))
+LIB = $(BUILD)/libunderstudy.a
+OBJ = $(BUILD)/obj
+
+UNIT_TESTS = $(sort $(wildcard tests/unit/test_*.c tests/scenario/test_*.c))
+UNIT_HELPERS = $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c))
+SCENARIO_HELPERS = $(filter-out $(UNIT_TESTS),$(wildcard tests/scenario/*.c))
+FUZZERS = $(sort $(wildcard tests/fuzz/fuzz_*.c))
+SYSTEM_TOOLS = $(sort $(wildcard tests/system/*.c))
+BENCHES = $(sort $(wildcard tests/bench/*.c))
+
+objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
+UNIT_PROGRAMS = $(UNIT_TESTS:tests/%.c=$(BUILD)/tests/%)
+FUZZ_PROGRAMS = $(FUZZERS:tests/%.c=$(BUILD)/tests/%)
+TOOL_PROGRAMS = $(SYSTEM_TOOLS:tests/system/%.c=$(BUILD)/tests/%)
+BENCH_PROGRAMS = $(BENCHES:tests/%.c=$(BUILD)/tests/%)
+
+.PHONY: all help run check check-long unit fuzz-replay fuzz system bench tests lint sizes \
+	install uninstall clean deps deps-check FORCE
+.DELETE_ON_ERROR:
+# Make may not throw away objects of tests as intermediate files.
+.SECONDARY:
+
+all: $(BUILD)/understudy $(BUILD)/understudyctl
+
+help:
+	@echo 'make               builds build/understudy and build/understudyctl'
+	@echo 'sudo make run      installs what is missing, builds, and runs the whole thing here;'
+	@echo '                   PORT=5300; PRIMARY=192.0.2.53 ZONES="example.com": your own server'
+	@echo 'sudo make check    installs what the tests need, and runs them all'
+	@echo 'make unit          unit tests and scenarios alone'
+	@echo 'make fuzz-replay   feeds the corpus of each fuzzer once'
+	@echo 'make system        tests with real servers (UNDERSTUDY_BUILD=, PYTEST=options)'
+	@echo 'make fuzz          each fuzzer with clang for FUZZ_SECONDS=60 (FUZZ=name: one)'
+	@echo 'make check-long    soak and fuzzers for half an hour each'
+	@echo 'make bench         measures against the limits and the peers'
+	@echo 'make lint          second opinions: clang, cppcheck, banned functions, man pages'
+	@echo 'make sizes         files, functions and lines that grew too long'
+	@echo 'make install       DESTDIR= PREFIX=/usr/local; uninstall takes it away again'
+	@echo 'make deps          installs what building and running needs (deps-check: tests too)'
+	@echo 'make clean         removes build/'
+	@echo
+	@echo 'Variables: CC CFLAGS CPPFLAGS LDFLAGS V=1 JOBS WERROR=1 SANITIZE=address,undefined|thread BUILD='
+
+# ---- Building ----
+
+# One short line for each command; V=1 shows them whole.
+V ?=
+brief = $(if $(V),,@echo '  $(1) $@';)
+
+# Rewritten only when the flags differ from the last time, and then everything is rebuilt.
+$(BUILD)/flags: FORCE
+	@test -n '$(PKG_LIBS)' || { echo 'make: libraries are missing; "sudo make deps" installs them' >&2; exit 1; }
+	@mkdir -p $(BUILD)
+	@printf '%s\n' '$(COMPILE)' '$(LINK)' '$(LIBS)' | cmp -s - $@ || \
+		printf '%s\n' '$(COMPILE)' '$(LINK)' '$(LIBS)' > $@
+
+$(OBJ)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call brief,CC  )$(COMPILE) -MMD -MP -c -o $@ $<
+
+# A list of members, so that a module which was removed leaves the library too.
+$(BUILD)/members: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(LIB_SOURCES)' | cmp -s - $@ || echo '$(LIB_SOURCES)' > $@
+
+$(LIB): $(call objects,$(LIB_SOURCES)) $(BUILD)/members
+	@rm -f $@
+	$(call brief,AR  )ar rcs $@ $(call objects,$(LIB_SOURCES))
+
+$(BUILD)/understudy: $(OBJ)/proxy/main.o $(LIB)
+	$(call brief,LINK)$(LINK) -o $@ $^ $(LIBS)
+
+$(BUILD)/understudyctl: $(OBJ)/proxy/understudyctl.o $(LIB)
+	$(call brief,LINK)$(LINK) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(call objects,$(UNIT_HELPERS)) $(LIB)
+	@mkdir -p $(@D)
+	$(call brief,LINK)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+
+$(BUILD)/tests/scenario/%: $(OBJ)/tests/scenario/%.o $(call objects,$(SCENARIO_HELPERS)) $(LIB)
+	@mkdir -p $(@D)
+	$(call brief,LINK)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+
+# With REPLAY=tests/fuzz/replay.c the corpus is fed by a plain main(); `make fuzz` leaves
+# it out, since libFuzzer brings its own.
+REPLAY ?= tests/fuzz/replay.c
+$(BUILD)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call objects,$(REPLAY)) $(LIB)
+	@mkdir -p $(@D)
+	$(call brief,LINK)$(LINK) $(FUZZ_LINK) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call brief,LINK)$(LINK) -o $@ $^ $(LIBS)
+
+$(BUILD)/tests/%: $(OBJ)/tests/system/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call brief,LINK)$(LINK) -o $@ $^ $(LIBS)
+
+tests: $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(TOOL_PROGRAMS)
+
+# ---- Running and testing ----
+
+deps:
+	@contrib/install-deps build run
+
+deps-check:
+	@contrib/install-deps build run check
+
+# A make that began without the libraries knows no flags for them: hence a new one.
+run: deps
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@exec env PORT='$(PORT)' LISTEN='$(LISTEN)' PRIMARY='$(PRIMARY)' ZONES='$(ZONES)' BUILD='$(BUILD)' contrib/demo
+
+check: deps-check
+	@MAKE='$(MAKE)' JOBS='$(JOBS)' tests/check
+
+check-long: deps-check
+	@MAKE='$(MAKE)' JOBS='$(JOBS)' tests/check --long
+
+unit: $(UNIT_PROGRAMS)
+	@tests/check --unit $(BUILD)
+
+fuzz-replay: $(FUZZ_PROGRAMS)
+	@tests/check --replay $(BUILD)
+
+system: all $(TOOL_PROGRAMS)
+	UNDERSTUDY_BUILD='$(or $(UNDERSTUDY_BUILD),$(BUILD))' /usr/bin/python3 -m pytest -q tests/system $(PYTEST)
+
+FUZZ_SECONDS ?= 60
+FUZZ ?= $(FUZZERS:tests/fuzz/fuzz_%.c=%)
+fuzz:
+	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang SANITIZE=fuzzer-no-link,address,undefined \
+		BUILD=build/fuzz REPLAY= FUZZ_LINK=-fsanitize=fuzzer \
+		$(FUZZERS:tests/%.c=build/fuzz/tests/%)
+	@set -e; for f in $(FUZZ); do \
+		mkdir -p build/fuzz/corpus/$$f build/fuzz/found tests/fuzz/corpus/$$f; \
+		echo "fuzz_$$f: $(FUZZ_SECONDS) s"; \
+		build/fuzz/tests/fuzz/fuzz_$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 \
+			-print_final_stats=1 -artifact_prefix=build/fuzz/found/$$f- \
+			build/fuzz/corpus/$$f tests/fuzz/corpus/$$f; \
+	done
+
+bench: all $(BENCH_PROGRAMS) $(TOOL_PROGRAMS)
+	@set -e; for b in $(BENCH_PROGRAMS) $(wildcard tests/bench/bench_*.py); do echo "== $$b"; $$b; done
+
+lint:
+	$(MAKE) -j$(JOBS) WERROR=1 CC=clang BUILD=build/clang all tests
+	$(MAKE) -j$(JOBS) WERROR=1 all
+	! nm -uA $(LIB) | grep -wE '(__)?(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|gets)(_chk)?'
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --error-exitcode=1 -I. cache proxy
+	mandoc -T lint -W warning $(sort $(wildcard contrib/*.[1-8]))
+
+sizes:
+	@wc -l cache/*.[ch] proxy/*.[ch] | awk '$$2 != "total" && $$1 > 500 { print $$2 ": " $$1 " lines" }'
+	@awk 'length($$0) > 100 { print FILENAME ":" FNR ": over 100 columns" }' cache/*.[ch] proxy/*.[ch]
+	@awk '/^\{/ { start = FNR } /^\}/ && start { print FNR - start - 1, FILENAME ":" start; start = 0 }' \
+		cache/*.[ch] proxy/*.[ch] | sort -n | awk '{ n[NR] = $$1; if ($$1 > 50) \
+		print $$2 ": function of " $$1 " lines" } END { print NR " functions: median " \
+		n[int((NR + 1) / 2)] ", p95 " n[int(NR * 0.95)] ", longest " n[NR] " lines" }'
+	@cat cache/*.[ch] proxy/*.[ch] | wc -l | xargs echo 'lines in all:'
+
+# ---- Installing ----
+
+MAN8 = $(wildcard contrib/*.8)
+MAN5 = $(wildcard contrib/*.5)
+UNITS = $(wildcard contrib/systemd/*.service)
+root = $(DESTDIR)$(PREFIX)
+
+install: all
+	install -D -m 755 $(BUILD)/understudy $(root)/sbin/understudy
+	install -D -m 755 $(BUILD)/understudyctl $(root)/sbin/understudyctl
+	$(foreach f,$(MAN8),install -D -m 644 $(f) $(root)/share/man/man8/$(notdir $(f)) &&) true
+	$(foreach f,$(MAN5),install -D -m 644 $(f) $(root)/share/man/man5/$(notdir $(f)) &&) true
+	$(foreach f,$(wildcard conf/*.conf),install -D -m 644 $(f) $(root)/share/doc/understudy/examples/$(notdir $(f)) &&) true
+	$(foreach f,$(UNITS),install -D -m 644 $(f) $(root)/lib/systemd/system/$(notdir $(f)) &&) true
+
+uninstall:
+	rm -f $(root)/sbin/understudy $(root)/sbin/understudyctl
+	rm -f $(MAN8:contrib/%=$(root)/share/man/man8/%) $(MAN5:contrib/%=$(root)/share/man/man5/%)
+	rm -f $(UNITS:contrib/systemd/%=$(root)/lib/systemd/system/%)
+	rm -rf $(root)/share/doc/understudy
+
+clean:
+	rm -rf build
+
+-include $(patsubst %.c,$(OBJ)/%.d,$(MAINS) $(LIB_SOURCES) $(wildcard tests/*/*.c))

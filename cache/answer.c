@@ -1,0 +1,427 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * RFC 1034 s.4.3.2 over one generation: one function for each step, in the RFC's order.
+ * First the zone is searched and the answer section filled; what came of it, enum
+ * outcome, then decides about authority, additional and rcode.
+ */
+#include "cache/answer.h"
+
+#include <assert.h>
+
+#include "cache/response.h"
+
+enum {
+	CHAIN_MAX = 17,		/* aliases met; resolvers give up at about as many */
+	ADDRESSES_MAX = 13,	/* optional names looked up for one answer, CVE-2024-11187 */
+	MADE_MAX = 2 + NAME_LEN_MAX,
+};
+
+/* What the zone says about a name and type. Not an error code. */
+enum outcome {
+	OUT_DATA,
+	OUT_NODATA,
+	OUT_NXDOMAIN,
+	OUT_REFERRAL,
+	OUT_FOLLOW,	/* an alias leads to another name of this zone */
+	OUT_YXDOMAIN,	/* a DNAME leads to a name that would be too long */
+	OUT_NO_ROOM,	/* what must be said does not fit */
+};
+
+/* A name that was asked for on the way, and what led on from it. */
+struct link {
+	const uint8_t *name;
+	const struct node *dname;	/* NULL: a CNAME */
+};
+
+struct lookup {
+	const struct answer_ask *ask;
+	const struct generation *zone;
+	uint16_t type;
+	bool is_authoritative;		/* false for QCLASS ANY: RFC 1035 s.6.2 */
+	const uint8_t *name;		/* SNAME of RFC 1034: moves along aliases */
+	const struct name_key *key;	/* of `name` */
+	struct tree_match at;		/* where `name` fell in the zone */
+	const struct node *cut;		/* set with OUT_REFERRAL */
+	struct rrset data;		/* set with OUT_DATA; `count` 0: only aliases */
+	unsigned links;			/* aliases met so far */
+	struct link chain[CHAIN_MAX];
+	struct name_key alias_key;	/* `key` of an alias' target */
+	uint8_t made[CHAIN_MAX][MADE_MAX];	/* rdata of CNAMEs that DNAMEs made */
+	struct response response;
+};
+
+/* An RRset and, for those who asked, its signatures: both or nothing, RFC 4035 s.3.1.1. */
+static bool put_rrset(struct lookup *l, enum section section, const struct node *n,
+		      const uint8_t *owner, const struct rrset *set)
+{
+	struct response_mark before = response_mark(&l->response);
+	struct rrset signatures;
+
+	if (!response_put(&l->response, section, owner, set))
+		return false;
+	if (!l->ask->query->dnssec_ok || set->type == TYPE_RRSIG)
+		return true;
+	if (!node_find_rrsig(n, set->type, &signatures))
+		return true;
+	if (set->ttl < signatures.ttl)
+		signatures.ttl = set->ttl;	/* of a negative answer's SOA: RFC 9077 s.3 */
+	if (response_put(&l->response, section, owner, &signatures))
+		return true;
+	response_undo(&l->response, &before);
+	return false;
+}
+
+static bool is_in_zone(const struct lookup *l, const uint8_t *name)
+{
+	return name_is_at_or_below(name, l->zone->origin);
+}
+
+static bool was_met(const struct lookup *l, const uint8_t *name)
+{
+	for (unsigned i = 0; i < l->links; i++)
+		if (name_is_equal(l->chain[i].name, name))
+			return true;
+	return false;
+}
+
+/* Goes on at an alias' target, unless it lies elsewhere or we have been there. */
+static enum outcome follow(struct lookup *l, const struct node *dname, const uint8_t *target)
+{
+	l->chain[l->links++] = (struct link){ l->name, dname };
+	if (l->links == CHAIN_MAX || !is_in_zone(l, target) || was_met(l, target))
+		return OUT_DATA;
+	l->name = target;
+	name_to_key(target, &l->alias_key);
+	l->key = &l->alias_key;
+	return OUT_FOLLOW;
+}
+
+static enum outcome put_cname(struct lookup *l, const struct node *n, const struct rrset *cname)
+{
+	const uint8_t *target;
+	uint16_t len;
+	size_t pos = 0;
+
+	if (!put_rrset(l, SECTION_ANSWER, n, l->name, cname))
+		return OUT_NO_ROOM;
+	return rrset_next(cname, &pos, &target, &len) ? follow(l, NULL, target) : OUT_DATA;
+}
+
+static bool has_put_dname(const struct lookup *l, const struct node *n)
+{
+	for (unsigned i = 0; i < l->links; i++)
+		if (l->chain[i].dname == n)
+			return true;
+	return false;
+}
+
+/*
+ * RFC 6672 s.2.2: the labels of SNAME before the DNAME's owner, then its target. Makes
+ * the CNAME that says so; false when the new name would be too long.
+ */
+static bool make_cname(struct lookup *l, const struct node *n, const struct rrset *dname,
+		       struct rrset *cname)
+{
+	uint8_t *made = l->made[l->links];
+	size_t head = name_len(l->name) - name_len(node_name(n)), pos = 0;
+	const uint8_t *target;
+	uint16_t tail;
+
+	if (!rrset_next(dname, &pos, &target, &tail) || head + tail > NAME_LEN_MAX)
+		return false;
+	wire_put_u16(made, (uint16_t)(head + tail));
+	memcpy(made + 2, l->name, head);
+	memcpy(made + 2 + head, target, tail);
+	*cname = (struct rrset){ .type = TYPE_CNAME, .count = 1, .ttl = dname->ttl,
+				 .rdata_len = (uint32_t)(2 + head + tail), .rdata = made };
+	return true;
+}
+
+/*
+ * RFC 6672 s.3.2 step 3c: an alias for everything below its owner. Who asks for the
+ * alias itself goes no further.
+ */
+static enum outcome put_dname(struct lookup *l, const struct node *n)
+{
+	struct rrset dname, cname;
+
+	if (!node_find(n, TYPE_DNAME, &dname))
+		return OUT_NXDOMAIN;
+	if (!has_put_dname(l, n) && !put_rrset(l, SECTION_ANSWER, n, node_name(n), &dname))
+		return OUT_NO_ROOM;
+	if (!make_cname(l, n, &dname, &cname))
+		return OUT_YXDOMAIN;
+	if (!response_put(&l->response, SECTION_ANSWER, l->name, &cname))
+		return OUT_NO_ROOM;
+	if (l->type == TYPE_CNAME)
+		return OUT_DATA;
+	return follow(l, n, cname.rdata + 2);
+}
+
+/* Every RRset that a question of several (ANY, RRSIG) means. */
+static enum outcome put_several(struct lookup *l, const struct node *n)
+{
+	bool is_any = l->type == TYPE_ANY, is_signing = l->ask->query->dnssec_ok;
+	enum outcome out = OUT_NODATA;
+	struct rrset set;
+
+	for (bool ok = node_first(n, &set); ok; ok = node_next(n, &set)) {
+		if (!is_any && set.type != l->type)
+			continue;
+		if (is_any && is_signing && set.type == TYPE_RRSIG)
+			continue;	/* each comes with the set that it covers */
+		if (!put_rrset(l, SECTION_ANSWER, n, l->name, &set))
+			return OUT_NO_ROOM;
+		out = OUT_DATA;
+		if (is_any && !l->ask->is_tcp)
+			break;	/* RFC 8482 s.4.1: a forged address would get the rest */
+	}
+	return out;
+}
+
+/* Step 3a: all of SNAME is matched; or step 3c, by a wildcard that stands for it. */
+static enum outcome name_exists(struct lookup *l, const struct node *n)
+{
+	struct rrset set;
+
+	if (l->type == TYPE_ANY)
+		return put_several(l, n);
+	if (!node_find(n, l->type, &set))
+		return node_find(n, TYPE_CNAME, &set) ? put_cname(l, n, &set) : OUT_NODATA;
+	if (l->type == TYPE_RRSIG)
+		return put_several(l, n);
+	l->data = set;
+	return put_rrset(l, SECTION_ANSWER, n, l->name, &set) ? OUT_DATA : OUT_NO_ROOM;
+}
+
+/* Step 3c: a label is missing. Only "*" directly below the closest encloser may answer,
+ * RFC 4592 s.3.3.1. */
+static enum outcome name_missing(struct lookup *l)
+{
+	const uint8_t *encloser = node_name(l->at.chain[l->at.depth - 1]);
+	size_t len = name_len(encloser);
+	uint8_t name[NAME_LEN_MAX] = "\1*";
+	struct name_key key;
+
+	if (len + 2 > NAME_LEN_MAX)
+		return OUT_NXDOMAIN;
+	memcpy(name + 2, encloser, len);
+	name_to_key(name, &key);
+
+	const struct node *wildcard = tree_get(&l->zone->tree, &key);
+
+	return wildcard ? name_exists(l, wildcard) : OUT_NXDOMAIN;
+}
+
+/*
+ * Steps 2 and 3, downward from the apex. Step 3b: a cut ends our authority, and hides
+ * what stands below it; but DS at the cut is the parent's, RFC 4035 s.3.1.4.1.
+ */
+static enum outcome find_answer(struct lookup *l)
+{
+	tree_find(&l->zone->tree, l->key, &l->at);
+	assert(l->at.depth > 0);
+
+	for (unsigned i = 0; i < l->at.depth; i++) {
+		const struct node *n = l->at.chain[i];
+
+		if (node_is_cut(n) && !(n == l->at.exact && l->type == TYPE_DS)) {
+			l->cut = n;
+			return OUT_REFERRAL;
+		}
+		if (node_has_dname(n) && n != l->at.exact)
+			return put_dname(l, n);
+	}
+	return l->at.exact ? name_exists(l, l->at.exact) : name_missing(l);
+}
+
+/* RFC 2308 s.3: for as long as the SOA's MINIMUM says, and no longer than the SOA. */
+static enum outcome put_soa(struct lookup *l, enum outcome why)
+{
+	const struct node *apex = l->zone->apex;
+	struct rrset soa;
+
+	if (!l->is_authoritative || !node_find(apex, TYPE_SOA, &soa))
+		return why;
+	if (soa.ttl > l->zone->soa.minimum)
+		soa.ttl = l->zone->soa.minimum;
+	return put_rrset(l, SECTION_AUTHORITY, apex, node_name(apex), &soa) ? why : OUT_NO_ROOM;
+}
+
+/* True when `name` is at or below a cut: what is there is glue at best. */
+static bool is_below_cut(const struct tree_match *at)
+{
+	for (unsigned i = 0; i < at->depth; i++)
+		if (node_is_cut(at->chain[i]))
+			return true;
+	return false;
+}
+
+/* The addresses of a name, as far as the zone has them. False when they do not fit. */
+static bool put_addresses(struct lookup *l, const uint8_t *name, bool is_glue_fine)
+{
+	static const uint16_t types[] = { TYPE_A, TYPE_AAAA };
+	struct tree_match at;
+	struct name_key key;
+	struct rrset set;
+
+	name_to_key(name, &key);
+	tree_find(&l->zone->tree, &key, &at);
+	if (!at.exact || (!is_glue_fine && is_below_cut(&at)))
+		return true;
+	for (unsigned i = 0; i < 2; i++)
+		if (node_find(at.exact, types[i], &set) &&
+		    !put_rrset(l, SECTION_ADDITIONAL, at.exact, node_name(at.exact), &set))
+			return false;
+	return true;
+}
+
+/* Glue of servers inside the delegated zone: without it nobody gets there. */
+static enum outcome put_required_glue(struct lookup *l, const struct rrset *ns)
+{
+	const uint8_t *server;
+	uint16_t len;
+
+	for (size_t pos = 0; rrset_next(ns, &pos, &server, &len);)
+		if (name_is_at_or_below(server, node_name(l->cut)) &&
+		    !put_addresses(l, server, true))
+			return OUT_NO_ROOM;	/* RFC 9471 s.3.1: all of it, or TC */
+	return OUT_REFERRAL;
+}
+
+/* Glue of servers elsewhere in our zone: welcome, not required, RFC 9471 s.3.2. */
+static void put_sibling_glue(struct lookup *l, const struct rrset *ns)
+{
+	unsigned count = 0;
+	const uint8_t *server;
+	uint16_t len;
+
+	for (size_t pos = 0; rrset_next(ns, &pos, &server, &len) && count < ADDRESSES_MAX;) {
+		if (!is_in_zone(l, server) || name_is_at_or_below(server, node_name(l->cut)))
+			continue;
+		put_addresses(l, server, true);
+		count++;
+	}
+}
+
+static enum outcome put_referral(struct lookup *l)
+{
+	const struct node *cut = l->cut;
+	struct rrset ns, ds;
+
+	if (!node_find(cut, TYPE_NS, &ns))
+		return OUT_REFERRAL;
+	if (!put_rrset(l, SECTION_AUTHORITY, cut, node_name(cut), &ns))
+		return OUT_NO_ROOM;
+	if (l->ask->query->dnssec_ok && node_find(cut, TYPE_DS, &ds) &&
+	    !put_rrset(l, SECTION_AUTHORITY, cut, node_name(cut), &ds))
+		return OUT_NO_ROOM;
+
+	enum outcome out = put_required_glue(l, &ns);
+
+	if (out == OUT_REFERRAL)
+		put_sibling_glue(l, &ns);
+	return out;
+}
+
+/* Where a name stands in rdata whose reader will want addresses next; -1: nowhere. */
+static int host_offset(uint16_t type)
+{
+	switch (type) {
+	case TYPE_NS:	return 0;
+	case TYPE_MX:	return 2;
+	case TYPE_SRV:	return 6;
+	default:	return -1;
+	}
+}
+
+/* Step 6, for the answer: what fits is a kindness, so nothing here sets TC. */
+static void put_additional(struct lookup *l)
+{
+	const uint8_t *rdata, *met[ADDRESSES_MAX];
+	int offset = l->data.count > 0 ? host_offset(l->data.type) : -1;
+	unsigned count = 0;
+	uint16_t len;
+
+	for (size_t pos = 0; offset >= 0 && rrset_next(&l->data, &pos, &rdata, &len);) {
+		const uint8_t *host = rdata + offset;
+		unsigned i = 0;
+
+		while (i < count && !name_is_equal(met[i], host))
+			i++;
+		if (i == ADDRESSES_MAX)
+			return;
+		if (i < count || !is_in_zone(l, host))
+			continue;
+		met[count++] = host;
+		put_addresses(l, host, l->data.type == TYPE_NS);
+	}
+}
+
+/*
+ * Writes the sections that follow from the outcome. Proofs of denial (RFC 4035 s.3.1.3)
+ * belong to the three cases of NODATA, NXDOMAIN and referral, behind what they put now,
+ * and to data that a wildcard gave.
+ */
+static enum dns_rcode put_outcome(struct lookup *l, enum outcome out)
+{
+	enum dns_rcode rcode = RCODE_NOERROR;
+
+	switch (out) {
+	case OUT_FOLLOW:
+	case OUT_DATA:
+		put_additional(l);
+		break;
+	case OUT_NODATA:
+		out = put_soa(l, out);
+		break;
+	case OUT_NXDOMAIN:	/* of the last name of a chain: RFC 6604 s.2.1 */
+		rcode = RCODE_NXDOMAIN;
+		out = put_soa(l, out);
+		break;
+	case OUT_YXDOMAIN:
+		rcode = RCODE_YXDOMAIN;
+		break;
+	case OUT_REFERRAL:
+		out = put_referral(l);
+		break;
+	case OUT_NO_ROOM:
+		break;
+	}
+	if (out == OUT_NO_ROOM)
+		l->response.flags |= DNS_TC;	/* RFC 2181 s.9 */
+	return rcode;
+}
+
+static enum dns_rcode answer_in_class(struct lookup *l)
+{
+	enum outcome out = find_answer(l);
+
+	if (out != OUT_REFERRAL && l->is_authoritative)
+		l->response.flags |= DNS_AA;	/* of the first name: RFC 1035 s.4.1.1 */
+	while (out == OUT_FOLLOW)		/* ends: follow() counts the links */
+		out = find_answer(l);
+	return put_outcome(l, out);
+}
+
+size_t answer_write(const struct answer_ask *ask, uint8_t *out)
+{
+	struct lookup l;
+	enum dns_rcode rcode;
+
+	l.ask = ask;
+	l.zone = ask->zone;
+	l.type = ask->query->qtype;
+	l.name = ask->query->qname;
+	l.key = ask->key;
+	l.is_authoritative = ask->query->qclass == CLASS_IN;
+	l.data.count = 0;
+	l.links = 0;
+	response_begin(&l.response, ask->query, ask->packet, ask->cookie, out, ask->limit);
+
+	if (l.is_authoritative || ask->query->qclass == CLASS_ANY)
+		rcode = answer_in_class(&l);
+	else
+		rcode = RCODE_REFUSED;
+	return response_end(&l.response, rcode);
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * fetch - one zone asked of one primary over one TCP connection (or two).
+ *
+ * Purpose:  moves the messages of a transfer: connect, ask for the SOA, and ask for the zone
+ *           on the same connection when that is newer; deadlines for all of it. A primary
+ *           that closes after the SOA reply is connected to once more.
+ * Not here: what messages say (transfer.h), whom to ask and when (work.h).
+ * Owns:     its socket, watchers and the transfer.
+ * Threads:  the thread of the loop.
+ * Time:     libev's timers; wall seconds are read for TSIG.
+ * Memory:   one buffer of a message.
+ * Failure:  ends in one call of `on_end`, never from inside fetch_new(); the callee may
+ *           fetch_free() there.
+ * Spec:     RFC 7766 (framing, closing), RFC 5936 s.4.1 (AXFR over TCP).
+ */
+#ifndef FETCH_H
+#define FETCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ev.h>
+
+#include "cache/address.h"
+#include "cache/random.h"
+#include "cache/transfer.h"
+
+struct fetch;
+
+enum fetch_outcome {
+	FETCH_ZONE,		/* complete: transfer_take_edit(fetch_transfer(f)) */
+	FETCH_UP_TO_DATE,	/* the primary has nothing newer */
+	FETCH_NEWER,		/* it has, and the zone was not wanted (FETCH_SOA_ONLY) */
+	FETCH_FAILED,		/* transfer_reason() says why */
+};
+
+enum fetch_want {
+	FETCH_IF_NEWER,		/* SOA, then the zone */
+	FETCH_SOA_ONLY,
+	FETCH_ANYWAY,		/* the zone at once */
+};
+
+typedef void (*fetch_end_fn)(struct fetch *f, enum fetch_outcome outcome, void *arg);
+
+struct fetch_job {
+	const uint8_t *origin;			/* lower case; copied */
+	const struct address *address;		/* copied */
+	const struct tsig_key *key;		/* or NULL; outlives the fetch */
+	struct generation *const *held;		/* what we hold when the SOA comes; outlives it */
+	struct transfer_limits limits;
+	enum fetch_want want;
+};
+
+/* Starts at once. `random` is used during this call and from the loop's thread later. */
+struct fetch *fetch_new(struct ev_loop *loop, const struct fetch_job *job, struct random *random,
+			fetch_end_fn on_end, void *arg);
+void fetch_free(struct fetch *f);	/* at any time, without on_end; NULL is fine */
+
+struct transfer *fetch_transfer(struct fetch *f);
+
+/* True once the AXFR has been asked for. */
+bool fetch_is_zone_coming(const struct fetch *f);
+
+uint64_t fetch_duration_us(const struct fetch *f);	/* since fetch_new() */
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * message - a query as we see it, and the short replies that we make ourselves.
+ *
+ * Purpose:  parses what a client sent, once, and says whether it may be answered at
+ *           all; writes FORMERR, REFUSED, SERVFAIL and the like, with OPT, EDE and
+ *           COOKIE as the client is owed.
+ * Not here: answers from a zone (answer.h), what to do with a query (dispatch.h).
+ * Threads:  any; pure functions.
+ * Memory:   none; struct message points into the packet it was parsed from.
+ * Failure:  a verdict, never a log line.
+ * Spec:     RFC 1035 s.4.1, RFC 9619 (QDCOUNT), RFC 6891 (OPT), RFC 8914 (EDE),
+ *           RFC 7873 (COOKIE); malformed input is treated as NSD treats it.
+ */
+#ifndef MESSAGE_H
+#define MESSAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/dns.h"
+#include "cache/name.h"
+
+enum message_verdict {
+	MESSAGE_OK,		/* every field of struct message is set */
+	MESSAGE_DROP,		/* short, or QR set: silence, or two servers loop */
+	MESSAGE_FORMERR,	/* only id, flags and opcode are set; 12 bytes back */
+	MESSAGE_NOTIMP,		/* likewise: an opcode without a question that we can read */
+	MESSAGE_BADVERS,	/* well-formed but EDNS version > 0; every field is set */
+};
+
+enum { COOKIE_CLIENT_LEN = 8, COOKIE_MAX = 40 };
+
+struct message {
+	uint16_t id;		/* host order, as are all integers here */
+	uint16_t flags;		/* the second word of the header, DNS_* */
+	uint8_t opcode;		/* enum dns_opcode */
+	uint16_t qtype, qclass;
+	uint16_t question_end;	/* offset just past QCLASS; the question starts at 12 */
+	uint16_t len;		/* bytes of the message proper; garbage may follow */
+	uint8_t qname[NAME_LEN_MAX];	/* uncompressed, case as sent */
+	uint8_t qname_len;
+
+	bool has_edns;
+	bool dnssec_ok;
+	bool is_signed;		/* TSIG or SIG(0) is last: not a byte may change */
+	bool wants_nsid;
+	uint8_t edns_version;
+	uint8_t cookie_len;	/* 0: none (or malformed, RFC 7873 s.5.2.2: FORMERR) */
+	uint16_t edns_size;	/* at least 512 when has_edns, RFC 6891 s.6.2.3 */
+	const uint8_t *cookie;	/* points into the packet */
+};
+
+/*
+ * Parses `len` bytes as a query. Walks every record; a record that does not parse, a
+ * count that lies, an OPT that is not alone and in the additional section, or a TSIG
+ * that is not last is a FORMERR. Bytes behind the last record are ignored (m->len says
+ * where it ended).
+ */
+enum message_verdict message_parse(const uint8_t *packet, size_t len, struct message *m);
+
+/* The largest reply this client takes by UDP: 512, or its EDNS size. */
+size_t message_udp_limit(const struct message *m);
+
+/*
+ * A reply of 12 bytes: ID, opcode and RD of the query, QR, the rcode, all counts zero.
+ * For what could not be parsed. Returns 12.
+ */
+size_t message_reply_short(const struct message *m, enum dns_rcode rcode,
+			   uint8_t out[DNS_HEADER_LEN]);
+
+/*
+ * A reply without records: header, the question as the client wrote it, OPT if and only
+ * if the query had one, `ede` in it unless EDE_NONE, COOKIE if the query had one:
+ * `cookie` (COOKIE_FULL_LEN bytes, see cookie.h) when it is not NULL.
+ * `packet` is the query. Returns the length; 512 bytes at `out` always suffice.
+ */
+size_t message_reply_error(const struct message *m, const uint8_t *packet,
+			   enum dns_rcode rcode, enum dns_ede ede, const uint8_t *cookie,
+			   uint8_t *out, size_t cap);
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mirror - the thread that keeps our copy of the zones: transfers, Redis, snapshots.
+ *
+ * Purpose:  brings each configured zone into memory and keeps it fresh; publishes each new
+ *           generation to the workers by one pointer; then saves it.
+ * Not here: the transfer protocol (transfer.h), Redis keys (store.h), answers (answer.h).
+ * Owns:     its thread and loop, every generation, every struct mirror_zone.
+ * Threads:  the mirror's own thread does all work. Functions marked [any] may be called from
+ *           other threads; the rest from control only.
+ * Time:     own clock reads, once for each turn of the loop.
+ * Failure:  one event line for each thing that went wrong; the generation at hand goes on
+ *           serving.
+ *
+ * Cold start: all sources are asked at the same time (primary, Redis, snapshot); the first to
+ * deliver is served, a later one replaces it when its serial is newer.
+ */
+#ifndef MIRROR_H
+#define MIRROR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/address.h"
+#include "cache/rcu.h"
+#include "cache/store.h"
+#include "cache/tsig.h"
+#include "cache/zone.h"
+
+struct mirror;
+
+enum { MIRROR_PRIMARIES_MAX = 8, MIRROR_SOURCE_MAX = 160 };
+
+struct mirror_primary {
+	struct address address;
+	bool has_key;
+	struct tsig_key key;
+};
+
+/* What the configuration says of one mirrored zone. */
+struct mirror_zone_conf {
+	uint8_t origin[NAME_LEN_MAX];	/* lower case */
+	struct mirror_primary primaries[MIRROR_PRIMARIES_MAX];
+	unsigned primary_count;
+	size_t max_records, max_bytes;
+};
+
+struct mirror_conf {
+	char state_dir[256];
+	bool has_redis;
+	struct store_conf store;
+};
+
+/*
+ * The slot through which workers see a zone. Stays at its address for as long as any plan
+ * that names it is in use: see mirror_configure().
+ */
+struct mirror_zone {
+	struct generation *current;	/* read with rcu_read(); NULL: nothing held */
+	_Atomic bool is_servable;	/* held and not expired */
+	uint8_t origin[NAME_LEN_MAX];
+	uint8_t origin_len;
+	struct mirror_work *work;	/* the mirror thread's side; opaque */
+};
+
+/* Reads the generation if it may answer now, else NULL. Workers, inside an RCU read. */
+static inline const struct generation *mirror_zone_servable(struct mirror_zone *z)
+{
+	if (!atomic_load_explicit(&z->is_servable, memory_order_acquire))
+		return NULL;
+	return rcu_read(z->current);
+}
+
+struct mirror *mirror_new(const struct mirror_conf *conf);
+
+/* Starts the thread. Loading begins; this returns at once. */
+void mirror_start(struct mirror *m);
+
+/* Ends the thread: leases are left, sockets closed. Then mirror_free(). */
+void mirror_stop(struct mirror *m);
+void mirror_free(struct mirror *m);	/* NULL is fine */
+
+/*
+ * Sets the list of zones. Zones that stay keep their slot, generation and schedule; new ones
+ * start loading; the slots of those that left are freed after the plan that used them is gone
+ * and mirror_configure() has been called again or readers have passed. Fills `slots[i]` with
+ * the slot of `zones[i]`. Control only; does not wait for loading.
+ */
+void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, size_t count,
+		      struct mirror_zone **slots);
+
+/* After the plan that named the left zones is out of use: frees their slots. */
+void mirror_forget_left(struct mirror *m);
+
+/* Waits until every zone's local snapshot has been looked at, or `timeout_ms`. At start. */
+bool mirror_wait_loaded(struct mirror *m, unsigned timeout_ms);
+
+/* [any] Asks the primary now (at most once a second): a probe saw a newer serial, or NOTIFY. */
+void mirror_refresh(struct mirror *m, struct mirror_zone *z);
+
+/* [any] Transfers the whole zone again, whatever the serial. */
+void mirror_retransfer(struct mirror *m, struct mirror_zone *z);
+
+/* What operators see of a zone; a copy taken under a mutex. */
+struct mirror_zone_status {
+	char origin[NAME_TEXT_MAX];
+	bool is_held, is_servable, is_transferring, has_lease;
+	uint32_t serial;
+	uint64_t generation, records, bytes;
+	uint64_t refreshed_at, expires_at;	/* wall seconds; 0: never */
+	uint64_t next_refresh_s;		/* from now; 0: now */
+	uint64_t saved_generation;		/* in Redis; 0: none */
+	char source[MIRROR_SOURCE_MAX];		/* "192.0.2.53:53", "redis", "snapshot" */
+	char last_error[256];			/* of the last transfer; empty: none */
+};
+
+/* [any] */
+void mirror_zone_status(struct mirror *m, struct mirror_zone *z, struct mirror_zone_status *status);
+
+/* [any] The store: false when none is configured. */
+bool mirror_store_status(struct mirror *m, bool *is_up, char reason[160]);
+
+#endif

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * response - the compressing writer of an answer: sections, counts, OPT, whole RRsets.
+ *
+ * Purpose:  puts RRsets into a buffer that never grows past the client's limit, and
+ *           keeps room for OPT from the start, so that OPT always fits.
+ * Not here: which RRsets belong into an answer (answer.c).
+ * Threads:  one per response, on its caller's stack.
+ * Memory:   none. It remembers names that it was given, for compression: they must stay
+ *           where they are until response_end().
+ * Failure:  an RRset that does not fit leaves no byte behind (RFC 2181 s.9).
+ * Spec:     RFC 1035 s.4.1, RFC 3597 s.4 (only old types are compressed), RFC 6891.
+ */
+#ifndef RESPONSE_H
+#define RESPONSE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cache/message.h"
+#include "cache/wire.h"
+#include "cache/zone.h"
+
+enum section { SECTION_ANSWER = 1, SECTION_AUTHORITY = 2, SECTION_ADDITIONAL = 3 };
+
+/*
+ * Names to point at, found by their hash; a later one takes the place of an earlier, so
+ * work and memory are bounded whatever a zone holds.
+ */
+enum { RESPONSE_NAMES = 64 };
+
+struct response {
+	struct wire_out out;	/* cap: the limit less what OPT needs */
+	uint16_t flags;		/* the second word of the header, host order */
+	uint16_t counts[4];	/* QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT */
+	const struct message *query;	/* borrowed until response_end() */
+	const uint8_t *cookie;	/* likewise; NULL: no COOKIE option */
+	size_t opt_len;		/* bytes kept back for OPT; 0: no OPT */
+	uint16_t at[RESPONSE_NAMES];	/* offset of names[i]; 0: no entry */
+	const uint8_t *names[RESPONSE_NAMES];
+};
+
+/* A state to come back to. */
+struct response_mark {
+	size_t len;
+	uint16_t counts[4];
+};
+
+/*
+ * Starts a response to `query`, whose bytes are `packet`, with its question as it stands.
+ * `cookie` is COOKIE_FULL_LEN bytes or NULL. `limit` is DNS_UDP_MAX at least.
+ */
+void response_begin(struct response *r, const struct message *query, const uint8_t *packet,
+		    const uint8_t *cookie, uint8_t *out, size_t limit);
+
+/* Adds a whole RRset under `owner`, or returns false and adds nothing. */
+bool response_put(struct response *r, enum section section, const uint8_t *owner,
+		  const struct rrset *set);
+
+struct response_mark response_mark(const struct response *r);
+void response_undo(struct response *r, const struct response_mark *to);
+
+/* Writes OPT and the header. Returns the length of the whole. */
+size_t response_end(struct response *r, enum dns_rcode rcode);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * schedule - when a mirrored zone is asked about, and until when it may answer.
+ *
+ * Purpose:  SOA refresh, retry and expire as decisions over `now`, with clamps and jitter;
+ *           no timers.
+ * Threads:  the mirror's; pure.
+ * Time:     monotonic microseconds for what is next; wall seconds for expiry, since that
+ *           outlives the process.
+ * Spec:     RFC 1034 s.4.3.5, RFC 1035 s.3.3.13.
+ */
+#ifndef SCHEDULE_H
+#define SCHEDULE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/random.h"
+#include "cache/zone.h"
+
+struct schedule {
+	uint64_t next_us;	/* when to ask next; UINT64_MAX while a transfer is on */
+	uint64_t refreshed_at;	/* wall seconds of the last confirmation; 0: never */
+	uint64_t expires_at;	/* wall seconds; 0: nothing to expire */
+	unsigned failures;	/* in a row */
+};
+
+/* Bounds against zones whose timers are 0, 2^31 and the like: seconds. */
+enum {
+	SCHEDULE_REFRESH_MIN = 1, SCHEDULE_REFRESH_MAX = 28 * 86400,
+	SCHEDULE_RETRY_MIN = 1, SCHEDULE_RETRY_MAX = 14 * 86400,
+	SCHEDULE_FIRST_RETRY_MAX = 60,	/* while nothing is held at all */
+};
+
+/* At start: ask at once (spread over `spread_us`), whatever was restored from a store. */
+void schedule_start(struct schedule *s, uint64_t now_us, uint64_t spread_us, struct random *r);
+
+/* The primary confirmed or delivered `soa`. */
+void schedule_success(struct schedule *s, const struct soa *soa, uint64_t now_us, uint64_t wall_s,
+		      struct random *r);
+
+/* It did not: SOA retry, or a quick exponential back-off from 1 s while nothing is held. */
+void schedule_failure(struct schedule *s, const struct soa *held, uint64_t now_us, struct random *r);
+
+/* Someone asks for it now (probe saw a newer serial, NOTIFY, operator): not more often than 1/s. */
+void schedule_hurry(struct schedule *s, uint64_t now_us);
+
+bool schedule_is_due(const struct schedule *s, uint64_t now_us);
+bool schedule_is_expired(const struct schedule *s, uint64_t wall_s);
+
+#endif

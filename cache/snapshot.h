@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * snapshot - a zone's last generation as a file in state-dir: what answers when the primary
+ *            and Redis are both away at a cold start.
+ *
+ * Purpose:  one file a zone, replaced by rename(2); read back as if an enemy had written it.
+ * Not here: the packing of records (chunk.h), when to write (mirror.c).
+ * Threads:  the mirror's. Blocking file calls: the mirror's loop may wait, workers never do.
+ * Memory:   reads through a bounded buffer; sizes are checked before allocation.
+ * Failure:  -errno or a sentence; the old file stays as it was.
+ */
+#ifndef SNAPSHOT_H
+#define SNAPSHOT_H
+
+#include <stdint.h>
+
+#include "cache/zone.h"
+
+/* What a store remembers of a generation beside its records. Wall seconds. */
+struct zone_times {
+	uint64_t refreshed_at;	/* when the primary last confirmed the serial */
+	uint64_t expires_at;	/* refreshed_at + SOA expire */
+};
+
+/*
+ * Writes `g` to `dir`/zones/NAME. NAME is the origin's text with every byte that a path
+ * could misread as \DDD. Creates the directory. 0 or -errno.
+ */
+int snapshot_write(const char *dir, const struct generation *g, const struct zone_times *times);
+
+/* Notes only a new refreshed_at/expires_at, in place (a fixed-width header). 0 or -errno. */
+int snapshot_touch(const char *dir, const struct generation *g, const struct zone_times *times);
+
+/*
+ * Reads the snapshot of `origin`. NULL with *why NULL when there is none; NULL with *why a
+ * sentence when there is one that cannot be believed.
+ */
+struct generation *snapshot_read(const char *dir, const uint8_t *origin, size_t max_records,
+				 size_t max_bytes, struct zone_times *times,
+				 const char **why);
+
+/* Removes it: a zone that left the configuration. 0 or -errno (-ENOENT is 0). */
+int snapshot_remove(const char *dir, const uint8_t *origin);
+
+#endif

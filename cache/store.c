@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: ISC */
+#include "cache/store.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/store_parts.h"
+
+/* ---- Keys ---- */
+
+static char *join_key(const char *prefix, const char *noun, const char *origin, const char *end)
+{
+	char *key = NULL;
+
+	if (asprintf(&key, "%s:%s:{%s}%s%s", prefix, noun, origin, end ? ":" : "", end ? end : "") < 0)
+		abort();
+	return key;
+}
+
+char *store_key(const struct store_zone *z, const char *noun, const char *end)
+{
+	return join_key(z->store->conf.prefix, noun, z->text, end);
+}
+
+char *store_base_key(const struct store_zone *z, uint64_t generation, const char *end)
+{
+	char tail[24 + sizeof(z->store->conf.instance)];
+
+	snprintf(tail, sizeof(tail), "%" PRIu64 "%s%s", generation, end ? ":" : "", end ? end : "");
+	return store_key(z, "base", tail);
+}
+
+static char *plain_key(const struct store *s, const char *noun)
+{
+	char *key = NULL;
+
+	if (asprintf(&key, "%s:%s", s->conf.prefix, noun) < 0)
+		abort();
+	return key;
+}
+
+/* ---- Zones ---- */
+
+static const uint8_t *zone_name(const void *leaf)
+{
+	return ((const struct store_zone *)leaf)->origin;
+}
+
+/* The tree has the only reference, and store_free() takes the zones down itself. */
+static void zone_hold(void *leaf)
+{
+	(void)leaf;
+}
+
+static const struct tree_ops zone_ops = { .name = zone_name, .hold = zone_hold, .drop = zone_hold };
+
+void store_ready(struct store_zone *z)
+{
+	struct store_queue *q = &z->store->to_save;
+
+	if (z->is_queued_save)
+		return;
+	z->is_queued_save = true;
+	z->after_save = NULL;
+	if (q->head)
+		q->tail->after_save = z;
+	else
+		q->head = z;
+	q->tail = z;
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct store_zone *z = w->data;
+
+	(void)loop;
+	(void)revents;
+	store_ready(z);
+	store_pump(z->store);
+}
+
+static struct store_zone *zone_new(struct store *s, const uint8_t *origin)
+{
+	struct store_zone *z = calloc(1, sizeof(*z));
+	char text[NAME_TEXT_MAX];
+
+	if (!z)
+		abort();
+	z->store = s;
+	memcpy(z->origin, origin, name_len(origin));
+	name_lower(z->origin);
+	if (!(z->text = strdup(name_to_text(z->origin, text))))
+		abort();
+	z->key_hash = store_key(z, "zone", NULL);
+	z->key_changes = store_key(z, "changes", NULL);
+	z->key_lease = store_key(z, "lease", NULL);
+	z->backoff = 1.;
+	ev_timer_init(&z->retry, on_retry, 0., 0.);
+	z->retry.data = z;
+	tree_put(&s->zones, z);
+	return z;
+}
+
+struct store_zone *store_zone_get(struct store *s, const uint8_t *origin)
+{
+	struct name_key key;
+	struct store_zone *z;
+
+	name_to_key(origin, &key);
+	z = tree_get(&s->zones, &key);
+	return z ? z : zone_new(s, origin);
+}
+
+void wish_drop(struct store_wish *w)
+{
+	if (w->g)
+		generation_drop(w->g);
+	if (w->old)
+		generation_drop(w->old);
+	*w = (struct store_wish){ 0 };
+}
+
+static bool zone_free(void *leaf, void *arg)
+{
+	struct store_zone *z = leaf;
+
+	(void)arg;
+	assert(!z->save && !z->load);
+	ev_timer_stop(z->store->loop, &z->retry);
+	wish_drop(&z->wish);
+	free(z->text);
+	free(z->key_hash);
+	free(z->key_changes);
+	free(z->key_lease);
+	free(z);
+	return true;
+}
+
+/* ---- Touching and polling ---- */
+
+/* A command or two about one zone, for which nobody keeps a state. */
+struct errand {
+	struct store_task task;		/* first */
+	struct section section;
+	struct store_touch touch;
+	uint64_t generation;		/* what the store says; 0: none */
+	uint64_t seen;			/* of a poll */
+};
+
+static struct errand *errand_of(struct store_task *t)
+{
+	return (struct errand *)t;
+}
+
+static struct errand *errand_new(struct store_zone *z)
+{
+	struct errand *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		abort();
+	e->task.zone = z;
+	return e;
+}
+
+static void got_generation(struct store_task *t, const redisReply *reply)
+{
+	if (!reply_number(reply, &errand_of(t)->generation))
+		errand_of(t)->generation = 0;
+}
+
+static void ask_generation(struct errand *e)
+{
+	struct store_command c;
+
+	command_start(&c, "HGET");
+	command_text(&c, e->task.zone->key_hash);
+	command_text(&c, "generation");
+	task_send(&e->task, &c, got_generation);
+}
+
+/* What went wrong is of no interest: the next refresh brings the next touch. */
+static void end_touch(struct store_task *t)
+{
+	struct errand *e = errand_of(t);
+	struct store_zone *z = t->zone;
+
+	z->is_touching = false;
+	if (t->is_lost && !z->touch.is_wished)
+		z->touch = e->touch;
+	free(e);
+	if (z->touch.is_wished)
+		store_ready(z);
+	store_pump(z->store);
+}
+
+static void after_touch_look(struct store_task *t)
+{
+	struct errand *e = errand_of(t);
+	struct store_command c;
+
+	t->next = end_touch;
+	if (!task_is_failed(t) && e->generation == e->touch.generation) {
+		task_multi(t);
+		command_start(&c, "HSET");
+		command_text(&c, t->zone->key_hash);
+		command_field(&c, "refreshed_at", e->touch.times.refreshed_at);
+		command_field(&c, "expires_at", e->touch.times.expires_at);
+		task_send(t, &c, NULL);
+		task_exec(t);
+	} else {
+		task_send_words(t, "UNWATCH", NULL, NULL);
+	}
+	section_leave(t->zone->store);
+}
+
+static void enter_touch(struct section *x)
+{
+	struct errand *e = (struct errand *)((char *)x - offsetof(struct errand, section));
+
+	e->task.next = after_touch_look;
+	task_send_words(&e->task, "WATCH", e->task.zone->key_hash, NULL);
+	ask_generation(e);
+}
+
+static void touch_start(struct store_zone *z)
+{
+	struct errand *e = errand_new(z);
+
+	e->section.enter = enter_touch;
+	e->touch = z->touch;
+	z->touch.is_wished = false;
+	z->is_touching = true;
+	section_enter(z->store, &e->section);
+}
+
+static void end_poll(struct store_task *t)
+{
+	struct errand *e = errand_of(t);
+	struct store *s = t->zone->store;
+
+	if (!s->is_closing && !task_is_failed(t) && e->generation > e->seen)
+		s->listener->on_newer(t->zone->origin, e->generation, s->arg);
+	free(e);
+}
+
+void store_poll(struct store *s, const uint8_t *origin, uint64_t seen)
+{
+	struct errand *e = errand_new(store_zone_get(s, origin));
+
+	e->seen = seen;
+	e->task.next = end_poll;
+	ask_generation(e);
+}
+
+/* ---- Who may run ---- */
+
+static void run_zone(struct store_zone *z)
+{
+	if (z->save)
+		return;		/* its end comes back here */
+	if (z->wish.g && !ev_is_active(&z->retry))
+		save_start(z);
+	else if (z->touch.is_wished && !z->is_touching)
+		touch_start(z);
+}
+
+static void pump_saves(struct store *s)
+{
+	struct store_zone *z;
+
+	while (s->saving < STORE_SAVES_MAX && (z = s->to_save.head)) {
+		s->to_save.head = z->after_save;
+		z->is_queued_save = false;
+		run_zone(z);
+	}
+}
+
+static void pump_loads(struct store *s)
+{
+	struct store_zone *z;
+
+	while (s->loading < STORE_LOADS_MAX && (z = s->to_load.head)) {
+		s->to_load.head = z->after_load;
+		load_start(z);
+	}
+}
+
+/* Loads start even without a connection, since each of them has to end in on_loaded. */
+void store_pump(struct store *s)
+{
+	if (s->is_closing)
+		return;
+	pump_loads(s);
+	if (redis_is_up(s->redis))
+		pump_saves(s);
+}
+
+/* ---- The object ---- */
+
+static bool zone_up(void *leaf, void *arg)
+{
+	struct store_zone *z = leaf;
+
+	(void)arg;
+	ev_timer_stop(z->store->loop, &z->retry);
+	z->backoff = 1.;
+	if (z->wish.g || z->touch.is_wished)
+		store_ready(z);
+	return true;
+}
+
+static void on_redis(bool up, const char *reason, void *arg)
+{
+	struct store *s = arg;
+
+	if (!up) {
+		s->listener->on_down(reason, s->arg);
+		return;
+	}
+	s->listener->on_up(s->arg);
+	tree_walk(&s->zones, zone_up, NULL);
+	store_pump(s);
+}
+
+struct store *store_new(struct ev_loop *loop, const struct store_conf *conf,
+			const struct store_listener *listener, void *arg)
+{
+	struct store *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		abort();
+	assert(conf->lease_s > 0 && conf->prefix[0] && conf->instance[0]);
+	s->loop = loop;
+	s->conf = *conf;
+	s->listener = listener;
+	s->arg = arg;
+	s->key_zones = plain_key(s, "zones");
+	s->key_events = plain_key(s, "events");
+	tree_init(&s->zones, &zone_ops);
+	s->redis = redis_new(loop, &conf->redis, on_redis, s);
+	return s;
+}
+
+void store_free(struct store *s)
+{
+	if (!s)
+		return;
+	s->is_closing = true;
+	redis_free(s->redis);	/* ends every task */
+	assert(s->tasks == 0 && !s->section);
+	tree_walk(&s->zones, zone_free, NULL);
+	tree_clear(&s->zones);
+	free(s->key_zones);
+	free(s->key_events);
+	free(s);
+}
+
+void store_start(struct store *s)
+{
+	redis_start(s->redis);
+}
+
+bool store_is_up(const struct store *s)
+{
+	return redis_is_up(s->redis);
+}
+
+bool store_is_idle(const struct store *s)
+{
+	return s->tasks == 0 && !s->section;
+}
+
+/* ---- What the mirror asks for ---- */
+
+/*
+ * A wish that has not begun is replaced. What the store will hold by then is what the older
+ * wish would have come after; while the store is down nobody knows, and `old` would only
+ * take up memory.
+ */
+static void replace_wish(struct store_zone *z, const struct generation *g,
+			 const struct generation *old)
+{
+	const struct generation *before = z->wish.g ? z->wish.old : old;
+	bool is_reported = z->wish.is_reported;
+
+	if (!redis_is_up(z->store->redis))
+		before = NULL;
+	generation_hold(g);
+	if (before)
+		generation_hold(before);
+	wish_drop(&z->wish);
+	z->wish.g = g;
+	z->wish.old = before;
+	z->wish.is_reported = is_reported;
+}
+
+void store_save(struct store *s, const struct generation *g, const struct generation *old,
+		const struct zone_times *times, const char *source)
+{
+	struct store_zone *z = store_zone_get(s, g->origin);
+
+	replace_wish(z, g, old);
+	z->wish.times = *times;
+	snprintf(z->wish.source, sizeof(z->wish.source), "%s", source);
+	store_ready(z);
+	store_pump(s);
+}
+
+void store_touch(struct store *s, const uint8_t *origin, uint64_t generation,
+		 const struct zone_times *times)
+{
+	struct store_zone *z = store_zone_get(s, origin);
+
+	if (z->wish.g && z->wish.g->number == generation)
+		z->wish.times = *times;
+	z->touch = (struct store_touch){ .is_wished = true, .generation = generation, .times = *times };
+	store_ready(z);
+	store_pump(s);
+}
+
+void store_load(struct store *s, const uint8_t *origin)
+{
+	struct store_zone *z = store_zone_get(s, origin);
+
+	if (z->is_loading)
+		return;
+	z->is_loading = true;
+	z->after_load = NULL;
+	if (s->to_load.head)
+		s->to_load.tail->after_load = z;
+	else
+		s->to_load.head = z;
+	s->to_load.tail = z;
+	store_pump(s);
+}

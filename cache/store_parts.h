@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * store_parts - what the files of the store share, and nobody else includes.
+ *
+ * store.c       the object: zones, up and down, who may run; touches and polls
+ * store_task.c  commands, tasks that wait for replies, the critical section
+ * store_save.c  staging and commit
+ * store_load.c  reading back
+ * store_lease.c who transfers
+ *
+ * A *task* sends some commands and goes on with its `next` step when every one of them has
+ * been answered. WATCH belongs to the connection and not to a task, so what lies between a
+ * WATCH and its EXEC or UNWATCH is a *section*, and one task is in it at a time.
+ */
+#ifndef STORE_PARTS_H
+#define STORE_PARTS_H
+
+#include <xxhash.h>
+
+#include "cache/chunk.h"
+#include "cache/reply.h"
+#include "cache/store.h"
+#include "cache/wire.h"
+
+enum {
+	STORE_SCHEMA = 1,
+	STORE_REASON_MAX = 160,
+	STORE_SOURCE_MAX = 160,
+	STORE_STAGING_S = 600,		/* how long a staged base outlives its writer */
+	STORE_QUEUE_MARK = 512 << 10,	/* stop making chunks above it: some 3 ms of work */
+	STORE_CHANGES_MAX = 100,	/* entries before a new base is written */
+	STORE_EVENTS_MAX = 1000,
+	STORE_SAVES_MAX = 4,		/* going on at the same time; each has a chunk in memory */
+	STORE_LOADS_MAX = 4,
+	STORE_ATTEMPTS_MAX = 5,		/* commits that others got in the way of */
+	STORE_ARGS_MAX = 160,
+};
+
+/* ---- Commands ---- */
+
+/* Borrows what it is given until it is sent, numbers excepted. */
+struct store_command {
+	int argc;
+	const char *argv[STORE_ARGS_MAX];
+	size_t len[STORE_ARGS_MAX];
+	size_t used;
+	char numbers[512];
+};
+
+void command_start(struct store_command *c, const char *word);
+void command_text(struct store_command *c, const char *text);
+void command_bytes(struct store_command *c, const void *bytes, size_t len);
+void command_number(struct store_command *c, uint64_t v);
+void command_field(struct store_command *c, const char *field, uint64_t v);	/* name, number */
+
+/* ---- Tasks ---- */
+
+struct store_task {
+	struct store_zone *zone;
+	unsigned outstanding;
+	bool is_lost;			/* a reply was NULL: the connection went */
+	bool is_raced;			/* EXEC gave nil: a watched key had changed */
+	char reason[STORE_REASON_MAX];	/* the first thing that went wrong; empty: nothing */
+	void (*next)(struct store_task *t);	/* may free the task */
+};
+
+typedef void (*task_reply_fn)(struct store_task *t, const redisReply *reply);
+
+/* Sends; an error reply fails the task, any other goes to `got` (may be NULL). */
+void task_send(struct store_task *t, const struct store_command *c, task_reply_fn got);
+void task_send_words(struct store_task *t, const char *word, const char *key, task_reply_fn got);
+
+/* Notes what is wrong unless something was before. */
+void task_fail(struct store_task *t, const char *reason);
+bool task_is_failed(const struct store_task *t);
+
+/* Ready for another round: forgets what went wrong. */
+void task_reset(struct store_task *t);
+
+/* MULTI before, EXEC after what is sent in between; sets is_raced. */
+void task_multi(struct store_task *t);
+void task_exec(struct store_task *t);
+
+struct section {
+	struct section *after;
+	void (*enter)(struct section *x);
+};
+
+/* Calls x->enter when nobody is inside: at once or later. */
+void section_enter(struct store *s, struct section *x);
+
+/* Whoever entered leaves, when its EXEC or UNWATCH has been sent. */
+void section_leave(struct store *s);
+
+/* ---- Zones and the store ---- */
+
+/* What is to be saved: the newest generation that the mirror gave us. */
+struct store_wish {
+	const struct generation *g, *old;	/* held; g NULL: nothing is wished */
+	struct zone_times times;
+	char source[STORE_SOURCE_MAX];
+	bool is_reported;		/* that it failed; do not say so at each retry */
+};
+
+struct store_touch {
+	bool is_wished;
+	uint64_t generation;
+	struct zone_times times;
+};
+
+struct store_zone {
+	struct store *store;
+	uint8_t origin[NAME_LEN_MAX];
+	char *text;			/* the origin in presentation form */
+	char *key_hash, *key_changes, *key_lease;
+	struct store_wish wish;
+	struct store_touch touch;
+	struct store_save *save;	/* going on, or NULL */
+	struct store_load *load;	/* likewise */
+	bool is_loading;		/* wished or going on */
+	bool is_touching;
+	size_t changes_bytes;		/* in the stream since its base, as far as we know */
+	ev_timer retry;			/* runs after a save that failed */
+	double backoff;
+	struct store_zone *after_save, *after_load;	/* in the queues of the store */
+	bool is_queued_save;
+};
+
+struct store_queue {
+	struct store_zone *head, *tail;
+};
+
+struct store {
+	struct ev_loop *loop;
+	struct store_conf conf;
+	const struct store_listener *listener;
+	void *arg;
+	struct redis *redis;
+	char *key_zones, *key_events;
+	struct tree zones;		/* of struct store_zone */
+	struct store_queue to_save, to_load;
+	unsigned saving, loading;	/* tasks */
+	unsigned tasks;			/* of every kind: commands are outstanding */
+	struct section *section, *section_last;	/* the first is inside */
+	bool is_closing;		/* store_free(): nobody is told anything any more */
+};
+
+struct store_zone *store_zone_get(struct store *s, const uint8_t *origin);
+
+/* "PREFIX:NOUN:{ORIGIN}" and, when not NULL, ":" and `end`. The caller frees. */
+char *store_key(const struct store_zone *z, const char *noun, const char *end);
+char *store_base_key(const struct store_zone *z, uint64_t generation, const char *end);
+
+/* The zone has something to save: it runs when it may. */
+void store_ready(struct store_zone *z);
+
+/* Starts what waits and may run. */
+void store_pump(struct store *s);
+
+void wish_drop(struct store_wish *w);
+
+/*
+ * The digest of a base: XXH3 (64 bits) of each chunk's header in order, each seeded with the
+ * outcome of the one before, the first with 0. A header holds the digest of its body.
+ */
+static inline uint64_t store_digest(uint64_t before, const uint8_t *chunk)
+{
+	return XXH3_64bits_withSeed(chunk, CHUNK_HEADER_LEN, before);
+}
+
+/* What the zone's hash says about itself, as far as a writer needs to know. */
+struct store_head {
+	bool is_there;
+	uint64_t generation, serial, base, records;
+	uint64_t changes;		/* entries in the stream */
+};
+
+void save_start(struct store_zone *z);	/* takes the wish */
+void load_start(struct store_zone *z);
+
+#endif

@@ -1,0 +1,624 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One save, step by step:
+ *
+ *      look -> decide -> (stage a base) -> enter the section -> WATCH, look again
+ *           -> still as decided? MULTI ... EXEC -> committed
+ *
+ * A base is staged under a key of this process' own, so that two writers of one generation
+ * cannot mix their chunks, and takes its final name inside the commit.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/change.h"
+#include "cache/store_parts.h"
+
+/*
+ * A difference is worth an entry below a quarter of the zone and 1 MB; one chunk always is,
+ * or a small zone would never have a history.
+ */
+enum { CHANGE_BYTES_MAX = 1 << 20, CHANGE_SHARE = 4, EXPIRE_EVERY = 64 };
+
+static const char FENCED[] = "a later generation is there";
+
+enum save_kind { SAVE_BASE, SAVE_CHANGE };
+
+/* Where the making of chunks has come to, in canonical order of the names. */
+struct cursor {
+	const struct node *node;	/* NULL: at the end */
+	struct rrset set;
+	size_t pos;			/* in `set` */
+};
+
+struct store_save {
+	struct store_task task;		/* first: a task is cast back to its save */
+	struct section section;
+	struct store_wish wish;		/* ours while it goes on; holds the generations */
+	enum save_kind kind;
+	unsigned attempts;
+	struct store_head seen, head;	/* as decided upon, and as last looked */
+	struct change *change;
+	/* of a base */
+	char *key_staging;
+	struct cursor cursor;
+	struct chunk_writer *writer;	/* NULL while nothing is staged */
+	uint64_t chunks, digest, staged;	/* `staged`: what HLEN says */
+};
+
+static void look(struct store_save *v);
+static void decide(struct store_task *t);
+
+static struct store_save *save_of(struct store_task *t)
+{
+	return (struct store_save *)t;
+}
+
+static struct store *store_of(const struct store_save *v)
+{
+	return v->task.zone->store;
+}
+
+/* ---- The end ---- */
+
+static void forget_staging(struct store_save *v)
+{
+	free(v->key_staging);
+	free(v->writer);
+	v->key_staging = NULL;
+	v->writer = NULL;
+}
+
+/* Gives the wish back, unless a newer one has come: without `old`, which costs memory. */
+static void wish_again(struct store_zone *z, struct store_wish *w, bool is_reported)
+{
+	if (w->old)
+		generation_drop(w->old);
+	w->old = NULL;
+	w->is_reported = is_reported;
+	if (z->wish.g) {
+		z->wish.is_reported = is_reported;
+		wish_drop(w);
+	} else {
+		z->wish = *w;
+	}
+}
+
+static void retry_later(struct store_zone *z)
+{
+	ev_timer_stop(z->store->loop, &z->retry);
+	ev_timer_set(&z->retry, z->backoff, 0.);
+	ev_timer_start(z->store->loop, &z->retry);
+	z->backoff = z->backoff * 2. < 60. ? z->backoff * 2. : 60.;
+}
+
+static void report_saved(struct store_zone *z, uint64_t generation, const char *reason)
+{
+	struct store *s = z->store;
+
+	if (!s->is_closing)
+		s->listener->on_saved(z->origin, generation, reason, s->arg);
+}
+
+/*
+ * The one way out. NULL: it stands. Lost with the connection: it is written when there is
+ * one again, and nobody need hear of it. FENCED is final. Anything else is told once and
+ * tried again, for a full disk or a replica that was written to may pass.
+ */
+static void end_save(struct store_save *v, const char *reason)
+{
+	struct store_zone *z = v->task.zone;
+	uint64_t generation = v->wish.g->number;
+	bool was_reported = v->wish.is_reported;
+	bool is_final = !reason || reason == FENCED;
+	bool is_lost = v->task.is_lost;
+	char copy[STORE_REASON_MAX];
+
+	snprintf(copy, sizeof(copy), "%s", reason ? reason : "");
+	if (is_final)
+		wish_drop(&v->wish);
+	else
+		wish_again(z, &v->wish, was_reported || !is_lost);
+	change_free(v->change);
+	forget_staging(v);
+	free(v);
+	z->save = NULL;
+	z->store->saving--;
+	if (is_final)
+		z->backoff = 1.;
+	else if (!is_lost)
+		retry_later(z);
+	if (is_final || (!is_lost && !was_reported))
+		report_saved(z, generation, reason ? copy : NULL);
+	store_ready(z);		/* a newer wish, or a touch */
+	store_pump(z->store);
+}
+
+static void after_unstaging(struct store_task *t)
+{
+	struct store_save *v = save_of(t);
+	char reason[STORE_REASON_MAX];
+
+	snprintf(reason, sizeof(reason), "%s", t->reason);
+	end_save(v, reason);
+}
+
+/* What was staged would go by itself, but a Redis without memory wants it sooner. */
+static void fail_save(struct store_save *v, const char *reason)
+{
+	task_fail(&v->task, reason);
+	if (!v->key_staging || v->task.is_lost || reason == FENCED) {
+		end_save(v, reason);
+		return;
+	}
+	v->task.next = after_unstaging;
+	task_send_words(&v->task, "UNLINK", v->key_staging, NULL);
+}
+
+/* ---- Looking at what is there ---- */
+
+static bool read_field(const redisReply *r, size_t i, uint64_t *v)
+{
+	return reply_number(r->element[i], v);
+}
+
+/* A hash that cannot be read counts as none: what we have in memory is better. */
+static void got_head(struct store_task *t, const redisReply *reply)
+{
+	struct store_head *h = &save_of(t)->head;
+
+	if (!reply_is_array(reply, 4)) {
+		task_fail(t, reply_text(reply));
+		return;
+	}
+	h->is_there = read_field(reply, 0, &h->generation) && read_field(reply, 1, &h->serial) &&
+		      read_field(reply, 2, &h->base) && read_field(reply, 3, &h->records);
+}
+
+static void got_changes(struct store_task *t, const redisReply *reply)
+{
+	if (!reply_number(reply, &save_of(t)->head.changes))
+		task_fail(t, reply_text(reply));
+}
+
+static void send_head(struct store_save *v)
+{
+	struct store_command c;
+
+	v->head = (struct store_head){ 0 };
+	command_start(&c, "HMGET");
+	command_text(&c, v->task.zone->key_hash);
+	command_text(&c, "generation");
+	command_text(&c, "serial");
+	command_text(&c, "base");
+	command_text(&c, "records");
+	task_send(&v->task, &c, got_head);
+	task_send_words(&v->task, "XLEN", v->task.zone->key_changes, got_changes);
+}
+
+static void look(struct store_save *v)
+{
+	task_reset(&v->task);
+	v->task.next = decide;
+	send_head(v);
+}
+
+/* ---- Staging a base ---- */
+
+/* The next node that has records, at its first RRset. */
+static void cursor_at_node(struct cursor *c, const struct tree *tree, const struct node *n)
+{
+	struct name_key key;
+
+	while (n && !node_first(n, &c->set)) {
+		name_to_key(node_name(n), &key);
+		n = tree_after(tree, &key);
+	}
+	c->node = n;
+	c->pos = 0;
+}
+
+/* The record at the cursor; false at the end. The cursor moves on. */
+static bool cursor_next(struct cursor *c, const struct tree *tree, const uint8_t **rdata, uint16_t *len)
+{
+	struct name_key key;
+
+	while (c->node && !rrset_next(&c->set, &c->pos, rdata, len)) {
+		c->pos = 0;
+		if (node_next(c->node, &c->set))
+			continue;
+		name_to_key(node_name(c->node), &key);
+		cursor_at_node(c, tree, tree_after(tree, &key));
+	}
+	return c->node;
+}
+
+/* Fills the writer; false when the generation had no record left. */
+static bool make_chunk(struct store_save *v)
+{
+	struct chunk_writer *w = v->writer;
+	const uint8_t *rdata = NULL;
+	uint16_t len = 0;
+
+	chunk_start(w);
+	for (;;) {
+		struct cursor before = v->cursor;
+
+		if (!cursor_next(&v->cursor, &v->wish.g->tree, &rdata, &len))
+			break;
+		if (!chunk_add(w, node_name(v->cursor.node), v->cursor.set.type, v->cursor.set.ttl,
+			       rdata, len)) {
+			assert(w->records > 0);
+			v->cursor = before;
+			break;
+		}
+	}
+	if (w->records == 0)
+		return false;
+	chunk_finish(w);
+	return true;
+}
+
+static void stage_more(struct store_save *v);
+
+static void got_staged(struct store_task *t, const redisReply *reply)
+{
+	(void)reply;
+	stage_more(save_of(t));
+}
+
+/* The key gets its life span together with its first field, and again now and then. */
+static void stage_chunk(struct store_save *v)
+{
+	struct store_command c;
+
+	command_start(&c, "HSET");
+	command_text(&c, v->key_staging);
+	command_number(&c, v->chunks);
+	command_bytes(&c, v->writer->bytes, v->writer->len);
+	task_send(&v->task, &c, got_staged);
+	if (v->chunks % EXPIRE_EVERY == 0) {
+		command_start(&c, "EXPIRE");
+		command_text(&c, v->key_staging);
+		command_number(&c, STORE_STAGING_S);
+		task_send(&v->task, &c, NULL);
+	}
+	v->digest = store_digest(v->digest, v->writer->bytes);
+	v->chunks++;
+}
+
+/* Makes chunks up to the mark; but with nothing outstanding nobody would wake us again. */
+static void stage_more(struct store_save *v)
+{
+	while (!task_is_failed(&v->task) && v->cursor.node &&
+	       (v->task.outstanding == 0 || redis_queued(store_of(v)->redis) < STORE_QUEUE_MARK)) {
+		if (!make_chunk(v))
+			return;
+		stage_chunk(v);
+	}
+}
+
+static void after_staging(struct store_task *t)
+{
+	struct store_save *v = save_of(t);
+
+	if (task_is_failed(t))
+		fail_save(v, t->reason);
+	else if (v->cursor.node)
+		stage_more(v);
+	else
+		section_enter(t->zone->store, &v->section);
+}
+
+static void start_staging(struct store_save *v)
+{
+	struct store_zone *z = v->task.zone;
+
+	v->kind = SAVE_BASE;
+	v->chunks = v->digest = 0;
+	v->key_staging = store_base_key(z, v->wish.g->number, z->store->conf.instance);
+	v->writer = malloc(sizeof(*v->writer));
+	if (!v->writer)
+		abort();
+	cursor_at_node(&v->cursor, &v->wish.g->tree, tree_first(&v->wish.g->tree));
+	v->task.next = after_staging;
+	task_send_words(&v->task, "UNLINK", v->key_staging, NULL);
+	stage_more(v);
+}
+
+/* ---- Deciding ---- */
+
+static bool is_fenced(const struct store_save *v)
+{
+	const struct generation *g = v->wish.g;
+
+	return v->head.is_there && (v->head.generation > g->number ||
+	       (v->head.generation == g->number && v->head.serial != g->soa.serial));
+}
+
+static bool is_saved_already(const struct store_save *v)
+{
+	const struct generation *g = v->wish.g;
+
+	return v->head.is_there && v->head.generation == g->number &&
+	       v->head.serial == g->soa.serial && v->head.records == g->records;
+}
+
+static size_t change_limit(const struct generation *g)
+{
+	size_t share = g->bytes / CHANGE_SHARE;
+
+	if (share < CHUNK_MAX)
+		return CHUNK_MAX;
+	return share < CHANGE_BYTES_MAX ? share : CHANGE_BYTES_MAX;
+}
+
+/* The stream as a whole stays below the zone's size too: replaying it must not cost more. */
+static bool has_stream_room(const struct store_save *v, size_t bytes)
+{
+	size_t zone = v->wish.g->bytes > CHANGE_BYTES_MAX ? v->wish.g->bytes : CHANGE_BYTES_MAX;
+
+	return v->head.changes < STORE_CHANGES_MAX && v->task.zone->changes_bytes + bytes <= zone;
+}
+
+static bool make_change(struct store_save *v)
+{
+	const struct generation *old = v->wish.old;
+
+	if (!old || !v->head.is_there || v->head.generation != old->number ||
+	    v->head.serial != old->soa.serial || v->head.records != old->records ||
+	    !has_stream_room(v, 0))
+		return false;
+	v->change = change_new(old, v->wish.g, change_limit(v->wish.g));
+	if (v->change && has_stream_room(v, v->change->bytes))
+		return true;
+	change_free(v->change);
+	v->change = NULL;
+	return false;
+}
+
+static void decide(struct store_task *t)
+{
+	struct store_save *v = save_of(t);
+
+	if (task_is_failed(t)) {
+		fail_save(v, t->reason);
+	} else if (is_fenced(v)) {
+		fail_save(v, FENCED);
+	} else if (is_saved_already(v)) {
+		end_save(v, NULL);
+	} else {
+		v->seen = v->head;
+		if (make_change(v)) {
+			v->kind = SAVE_CHANGE;
+			section_enter(t->zone->store, &v->section);
+		} else {
+			start_staging(v);
+		}
+	}
+}
+
+/* ---- The commit ---- */
+
+/* Somebody else committed, or an attempt of ours was lost to a race: from the start. */
+static void start_over(struct store_save *v)
+{
+	if (++v->attempts >= STORE_ATTEMPTS_MAX) {
+		fail_save(v, "others kept changing the zone in the store");
+		return;
+	}
+	change_free(v->change);
+	v->change = NULL;
+	forget_staging(v);
+	look(v);
+}
+
+static void committed(struct store_task *t)
+{
+	struct store_save *v = save_of(t);
+	struct store_zone *z = t->zone;
+
+	if (task_is_failed(t)) {
+		fail_save(v, t->reason);
+	} else if (t->is_raced) {
+		start_over(v);
+	} else {
+		if (v->kind == SAVE_BASE)
+			z->changes_bytes = 0;
+		else
+			z->changes_bytes += v->change->bytes;
+		end_save(v, NULL);
+	}
+}
+
+/* The staged chunks take their name; the base before them and its changes go. */
+static void put_base(struct store_save *v)
+{
+	struct store_task *t = &v->task;
+	char *key = store_base_key(t->zone, v->wish.g->number, NULL);
+	struct store_command c;
+
+	task_send_words(t, "UNLINK", key, NULL);	/* RENAME would free it in the way of others */
+	command_start(&c, "RENAME");
+	command_text(&c, v->key_staging);
+	command_text(&c, key);
+	task_send(t, &c, NULL);
+	task_send_words(t, "PERSIST", key, NULL);
+	task_send_words(t, "UNLINK", t->zone->key_changes, NULL);
+	free(key);
+	if (v->head.is_there && v->head.base != v->wish.g->number) {
+		key = store_base_key(t->zone, v->head.base, NULL);
+		task_send_words(t, "UNLINK", key, NULL);
+		free(key);
+	}
+}
+
+static void put_change(struct store_save *v)
+{
+	struct store_command c;
+
+	command_start(&c, "XADD");
+	command_text(&c, v->task.zone->key_changes);
+	command_text(&c, "*");
+	command_field(&c, "generation", v->wish.g->number);
+	command_field(&c, "from_serial", v->wish.old->soa.serial);
+	command_field(&c, "serial", v->wish.g->soa.serial);
+	for (size_t i = 0; i < v->change->count; i++) {
+		const struct change_part *part = &v->change->parts[i];
+
+		command_text(&c, part->is_added ? "added" : "removed");
+		command_bytes(&c, part->bytes, part->len);
+	}
+	task_send(&v->task, &c, NULL);
+}
+
+static void put_head(struct store_save *v)
+{
+	const struct generation *g = v->wish.g;
+	struct store_command c;
+	char digest[17];
+
+	command_start(&c, "HSET");
+	command_text(&c, v->task.zone->key_hash);
+	command_field(&c, "generation", g->number);
+	command_field(&c, "serial", g->soa.serial);
+	command_field(&c, "records", g->records);
+	command_field(&c, "refreshed_at", v->wish.times.refreshed_at);
+	command_field(&c, "expires_at", v->wish.times.expires_at);
+	command_text(&c, "source");
+	command_text(&c, v->wish.source);
+	if (v->kind == SAVE_BASE) {
+		snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)v->digest);
+		command_field(&c, "base", g->number);
+		command_field(&c, "chunks", v->chunks);
+		command_text(&c, "digest");
+		command_text(&c, digest);
+		command_field(&c, "schema", STORE_SCHEMA);
+	}
+	task_send(&v->task, &c, NULL);
+}
+
+static void put_event(struct store_save *v)
+{
+	struct store *s = store_of(v);
+	struct store_command c;
+
+	command_start(&c, "SADD");
+	command_text(&c, s->key_zones);
+	command_text(&c, v->task.zone->text);
+	task_send(&v->task, &c, NULL);
+	command_start(&c, "XADD");
+	command_text(&c, s->key_events);
+	command_text(&c, "MAXLEN");
+	command_text(&c, "~");
+	command_number(&c, STORE_EVENTS_MAX);
+	command_text(&c, "*");
+	command_text(&c, "origin");
+	command_text(&c, v->task.zone->text);
+	command_field(&c, "generation", v->wish.g->number);
+	command_field(&c, "serial", v->wish.g->soa.serial);
+	task_send(&v->task, &c, NULL);
+}
+
+static void commit(struct store_save *v)
+{
+	v->task.next = committed;
+	task_multi(&v->task);
+	if (v->kind == SAVE_BASE)
+		put_base(v);
+	else
+		put_change(v);
+	put_head(v);
+	put_event(v);
+	task_exec(&v->task);
+	section_leave(store_of(v));
+}
+
+static void after_unwatch(struct store_task *t)
+{
+	struct store_save *v = save_of(t);
+
+	if (task_is_failed(t))
+		fail_save(v, t->reason);
+	else
+		start_over(v);
+}
+
+static void unwatch(struct store_save *v)
+{
+	v->task.next = after_unwatch;
+	task_send_words(&v->task, "UNWATCH", NULL, NULL);
+	section_leave(store_of(v));
+}
+
+static bool is_as_decided(const struct store_save *v)
+{
+	const struct store_head *a = &v->seen, *b = &v->head;
+
+	return a->is_there == b->is_there && a->generation == b->generation && a->base == b->base &&
+	       a->changes == b->changes;
+}
+
+/* Under WATCH: if nothing has changed up to here, and EXEC goes through, nothing has at all. */
+static void watched(struct store_task *t)
+{
+	struct store_save *v = save_of(t);
+
+	if (v->kind == SAVE_BASE && !task_is_failed(t) && v->staged != v->chunks)
+		task_fail(t, "staged chunks are missing");
+	if (!task_is_failed(t) && is_as_decided(v))
+		commit(v);
+	else
+		unwatch(v);
+}
+
+static void got_staged_count(struct store_task *t, const redisReply *reply)
+{
+	if (!reply_number(reply, &save_of(t)->staged))
+		task_fail(t, reply_text(reply));
+}
+
+/*
+ * EXEC does not roll back: a key of a wrong type would let half a commit stand. So every
+ * key is asked for its size first, which gives WRONGTYPE in time.
+ */
+static void enter_section(struct section *x)
+{
+	struct store_save *v = (struct store_save *)((char *)x - offsetof(struct store_save, section));
+	struct store *s = store_of(v);
+	struct store_command c;
+
+	v->task.next = watched;
+	v->staged = 0;
+	command_start(&c, "WATCH");
+	command_text(&c, v->task.zone->key_hash);
+	command_text(&c, v->task.zone->key_changes);
+	if (v->kind == SAVE_BASE)
+		command_text(&c, v->key_staging);
+	task_send(&v->task, &c, NULL);
+	send_head(v);
+	task_send_words(&v->task, "SCARD", s->key_zones, NULL);
+	task_send_words(&v->task, "XLEN", s->key_events, NULL);
+	if (v->kind == SAVE_BASE)
+		task_send_words(&v->task, "HLEN", v->key_staging, got_staged_count);
+}
+
+/* ---- The beginning ---- */
+
+void save_start(struct store_zone *z)
+{
+	struct store_save *v = calloc(1, sizeof(*v));
+
+	if (!v)
+		abort();
+	assert(!z->save && z->wish.g);
+	v->task.zone = z;
+	v->section.enter = enter_section;
+	v->wish = z->wish;
+	z->wish = (struct store_wish){ 0 };
+	z->save = v;
+	z->store->saving++;
+	look(v);
+}

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * zone_edit - the building half of zone.h.
+ *
+ * One owner at a time is *open*: its records are in the draft. When another owner comes, the
+ * open one is closed: packed into a node that replaces the old one in the tree. The counts of
+ * records and bytes follow each record at once; the tree, the empty non-terminals and the
+ * count of clashes follow when an owner is closed.
+ */
+#include "cache/zone.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/dns.h"
+#include "cache/draft.h"
+#include "cache/node.h"
+#include "cache/wire.h"
+
+struct zone_edit {
+	struct tree tree;
+	uint8_t origin[NAME_LEN_MAX];	/* lower case */
+	struct name_key origin_key;
+	size_t max_records, max_bytes;	/* 0: no bound */
+	size_t records, bytes, empties;
+	size_t clashes;			/* nodes with NODE_CLASH */
+
+	/* the open owner */
+	bool is_open;
+	struct draft draft;
+	struct name_key key;
+	struct node *found;		/* its node in the tree, or NULL */
+	unsigned missing;		/* names between it and its closest encloser */
+};
+
+/* ---- Nodes in the tree ---- */
+
+static bool is_apex(const struct zone_edit *e, const struct name_key *key)
+{
+	return key->len == e->origin_key.len;	/* all keys of a zone begin alike */
+}
+
+/* Keeps the counts that follow nodes; `step` is 1 for a node that comes, -1 for one that goes. */
+static void count_node(struct zone_edit *e, const struct node *n, int step)
+{
+	if (node_is_empty(n))
+		e->empties += (size_t)step;
+	if (n->flags & NODE_CLASH)
+		e->clashes += (size_t)step;
+}
+
+/* `n` takes its place in the tree, that of `old` if there is one. */
+static void put_node(struct zone_edit *e, struct node *n, const struct node *old)
+{
+	if (old)
+		count_node(e, old, -1);
+	count_node(e, n, 1);
+	tree_put(&e->tree, n);
+}
+
+static void put_empty(struct zone_edit *e, const uint8_t *name, const struct node *old)
+{
+	put_node(e, node_new(name, false, NULL, 0), old);
+}
+
+static bool has_below(const struct zone_edit *e, const struct name_key *key, const uint8_t *name)
+{
+	const struct node *next = tree_after(&e->tree, key);
+
+	return next && name_is_at_or_below(node_name(next), name);
+}
+
+/*
+ * Takes out the node of a name that has no records left, and its empty ancestors for as long
+ * as nothing else needs them. With names below, it stays as an empty non-terminal.
+ */
+static void prune(struct zone_edit *e, const struct node *n)
+{
+	uint8_t name[NAME_LEN_MAX];
+	const uint8_t *at = name;
+	struct name_key key;
+
+	memcpy(name, node_name(n), n->name_len);	/* `n` may be freed on the way */
+	name_to_key(at, &key);
+	if (is_apex(e, &key) || has_below(e, &key, at)) {
+		put_empty(e, at, n);
+		return;
+	}
+	do {
+		count_node(e, n, -1);
+		tree_del(&e->tree, &key);
+		at = name_skip(at, 1);
+		name_to_key(at, &key);
+		n = tree_get(&e->tree, &key);
+	} while (!is_apex(e, &key) && node_is_empty(n) && !has_below(e, &key, at));
+}
+
+/* ---- The open owner ---- */
+
+static void owner_close(struct zone_edit *e)
+{
+	if (!e->is_open)
+		return;
+	e->is_open = false;
+	if (!e->draft.is_changed)
+		return;
+	if (e->draft.set_count == 0) {
+		if (e->found)
+			prune(e, e->found);
+		return;
+	}
+	for (unsigned up = e->missing; up > 0; up--)
+		put_empty(e, name_skip(e->draft.owner, up), NULL);
+	put_node(e, draft_pack(&e->draft, is_apex(e, &e->key)), e->found);
+}
+
+static void owner_open(struct zone_edit *e, const uint8_t *owner)
+{
+	struct tree_match match;
+
+	if (e->is_open && name_is_equal(owner, e->draft.owner))
+		return;
+	owner_close(e);
+	name_to_key(owner, &e->key);
+	tree_find(&e->tree, &e->key, &match);
+	assert(match.depth > 0);	/* the apex is always there */
+	e->found = match.exact;
+	/* The chain has every name from the apex to the closest encloser. */
+	e->missing = match.exact ? 0 : e->key.label_count - e->origin_key.label_count - match.depth;
+	if (e->found)
+		draft_load(&e->draft, e->found);
+	else
+		draft_start(&e->draft, owner);
+	e->is_open = true;
+}
+
+/* ---- Edits ---- */
+
+struct zone_edit *zone_edit_new(const uint8_t *origin, const struct generation *base,
+				size_t max_records, size_t max_bytes)
+{
+	struct zone_edit *e = calloc(1, sizeof(*e));
+
+	if (!e)
+		abort();
+	memcpy(e->origin, origin, name_len(origin));
+	name_lower(e->origin);
+	name_to_key(e->origin, &e->origin_key);
+	e->max_records = max_records;
+	e->max_bytes = max_bytes;
+	draft_init(&e->draft);
+	if (base) {
+		assert(name_is_equal(origin, base->origin));
+		tree_copy(&e->tree, &base->tree);
+		e->records = base->records;
+		e->bytes = base->bytes;
+		e->empties = base->empties;
+	} else {
+		tree_init(&e->tree, &node_tree_ops);
+		put_empty(e, e->origin, NULL);
+	}
+	return e;
+}
+
+void zone_edit_free(struct zone_edit *e)
+{
+	if (!e)
+		return;
+	draft_fini(&e->draft);
+	tree_clear(&e->tree);
+	free(e);
+}
+
+/* Question types and OPT are no data: RFC 6895 s.3.1. */
+static bool is_data_type(uint16_t type)
+{
+	return type != 0 && type != TYPE_OPT && (type < 128 || type > 255);
+}
+
+static size_t wire_len(const uint8_t *owner, uint16_t rdata_len)
+{
+	return name_len(owner) + 10 + rdata_len;
+}
+
+/* Also bounds the nodes that no record pays for: a name of 120 labels makes as many. */
+static bool is_over(const struct zone_edit *e, size_t more_bytes)
+{
+	size_t empties = e->empties + e->missing;
+
+	if (e->max_records && (e->records >= e->max_records ||
+			       empties / ZONE_EMPTIES_PER_RECORD > e->max_records))
+		return true;
+	return e->max_bytes && (e->bytes > e->max_bytes || more_bytes > e->max_bytes - e->bytes);
+}
+
+enum zone_error zone_edit_add(struct zone_edit *e, const uint8_t *owner, uint16_t type,
+			      uint32_t ttl, const uint8_t *rdata, uint16_t rdata_len)
+{
+	/* RFC 2181 s.8: a TTL with the top bit set is 0. */
+	struct draft_record r = { type, rdata_len, ttl >> 31 ? 0 : ttl, rdata };
+	bool is_new;
+
+	if (!is_data_type(type))
+		return ZONE_BAD_RDATA;
+	if (!name_is_at_or_below(owner, e->origin))
+		return ZONE_OUT_OF_ZONE;
+	owner_open(e, owner);
+	if (type == TYPE_SOA && !is_apex(e, &e->key))
+		return ZONE_SOA_ELSEWHERE;
+	if (e->draft.set_count == 0)	/* the case as in its first record */
+		memcpy(e->draft.owner, owner, name_len(owner));
+	enum zone_error why = draft_add(&e->draft, &r, &is_new);
+
+	if (why != ZONE_OK || !is_new)
+		return why;
+	if (is_over(e, wire_len(owner, rdata_len)))
+		return ZONE_TOO_BIG;
+	e->records++;
+	e->bytes += wire_len(owner, rdata_len);
+	return ZONE_OK;
+}
+
+enum zone_error zone_edit_del(struct zone_edit *e, const uint8_t *owner, uint16_t type,
+			      const uint8_t *rdata, uint16_t rdata_len)
+{
+	struct draft_record r = { type, rdata_len, 0, rdata };
+
+	if (!name_is_at_or_below(owner, e->origin))
+		return ZONE_OUT_OF_ZONE;
+	owner_open(e, owner);
+	if (!draft_del(&e->draft, &r))
+		return ZONE_NO_RECORD;
+	e->records--;
+	e->bytes -= wire_len(owner, rdata_len);
+	return ZONE_OK;
+}
+
+/* ---- Finishing ---- */
+
+static enum zone_error read_soa(const struct node *apex, struct soa *soa)
+{
+	uint8_t name[NAME_LEN_MAX];
+	const uint8_t *rdata;
+	uint16_t len;
+	size_t pos = 0;
+	struct rrset set;
+
+	if (!node_find(apex, TYPE_SOA, &set) || !rrset_next(&set, &pos, &rdata, &len))
+		return ZONE_NO_SOA;
+	struct wire w = wire_over(rdata, len);
+
+	name_parse(&w, name);	/* MNAME, RNAME: RFC 1035 s.3.3.13 */
+	name_parse(&w, name);
+	soa->serial = wire_u32(&w);
+	soa->refresh = wire_u32(&w);
+	soa->retry = wire_u32(&w);
+	soa->expire = wire_u32(&w);
+	soa->minimum = wire_u32(&w);
+	soa->ttl = set.ttl;
+	return w.bad || wire_left(&w) > 0 ? ZONE_BAD_RDATA : ZONE_OK;
+}
+
+/* Stops at the first node that clashes. */
+static bool is_fine(void *leaf, void *arg)
+{
+	const struct node *n = leaf, **clash = arg;
+
+	if (n->flags & NODE_CLASH)
+		*clash = n;
+	return !*clash;
+}
+
+/* What is wrong with the zone as a whole, and where. */
+static enum zone_error check(const struct zone_edit *e, const struct node *apex, struct soa *soa,
+			     const struct node **where)
+{
+	struct rrset ns;
+	enum zone_error why = read_soa(apex, soa);
+
+	*where = apex;
+	if (why != ZONE_OK)
+		return why;
+	if (!node_find(apex, TYPE_NS, &ns))
+		return ZONE_NO_NS;
+	if (e->clashes == 0)
+		return ZONE_OK;
+	*where = NULL;
+	tree_walk(&e->tree, is_fine, where);
+	return ZONE_CNAME_CLASH;
+}
+
+static struct generation *generation_new(struct zone_edit *e, const struct node *apex,
+					 uint64_t number, const struct soa *soa)
+{
+	struct generation *g = calloc(1, sizeof(*g));
+
+	if (!g)
+		abort();
+	g->tree = e->tree;	/* moved: the edit has none any more */
+	tree_init(&e->tree, &node_tree_ops);
+	g->apex = apex;
+	g->number = number;
+	g->soa = *soa;
+	g->records = e->records;
+	g->bytes = e->bytes;
+	g->empties = e->empties;
+	memcpy(g->origin, e->origin, name_len(e->origin));
+	g->origin_labels = e->origin_key.label_count;
+	return g;
+}
+
+struct generation *zone_edit_finish(struct zone_edit *e, uint64_t number, enum zone_error *why,
+				    char where[NAME_TEXT_MAX])
+{
+	struct generation *g = NULL;
+	const struct node *at;
+	struct soa soa;
+
+	owner_close(e);
+	const struct node *apex = tree_get(&e->tree, &e->origin_key);
+
+	*why = check(e, apex, &soa, &at);
+	if (*why == ZONE_OK)
+		g = generation_new(e, apex, number, &soa);
+	else if (where)
+		name_to_text(node_name(at), where);
+	zone_edit_free(e);
+	return g;
+}

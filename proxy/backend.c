@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/backend.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct backend slots[BACKENDS_MAX];	/* the registry; control only */
+static unsigned slots_begun;			/* slots [0 .. slots_begun) have been taken before */
+
+static bool backend_is(const struct backend *b, const char *pool, const char *name,
+		       const struct address *address)
+{
+	return strcmp(b->pool, pool) == 0 && strcmp(b->name, name) == 0 &&
+	       address_is_equal(&b->address, address);
+}
+
+static bool backend_is_idle(struct backend *b)
+{
+	struct evidence_sum sum;
+
+	backend_sum(b, &sum);
+	return sum.outstanding == 0;
+}
+
+/*
+ * A slot for a new backend. Untouched slots first: a worker may still have attempts out to a
+ * backend that left a moment ago, and their evidence must not fall on another server.
+ */
+static struct backend *slot_free(void)
+{
+	if (slots_begun < BACKENDS_MAX)
+		return &slots[slots_begun++];
+	for (unsigned i = 0; i < BACKENDS_MAX; i++)
+		if (!slots[i].is_used && backend_is_idle(&slots[i]))
+			return &slots[i];
+	abort();	/* conf_check.c allows half of BACKENDS_MAX in one configuration */
+}
+
+static void evidence_reset(struct evidence *e)
+{
+	counter *all[] = { &e->sent, &e->replies, &e->late, &e->silent, &e->refused, &e->failed,
+			   &e->rescued, &e->mismatched, &e->rtt_sum_us, &e->last_reply_us,
+			   &e->first_silent_us };
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		counter_set(all[i], 0);
+	atomic_store_explicit(&e->srtt_us, 0, memory_order_relaxed);
+}
+
+static void backend_init(struct backend *b, const char *pool, const char *name,
+			 const struct address *address)
+{
+	b->index = (unsigned)(b - slots);
+	snprintf(b->pool, sizeof(b->pool), "%s", pool);
+	snprintf(b->name, sizeof(b->name), "%s", name);
+	b->address = *address;
+	atomic_store(&b->share, BACKEND_SHARE_FULL);	/* start-up must not wait for probes */
+	atomic_store(&b->is_suspect, false);
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		evidence_reset(&b->evidence[i]);
+}
+
+struct backend *backend_take(const char *pool, const char *name, const struct address *address)
+{
+	struct backend *b = NULL;
+
+	for (unsigned i = 0; i < slots_begun && !b; i++)
+		if (backend_is(&slots[i], pool, name, address))
+			b = &slots[i];
+	if (!b) {
+		b = slot_free();
+		backend_init(b, pool, name, address);
+	}
+	b->is_used = true;
+	b->plans++;
+	return b;
+}
+
+void backend_leave(struct backend *b)
+{
+	assert(b->plans > 0);
+	b->plans--;
+	b->is_used = b->plans > 0;
+}
+
+struct backend *backend_get(unsigned index)
+{
+	assert(index < BACKENDS_MAX);
+	return &slots[index];
+}
+
+static void sum_add(struct evidence_sum *sum, struct evidence *e)
+{
+	uint64_t last_reply_us = counter_get(&e->last_reply_us);
+	uint64_t first_silent_us = counter_get(&e->first_silent_us);
+
+	sum->sent += counter_get(&e->sent);
+	sum->replies += counter_get(&e->replies);
+	sum->late += counter_get(&e->late);
+	sum->silent += counter_get(&e->silent);
+	sum->refused += counter_get(&e->refused);
+	sum->failed += counter_get(&e->failed);
+	sum->rescued += counter_get(&e->rescued);
+	sum->mismatched += counter_get(&e->mismatched);
+	sum->rtt_sum_us += counter_get(&e->rtt_sum_us);
+	sum->outstanding += atomic_load_explicit(&e->outstanding, memory_order_relaxed);
+	if (last_reply_us > sum->last_reply_us)
+		sum->last_reply_us = last_reply_us;
+	if (first_silent_us && (!sum->first_silent_us || first_silent_us < sum->first_silent_us))
+		sum->first_silent_us = first_silent_us;
+}
+
+void backend_sum(struct backend *b, struct evidence_sum *sum)
+{
+	uint64_t srtt_total_us = 0;
+	unsigned srtt_count = 0;
+
+	memset(sum, 0, sizeof(*sum));
+	for (unsigned i = 0; i < WORKERS_MAX; i++) {
+		uint32_t srtt_us = atomic_load_explicit(&b->evidence[i].srtt_us, memory_order_relaxed);
+
+		sum_add(sum, &b->evidence[i]);
+		srtt_total_us += srtt_us;
+		srtt_count += srtt_us > 0;
+	}
+	if (srtt_count > 0)
+		sum->srtt_us = (uint32_t)(srtt_total_us / srtt_count);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * backend - one server that queries can be forwarded to, as all threads see it.
+ *
+ * Purpose:  the meeting point of workers and control: control writes how much of its traffic
+ *           a backend gets; workers write what they saw of it. Nothing else is shared.
+ * Not here: deciding states (health.h), sockets (upstream.h), choosing (balance.h).
+ * Owns:     a registry of slots, so that a backend keeps its index and evidence over reloads.
+ * Threads:  registry calls: control only. Fields: the writer named at each.
+ * Memory:   a slot is never freed while we run; a backend that left the configuration is
+ *           marked unused and its slot is taken again after the next reload.
+ */
+#ifndef BACKEND_H
+#define BACKEND_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/address.h"
+#include "cache/counter.h"
+
+enum {
+	BACKENDS_MAX = 1024,
+	WORKERS_MAX = 64,
+	BACKEND_SHARE_FULL = 65536,
+};
+
+/* What one worker saw of one backend. Written by that worker only, never reset. */
+struct evidence {
+	counter sent;		/* attempts */
+	counter replies;	/* believed replies, late ones too */
+	counter late;		/* of these, after the deadline */
+	counter silent;		/* deadlines passed with no reply from it since the attempt was sent */
+	counter refused;	/* ICMP errors, connections refused or reset */
+	counter failed;		/* replies that count as failures: retry-on */
+	counter rescued;	/* queries answered by another target after an attempt here failed */
+	counter mismatched;	/* packets that were no answer to anything we asked */
+	counter rtt_sum_us;	/* of replies */
+	counter last_reply_us;	/* monotonic */
+	counter first_silent_us;	/* monotonic: sending time of the first attempt of the
+					 * present silence; 0 after any reply */
+	_Atomic uint32_t outstanding;	/* attempts without a verdict */
+	_Atomic uint32_t srtt_us;	/* 0: not known yet */
+} __attribute__((aligned(64)));
+
+struct backend {
+	unsigned index;			/* in the registry */
+	bool is_used;			/* control only: some plan names it */
+	unsigned plans;			/* control only: how many do */
+	char name[64], pool[64];
+	struct address address;
+
+	/* Control writes, workers read: 0 not eligible .. BACKEND_SHARE_FULL. In slow start the
+	 * share of the choices that fall on it which it really gets. */
+	_Atomic uint32_t share;
+	/* SUSPECT: workers rescue its queries at the shortest deadline. */
+	_Atomic bool is_suspect;
+
+	struct evidence evidence[WORKERS_MAX];
+};
+
+/*
+ * The slot of this pool's backend: the old one if name and address are as before, else one
+ * with full share and empty evidence. Each plan that names a backend takes it once and leaves
+ * it once, so during a reload a backend may be taken twice.
+ */
+struct backend *backend_take(const char *pool, const char *name, const struct address *address);
+void backend_leave(struct backend *b);
+
+/* Slots are numbered 0 .. BACKENDS_MAX - 1 and exist for ever. */
+struct backend *backend_get(unsigned index);
+
+/* Sums over all workers: the latest reply, the oldest silence, the mean of the known srtt. */
+struct evidence_sum {
+	uint64_t sent, replies, late, silent, refused, failed, rescued, mismatched, rtt_sum_us;
+	uint64_t last_reply_us, first_silent_us;
+	uint32_t outstanding, srtt_us;
+};
+void backend_sum(struct backend *b, struct evidence_sum *sum);
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/balance.h"
+
+#include <stdatomic.h>
+
+/* The eligible targets of one tier. */
+struct candidates {
+	const struct plan_target *target[CONF_TARGETS_MAX];
+	unsigned count;
+	unsigned weight;		/* summed */
+};
+
+static bool was_tried(const struct balance_ask *ask, unsigned backend)
+{
+	for (unsigned i = 0; i < ask->tried_count; i++)
+		if (ask->tried[i] == backend)
+			return true;
+	return false;
+}
+
+/* failover POOL off: the operator trusts the first tier more than its probes. */
+static bool is_held_up(const struct plan_pool *pool, const struct plan_target *t)
+{
+	return atomic_load_explicit(pool->forced, memory_order_relaxed) == POOL_FAILOVER_OFF
+	       && t->tier == pool->targets[0].tier;
+}
+
+/* Slow start: of the choices that would fall on a target it gets its share. */
+static bool share_allows(uint32_t share, struct random *random)
+{
+	if (share >= BACKEND_SHARE_FULL || share == 0)
+		return share != 0;
+	return !random || random_below(random, BACKEND_SHARE_FULL) < share;
+}
+
+/* `random` NULL: asks whether it could be chosen at all. */
+static bool is_eligible(struct balance *b, const struct balance_ask *ask,
+			const struct plan_target *t, struct random *random)
+{
+	if (t->kind == TARGET_MIRROR)
+		return ask->mirror_can_answer;
+	if (was_tried(ask, t->backend->index))
+		return false;
+	if (b->views[t->backend->index].outstanding >= t->max_outstanding)
+		return false;
+	if (ask->is_last_resort || is_held_up(ask->pool, t))
+		return true;
+	return share_allows(atomic_load_explicit(&t->backend->share, memory_order_relaxed), random);
+}
+
+/* The end of the tier that begins at `from`. */
+static unsigned tier_end(const struct plan_pool *pool, unsigned from)
+{
+	unsigned end = from;
+
+	while (end < pool->target_count && pool->targets[end].tier == pool->targets[from].tier)
+		end++;
+	return end;
+}
+
+static unsigned first_allowed(const struct balance_ask *ask)
+{
+	bool is_forced = atomic_load_explicit(ask->pool->forced, memory_order_relaxed)
+			 == POOL_FAILOVER_ON;
+
+	return is_forced && !ask->is_last_resort ? tier_end(ask->pool, 0) : 0;
+}
+
+static void collect(struct balance *b, const struct balance_ask *ask, struct random *random,
+		    struct candidates *c)
+{
+	const struct plan_pool *pool = ask->pool;
+
+	c->count = c->weight = 0;
+	for (unsigned from = first_allowed(ask), end; from < pool->target_count && !c->count;
+	     from = end) {
+		end = tier_end(pool, from);
+		for (unsigned i = from; i < end; i++) {
+			if (!is_eligible(b, ask, &pool->targets[i], random))
+				continue;
+			c->target[c->count++] = &pool->targets[i];
+			c->weight += pool->targets[i].weight;
+		}
+	}
+}
+
+/* The target on whose stretch of the summed weights `point` falls. */
+static const struct plan_target *at_weight(const struct candidates *c, unsigned point)
+{
+	for (unsigned i = 0; i < c->count; i++) {
+		if (point < c->target[i]->weight)
+			return c->target[i];
+		point -= c->target[i]->weight;
+	}
+	return c->target[c->count - 1];
+}
+
+static uint32_t outstanding(const struct balance *b, const struct plan_target *t)
+{
+	return t->kind == TARGET_MIRROR ? 0 : b->views[t->backend->index].outstanding;
+}
+
+/* Starts at a random place, so that equals share evenly. */
+static const struct plan_target *least_outstanding(const struct balance *b,
+						   const struct candidates *c,
+						   struct random *random)
+{
+	unsigned start = random_below(random, c->count);
+	const struct plan_target *best = c->target[start];
+
+	for (unsigned i = 1; i < c->count; i++) {
+		const struct plan_target *t = c->target[(start + i) % c->count];
+
+		/* (outstanding + 1) / weight, without division */
+		if ((outstanding(b, t) + 1ull) * best->weight
+		    < (outstanding(b, best) + 1ull) * t->weight)
+			best = t;
+	}
+	return best;
+}
+
+/* Expected cost: latency times the queue in front of us, by weight. Unknown counts as fast. */
+static uint64_t cost(const struct balance *b, const struct plan_target *t)
+{
+	uint64_t srtt = t->kind == TARGET_MIRROR ? 0 : b->views[t->backend->index].udp.srtt_us;
+
+	return (srtt + 1) * (outstanding(b, t) + 1ull) * 1024 / t->weight;
+}
+
+static const struct plan_target *p2c_latency(const struct balance *b, const struct candidates *c,
+					     struct random *random)
+{
+	unsigned first = random_below(random, c->count);
+
+	if (c->count == 1)
+		return c->target[0];
+	unsigned second = (first + 1 + random_below(random, c->count - 1)) % c->count;
+	const struct plan_target *x = c->target[first], *y = c->target[second];
+
+	return cost(b, y) < cost(b, x) ? y : x;
+}
+
+static uint32_t mix(uint32_t x)
+{
+	x = (x ^ x >> 16) * 0x7feb352du;
+	x = (x ^ x >> 15) * 0x846ca68bu;
+	return x ^ x >> 16;
+}
+
+/*
+ * Rendezvous hashing: each target draws `weight` numbers for this question, the highest
+ * wins; when a target goes, only its own questions move.
+ */
+static const struct plan_target *consistent_hash(const struct candidates *c, uint32_t hash)
+{
+	const struct plan_target *best = c->target[0];
+	uint32_t highest = 0;
+
+	for (unsigned i = 0; i < c->count; i++) {
+		for (unsigned draw = 0; draw < c->target[i]->weight; draw++) {
+			uint32_t h = mix(mix(hash ^ c->target[i]->hash) + draw);
+
+			if (h >= highest) {
+				highest = h;
+				best = c->target[i];
+			}
+		}
+	}
+	return best;
+}
+
+const struct plan_target *balance_choose(struct balance *b, const struct balance_ask *ask,
+					 struct random *random)
+{
+	struct candidates c;
+
+	collect(b, ask, random, &c);
+	if (c.count == 0)
+		return NULL;
+	switch (ask->pool->conf->policy) {
+	case POLICY_ORDERED:		return c.target[0];
+	case POLICY_ROUND_ROBIN:	return at_weight(&c, b->turn[ask->pool->index]++ % c.weight);
+	case POLICY_WEIGHTED_RANDOM:	return at_weight(&c, random_below(random, c.weight));
+	case POLICY_LEAST_OUTSTANDING:	return least_outstanding(b, &c, random);
+	case POLICY_P2C_LATENCY:	return p2c_latency(b, &c, random);
+	case POLICY_CONSISTENT_HASH:	return consistent_hash(&c, ask->hash);
+	}
+	return c.target[0];
+}
+
+bool balance_has_target(struct balance *b, const struct balance_ask *ask)
+{
+	for (unsigned i = first_allowed(ask); i < ask->pool->target_count; i++)
+		if (is_eligible(b, ask, &ask->pool->targets[i], NULL))
+			return true;
+	return false;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * balance - which target of a pool gets this attempt.
+ *
+ * Purpose:  the lowest tier that has an eligible target, then the pool's policy inside it.
+ * Not here: what is eligible beyond share, limit and "tried already" (health decides shares).
+ * Owns:     per worker: the counters that round-robin needs.
+ * Threads:  one struct per worker; reads what control publishes (share, forced).
+ * Memory:   none.
+ * Failure:  NULL: no target is eligible.
+ */
+#ifndef BALANCE_H
+#define BALANCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/random.h"
+#include "proxy/plan.h"
+#include "proxy/rtt.h"
+
+/* What this worker knows of a backend; one row for each index. */
+struct balance_view {
+	struct rtt udp, tcp;
+	uint32_t outstanding;		/* attempts in ATTEMPT_WAITING */
+};
+
+struct balance {
+	uint32_t turn[CONF_POOLS_MAX];	/* round-robin: choices made so far */
+	struct balance_view views[BACKENDS_MAX];
+};
+
+struct balance_ask {
+	const struct plan_pool *pool;
+	const uint16_t *tried;		/* backend indexes that are not to be asked again */
+	unsigned tried_count;
+	uint32_t hash;			/* of the question, for consistent-hash */
+	bool mirror_can_answer;		/* the zone is held, and was not tried */
+	bool is_last_resort;		/* whoever is there, in whatever state: the trickle */
+};
+
+const struct plan_target *balance_choose(struct balance *b, const struct balance_ask *ask,
+					 struct random *random);
+
+/* True when some target could be chosen; changes nothing. */
+bool balance_has_target(struct balance *b, const struct balance_ask *ask);
+
+#endif

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * conf - the configuration file, read once into a structure that never changes.
+ *
+ * Purpose:  one table of options (name, type, range, default, sentence) drives libconfuse,
+ *           the checks, the error messages and the manual page's test.
+ * Not here: runtime state of any kind (plan.h, backend.h, health.h). The parts: conf_table.c
+ *           (the options), conf_scan.c (files to one flat text), conf.c (libconfuse's tree to
+ *           structs), conf_value.c (texts to values), conf_check.c (what must fit together).
+ * Owns:     everything it points to; conf_free() ends it.
+ * Threads:  immutable after conf_read(); read by all.
+ * Failure:  every error found is printed as FILE:LINE: what is wrong, and the mend.
+ * Time:     microseconds in `_us` fields.
+ */
+#ifndef CONF_H
+#define CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "cache/address.h"
+#include "cache/event.h"
+#include "cache/name.h"
+#include "cache/redis.h"
+#include "cache/tsig.h"
+
+enum {
+	CONF_LISTEN_MAX = 32,
+	CONF_POOLS_MAX = 64,
+	CONF_TARGETS_MAX = 128,		/* in one pool */
+	CONF_NAME_MAX = 64,		/* of a pool, backend; with NUL */
+	CONF_PATH_MAX = 256,
+	CONF_TIERS_MAX = 16,
+	CONF_BACKENDS_MAX = 512,	/* in all pools: at a reload old and new must both fit */
+};
+
+/* Where something stands; line 1 of the file for what stands nowhere. */
+struct conf_where {
+	const char *file;	/* as it was named; owned by the struct conf */
+	int line;
+};
+
+enum conf_policy {
+	POLICY_ORDERED, POLICY_ROUND_ROBIN, POLICY_WEIGHTED_RANDOM, POLICY_LEAST_OUTSTANDING,
+	POLICY_P2C_LATENCY, POLICY_CONSISTENT_HASH,
+};
+
+/* Replies that count as failed attempts for a mirrored zone: bits of retry-on. */
+enum conf_retry {
+	RETRY_SERVFAIL = 1 << 0, RETRY_REFUSED = 1 << 1, RETRY_NOTAUTH = 1 << 2,
+	RETRY_LAME = 1 << 3,
+};
+
+struct conf_health {
+	uint64_t interval_us;		/* between UDP probes; TCP: ten times that */
+	uint64_t timeout_us;
+	unsigned rise, fall;
+	uint64_t slow_start_us;		/* in PROBATION the share grows over this time */
+};
+
+enum conf_target_kind { TARGET_BACKEND, TARGET_MIRROR };
+
+struct conf_target {
+	enum conf_target_kind kind;
+	char name[CONF_NAME_MAX];	/* "mirror" for the mirror */
+	struct address address;		/* backends only */
+	unsigned tier, weight;		/* weight >= 1 */
+	bool is_primary;		/* zones are transferred from it */
+	const struct tsig_key *key;	/* for transfers, or NULL */
+	unsigned max_outstanding;	/* queries on their way to it, for each worker */
+	struct conf_where where;
+};
+
+struct conf_pool {
+	char name[CONF_NAME_MAX];
+	enum conf_policy policy;
+	unsigned retry_on;		/* enum conf_retry bits */
+	uint64_t attempt_max_us;	/* cap of an attempt's deadline: 150 ms */
+	uint64_t give_up_us;		/* SERVFAIL after this: 700 ms */
+	struct conf_health health;
+	struct conf_target *targets;	/* in the order of the file */
+	size_t target_count;
+	bool has_mirror;
+	struct conf_where where;
+};
+
+struct conf_zone {
+	uint8_t origin[NAME_LEN_MAX];	/* lower case */
+	char text[NAME_TEXT_MAX];
+	const struct conf_pool *pool;
+	size_t max_records, max_bytes;	/* of a transfer */
+	struct conf_where where;
+};
+
+struct conf {
+	char file[CONF_PATH_MAX];
+	struct address listen[CONF_LISTEN_MAX];
+	size_t listen_count;
+	unsigned workers;		/* at least 1: 0 in the file is resolved */
+	char control[108];		/* path of the control socket */
+	char state_dir[CONF_PATH_MAX];
+	char log[CONF_PATH_MAX];	/* "stderr", "syslog" or a file */
+	enum event_style log_style;
+	enum event_level log_level;
+
+	unsigned in_flight;		/* queries on their way, for each worker */
+	unsigned tcp_connections;	/* clients', for each worker */
+	unsigned tcp_per_client;	/* from one address */
+	unsigned tcp_pipeline;		/* queries in flight on one connection */
+	uint64_t tcp_idle_us;		/* nothing asked, nothing owed */
+	uint64_t tcp_message_us;	/* a message once begun must be whole */
+
+	bool has_redis;
+	struct redis_conf redis;
+	char redis_prefix[64];
+
+	struct tsig_key *keys;
+	size_t key_count;
+	struct conf_pool *pools;
+	size_t pool_count;
+	struct conf_zone *zones;
+	size_t zone_count;
+	const struct conf_pool *forward_unlisted;	/* NULL: such names are refused */
+
+	char **files;			/* the file, then what it includes: conf_where points here */
+	size_t file_count;
+	struct conf_where *places;	/* of each option that there is once; by row of the table */
+};
+
+/*
+ * Reads and checks `file`. NULL when anything is wrong: each error is one line on `errors`
+ * ("understudy.conf:12: unknown option 'polcy': did you mean 'policy'?"), all of them in one
+ * run where possible.
+ */
+struct conf *conf_read(const char *file, FILE *errors);
+void conf_free(struct conf *c);		/* NULL is fine */
+
+/*
+ * What cannot change while we run: prints FILE:LINE: for each such option that differs and
+ * returns false.
+ */
+bool conf_can_replace(const struct conf *old, const struct conf *new, FILE *errors);
+
+/* The option table as text, one line each: "pool/health/rise\tnumber\t1..100\t3\tsentence". */
+void conf_print_options(FILE *out);
+
+const char *conf_policy_text(enum conf_policy p);
+
+#endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dispatch - what happens to a query: the decisions of DESIGN.md section 3, in one place.
+ *
+ * Purpose:  takes queries, replies, failures and deadlines; chooses targets, answers from the
+ *           mirror, rescues, gives up. Every query that may be answered gets exactly one answer.
+ * Not here: sockets and libev: the shell (worker.c, or a test) gives a table of operations.
+ * Owns:     the worker's in-flight table, deadlines and random numbers.
+ * Threads:  one per worker. Reads the plan and what control and mirror publish.
+ * Time:     `now_us`, set by the shell once for each turn of its loop; never a clock.
+ * Memory:   everything in dispatch_new(); nothing is allocated per query.
+ * Failure:  none comes out: what cannot be answered well is answered SERVFAIL, and counted.
+ * Spec:     RFC 5452 (matching), RFC 8914 (EDE), RFC 1996 (NOTIFY ends here).
+ */
+#ifndef DISPATCH_H
+#define DISPATCH_H
+
+#include "cache/cookie.h"
+#include "proxy/balance.h"
+#include "proxy/inflight.h"
+#include "proxy/plan.h"
+#include "proxy/stats.h"
+#include "proxy/wheel.h"
+
+struct dispatch_ops {
+	/* Room for a reply of `want` bytes (at most 65,535) to this client, until answer(). */
+	uint8_t *(*room)(void *shell, const struct client *to, size_t want);
+
+	/* Sends the reply, or queues it: `bytes` may be reused after the shell's flush. */
+	void (*answer)(void *shell, const struct client *to, const uint8_t *bytes, size_t len);
+
+	/*
+	 * Queues the query on a socket to the attempt's backend, with a random ID that is
+	 * free there, and calls inflight_sent(). False: no socket can be had.
+	 */
+	bool (*send)(void *shell, struct attempt *a, const struct query *q);
+
+	/* Evidence of trouble was written down: control should look at once. */
+	void (*alarm)(void *shell);
+
+	/* A primary says that this zone has changed. */
+	void (*refresh)(void *shell, struct mirror_zone *zone);
+};
+
+/* Kinds of wheel items; the shell adds its own behind TIMER_SHELL. */
+enum { TIMER_QUERY = 1, TIMER_ATTEMPT, TIMER_SHELL };
+
+struct dispatch {
+	const struct dispatch_ops *ops;
+	void *shell;
+	const struct plan *plan;
+	struct stats *stats;
+	unsigned worker;		/* which row of evidence is ours */
+	uint64_t now_us;		/* monotonic; set by the shell each turn */
+	uint32_t wall_s;		/* for cookies; set by the shell about once a second */
+	struct inflight *inflight;
+	struct cookie_maker *cookies;
+	struct random random;
+	struct wheel wheel;
+	struct balance balance;
+	struct link attempts_of[BACKENDS_MAX];	/* by backend index */
+	bool is_primary[BACKENDS_MAX];
+};
+
+struct dispatch *dispatch_new(const struct dispatch_ops *ops, void *shell, unsigned worker,
+			      size_t in_flight, const uint8_t cookie_secret[COOKIE_SECRET_LEN],
+			      struct stats *stats, uint64_t now_us);
+void dispatch_free(struct dispatch *d);		/* NULL is fine */
+
+/* The plan from now on; the shell calls this between turns only. */
+void dispatch_set_plan(struct dispatch *d, const struct plan *plan);
+
+/* A client asks. The bytes are borrowed for the call. */
+void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len, const struct client *client);
+
+/*
+ * Something arrived on `socket` (its serial) from backend `backend`. The ID in `packet` is
+ * overwritten when it is passed on. True when it was believed.
+ */
+bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8_t *packet, size_t len);
+
+/* ICMP, or a connection refused or reset: all attempts at this backend end now. */
+void dispatch_backend_refused(struct dispatch *d, unsigned backend);
+
+/*
+ * A TCP connection to a backend closed: attempts that went out on it end now. Those sent on a
+ * connection that had been open before are tried at the same backend once more, since it may
+ * merely have closed for idleness (RFC 7766 s.6.2.4). `opened_us`: when it was connected; 0 never.
+ */
+void dispatch_connection_closed(struct dispatch *d, unsigned backend, uint32_t socket,
+				uint64_t opened_us);
+
+/* Handles what has expired; hands items of the shell's kinds to it. */
+void dispatch_expire(struct dispatch *d, void (*on_shell)(void *shell, struct wheel_item *item));
+
+#endif

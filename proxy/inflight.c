@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/inflight.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xxhash.h>
+
+#include "cache/dns.h"
+#include "cache/wire.h"
+
+enum { ATTEMPTS_PER_QUERY = 4 };
+
+struct large_buffer {
+	struct large_buffer *next;	/* while free */
+	uint8_t bytes[DNS_MESSAGE_MAX];
+};
+
+struct inflight {
+	struct query *free_queries;
+	uint32_t free_attempts;		/* index + 1; chained by next_hash */
+	struct large_buffer *free_large;
+	size_t query_count;
+	uint32_t bucket_mask;
+	uint32_t *buckets;		/* index + 1 of the first attempt; 0: none */
+	struct attempt *attempts;
+	struct query *queries;
+	struct large_buffer *large;
+};
+
+static void *allocate(size_t count, size_t size)
+{
+	void *p = calloc(count, size);
+
+	if (!p)
+		abort();
+	return p;
+}
+
+static void chain_free_slots(struct inflight *t, size_t queries, size_t attempts)
+{
+	for (size_t i = queries; i-- > 0;) {
+		t->queries[i].next_free = t->free_queries;
+		t->free_queries = &t->queries[i];
+	}
+	for (size_t i = attempts; i-- > 0;) {
+		t->attempts[i].next_hash = t->free_attempts;
+		t->free_attempts = (uint32_t)i + 1;
+	}
+	for (size_t i = 0; i < QUERY_LARGE_COUNT; i++) {
+		t->large[i].next = t->free_large;
+		t->free_large = &t->large[i];
+	}
+}
+
+struct inflight *inflight_new(size_t queries)
+{
+	struct inflight *t = allocate(1, sizeof(*t));
+	size_t attempts = queries * ATTEMPTS_PER_QUERY;
+	size_t buckets = 1024;
+
+	assert(queries > 0 && queries <= UINT32_MAX / 64);
+	while (buckets < attempts)
+		buckets *= 2;
+	t->bucket_mask = (uint32_t)(buckets - 1);
+	t->buckets = allocate(buckets, sizeof(*t->buckets));
+	t->attempts = allocate(attempts, sizeof(*t->attempts));
+	t->queries = allocate(queries, sizeof(*t->queries));
+	t->large = allocate(QUERY_LARGE_COUNT, sizeof(*t->large));
+	chain_free_slots(t, queries, attempts);
+	return t;
+}
+
+void inflight_free(struct inflight *t)
+{
+	if (!t)
+		return;
+	free(t->buckets);
+	free(t->attempts);
+	free(t->queries);
+	free(t->large);
+	free(t);
+}
+
+static bool take_bytes(struct inflight *t, struct query *q, size_t len)
+{
+	q->bytes = q->own;
+	if (len <= sizeof(q->own))
+		return true;
+	if (!t->free_large)
+		return false;
+	q->bytes = t->free_large->bytes;
+	t->free_large = t->free_large->next;
+	return true;
+}
+
+static void give_bytes_back(struct inflight *t, struct query *q)
+{
+	if (q->bytes == q->own)
+		return;
+	struct large_buffer *b = list_entry(q->bytes, struct large_buffer, bytes);
+
+	b->next = t->free_large;
+	t->free_large = b;
+	q->bytes = q->own;
+}
+
+struct query *inflight_add_query(struct inflight *t, const uint8_t *bytes, size_t len,
+				 size_t question_end, uint64_t now)
+{
+	struct query *q = t->free_queries;
+
+	assert(len <= DNS_MESSAGE_MAX && question_end <= len);
+	if (!q || !take_bytes(t, q, len))
+		return NULL;
+	t->free_queries = q->next_free;
+	t->query_count++;
+	q->serial++;
+	q->len = (uint16_t)len;
+	q->question_end = (uint16_t)question_end;
+	memcpy(q->bytes, bytes, len);
+	q->received_us = now;
+	q->is_open = true;
+	q->was_rescued = q->was_reconnected = false;
+	q->waiting = q->round = q->try_count = q->tried_count = 0;
+	wheel_item_init(&q->give_up, 0);
+	return q;
+}
+
+void inflight_end_query(struct inflight *t, struct query *q)
+{
+	assert(q->is_open && q->give_up.at_us == UINT64_MAX);
+	give_bytes_back(t, q);
+	q->is_open = false;
+	q->serial++;
+	q->next_free = t->free_queries;
+	t->free_queries = q;
+	t->query_count--;
+}
+
+static uint32_t *bucket_of(const struct inflight *t, uint32_t socket, uint16_t id)
+{
+	uint32_t h = (socket * 0x9e3779b1u) ^ (id * 0x85ebca6bu);
+
+	return &t->buckets[(h ^ h >> 15) & t->bucket_mask];
+}
+
+static struct attempt *find(const struct inflight *t, uint32_t socket, uint16_t id)
+{
+	uint32_t i = *bucket_of(t, socket, id);
+
+	while (i && (t->attempts[i - 1].socket != socket || t->attempts[i - 1].id != id))
+		i = t->attempts[i - 1].next_hash;
+	return i ? &t->attempts[i - 1] : NULL;
+}
+
+bool inflight_is_id_free(const struct inflight *t, uint32_t socket, uint16_t id)
+{
+	return find(t, socket, id) == NULL;
+}
+
+static uint32_t question_hash(const uint8_t *message, size_t question_end)
+{
+	return (uint32_t)XXH3_64bits(message + DNS_HEADER_LEN, question_end - DNS_HEADER_LEN);
+}
+
+struct attempt *inflight_add_attempt(struct inflight *t, struct query *q, uint16_t backend,
+				     uint64_t now)
+{
+	uint32_t i = t->free_attempts;
+
+	if (!i)
+		return NULL;
+	struct attempt *a = &t->attempts[i - 1];
+
+	t->free_attempts = a->next_hash;
+	a->socket = 0;
+	a->backend = backend;
+	a->state = ATTEMPT_WAITING;
+	a->is_tcp = q->client.is_tcp;
+	a->query = q;
+	a->query_serial = q->serial;
+	a->question_hash = question_hash(q->bytes, q->question_end);
+	a->sent_us = now;
+	wheel_item_init(&a->timer, 0);
+	list_init(&a->of_backend);
+	q->waiting++;
+	return a;
+}
+
+void inflight_sent(struct inflight *t, struct attempt *a, uint32_t socket, uint16_t id)
+{
+	uint32_t *bucket = bucket_of(t, socket, id);
+
+	assert(socket != 0 && a->socket == 0);
+	a->socket = socket;
+	a->id = id;
+	wire_put_u16(a->id_wire, id);
+	a->next_hash = *bucket;
+	*bucket = (uint32_t)(a - t->attempts) + 1;
+}
+
+void inflight_set_late(struct attempt *a)
+{
+	struct query *q = inflight_query_of(a);
+
+	assert(a->state == ATTEMPT_WAITING);
+	a->state = ATTEMPT_LATE;
+	if (q)
+		q->waiting--;
+}
+
+static void unhash(struct inflight *t, struct attempt *a)
+{
+	uint32_t *at = bucket_of(t, a->socket, a->id);
+
+	while (&t->attempts[*at - 1] != a)
+		at = &t->attempts[*at - 1].next_hash;
+	*at = a->next_hash;
+}
+
+void inflight_end_attempt(struct inflight *t, struct attempt *a)
+{
+	assert(a->state != ATTEMPT_FREE && a->timer.at_us == UINT64_MAX);
+	if (a->state == ATTEMPT_WAITING)
+		inflight_set_late(a);
+	if (a->socket)
+		unhash(t, a);
+	list_remove(&a->of_backend);
+	a->state = ATTEMPT_FREE;
+	a->socket = 0;
+	a->next_hash = t->free_attempts;
+	t->free_attempts = (uint32_t)(a - t->attempts) + 1;
+}
+
+struct query *inflight_query_of(const struct attempt *a)
+{
+	return a->query->serial == a->query_serial && a->query->is_open ? a->query : NULL;
+}
+
+/* RFC 9619: one question; but a short error may leave it out. */
+static bool is_short_error(const uint8_t *reply, size_t len)
+{
+	unsigned rcode = wire_get_u16(reply + 2) & DNS_RCODE;
+
+	return len == DNS_HEADER_LEN && wire_get_u16(reply + 4) == 0
+	       && (rcode == RCODE_FORMERR || rcode == RCODE_NOTIMP);
+}
+
+static bool is_reply_to(const struct attempt *a, const uint8_t *reply, size_t len)
+{
+	const struct query *q = inflight_query_of(a);
+
+	if (!q) {	/* answered already: the hash of its question is what is left of it */
+		struct wire w = wire_over(reply, len);
+
+		w.pos = DNS_HEADER_LEN;
+		while (!w.bad && wire_need(&w, 1) && w.base[w.pos] != 0 && w.base[w.pos] < 64)
+			wire_skip(&w, w.base[w.pos] + 1u);
+		wire_skip(&w, 5);
+		return !w.bad && question_hash(reply, w.pos) == a->question_hash;
+	}
+	if ((wire_get_u16(reply + 2) ^ wire_get_u16(q->bytes + 2)) & DNS_OPCODE)
+		return false;
+	if (is_short_error(reply, len))
+		return true;
+	return len >= q->question_end && wire_get_u16(reply + 4) == 1
+	       && memcmp(reply + DNS_HEADER_LEN, q->bytes + DNS_HEADER_LEN,
+			 q->question_end - DNS_HEADER_LEN) == 0;
+}
+
+struct attempt *inflight_match(struct inflight *t, uint32_t socket, const uint8_t *reply, size_t len)
+{
+	if (len < DNS_HEADER_LEN || !(wire_get_u16(reply + 2) & DNS_QR))
+		return NULL;
+	struct attempt *a = find(t, socket, wire_get_u16(reply));
+
+	return a && is_reply_to(a, reply, len) ? a : NULL;
+}
+
+size_t inflight_query_count(const struct inflight *t)
+{
+	return t->query_count;
+}

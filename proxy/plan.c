@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/plan.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/*
+ * The operator's `failover POOL on|off`, kept by pool name from plan to plan. It lives for as
+ * long as some plan has a pool of its name. Control only, but for `order`.
+ */
+struct force {
+	struct force *next;
+	unsigned plans;
+	char pool[CONF_NAME_MAX];
+	_Atomic int order;
+};
+static struct force *forces;
+
+static void *zeroed(size_t count, size_t size)
+{
+	void *p = calloc(count ? count : 1, size);
+
+	if (!p)
+		abort();	/* start-up or reload; never while a query is served */
+	return p;
+}
+
+static struct force *force_take(const char *pool)
+{
+	struct force *f = forces;
+
+	while (f && strcmp(f->pool, pool) != 0)
+		f = f->next;
+	if (!f) {
+		f = zeroed(1, sizeof(*f));
+		snprintf(f->pool, sizeof(f->pool), "%s", pool);
+		f->next = forces;
+		forces = f;
+	}
+	f->plans++;
+	return f;
+}
+
+static void force_leave(const char *pool)
+{
+	struct force **at = &forces;
+
+	while (*at && strcmp((*at)->pool, pool) != 0)
+		at = &(*at)->next;
+	struct force *f = *at;
+
+	assert(f);
+	if (--f->plans > 0)
+		return;
+	*at = f->next;
+	free(f);
+}
+
+/* FNV-1a: spreads a few dozen names well enough, and is the same on every machine. */
+static uint32_t hash_of(const char *name)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *name; name++)
+		h = (h ^ (uint8_t)*name) * 16777619u;
+	return h;
+}
+
+static struct plan_target target_from(const struct conf_pool *pool, const struct conf_target *t)
+{
+	return (struct plan_target){
+		.kind = t->kind,
+		.backend = t->kind == TARGET_BACKEND
+			? backend_take(pool->name, t->name, &t->address) : NULL,
+		.tier = t->tier,
+		.weight = t->weight,
+		.max_outstanding = t->max_outstanding,
+		.hash = hash_of(t->name),
+	};
+}
+
+static void pool_init(struct plan_pool *p, const struct conf_pool *conf, unsigned index)
+{
+	p->conf = conf;
+	p->index = index;
+	p->forced = &force_take(conf->name)->order;
+	p->targets = zeroed(conf->target_count, sizeof(*p->targets));
+	for (unsigned tier = 0; tier < CONF_TIERS_MAX; tier++)
+		for (size_t i = 0; i < conf->target_count; i++)
+			if (conf->targets[i].tier == tier)
+				p->targets[p->target_count++] = target_from(conf, &conf->targets[i]);
+	assert(p->target_count == conf->target_count);
+}
+
+static void pool_fini(struct plan_pool *p)
+{
+	for (unsigned i = 0; i < p->target_count; i++)
+		if (p->targets[i].backend)
+			backend_leave(p->targets[i].backend);
+	force_leave(p->conf->name);
+	free(p->targets);
+}
+
+/* The leaves of plan->by_name are entries of plan->zones: trees need not count them. */
+static const uint8_t *leaf_name(const void *leaf)
+{
+	return ((const struct plan_zone *)leaf)->conf->origin;
+}
+
+static void leaf_keep(void *leaf)
+{
+	(void)leaf;
+}
+
+static const struct tree_ops zone_ops = {
+	.name = leaf_name, .hold = leaf_keep, .drop = leaf_keep,
+};
+
+/* conf->pools and plan->pools run parallel. */
+static const struct plan_pool *pool_of(const struct plan *p, const struct conf_pool *conf)
+{
+	return conf ? &p->pools[conf - p->conf->pools] : NULL;
+}
+
+static void plan_add_pools(struct plan *p)
+{
+	p->pool_count = (unsigned)p->conf->pool_count;
+	p->pools = zeroed(p->pool_count, sizeof(*p->pools));
+	for (unsigned i = 0; i < p->pool_count; i++)
+		pool_init(&p->pools[i], &p->conf->pools[i], i);
+	p->unlisted = pool_of(p, p->conf->forward_unlisted);
+}
+
+static void plan_add_zones(struct plan *p)
+{
+	p->zone_count = p->conf->zone_count;
+	p->zones = zeroed(p->zone_count, sizeof(*p->zones));
+	tree_init(&p->by_name, &zone_ops);
+	for (size_t i = 0; i < p->zone_count; i++) {
+		p->zones[i].conf = &p->conf->zones[i];
+		p->zones[i].pool = pool_of(p, p->conf->zones[i].pool);
+		tree_put(&p->by_name, &p->zones[i]);
+	}
+}
+
+struct plan *plan_new(struct conf *conf, struct mirror *mirror, uint64_t number)
+{
+	struct plan *p = zeroed(1, sizeof(*p));
+
+	p->conf = conf;
+	p->number = number;
+	plan_add_pools(p);
+	plan_add_zones(p);
+	if (mirror)
+		plan_set_mirror(p, mirror);
+	return p;
+}
+
+static void primary_add(struct mirror_zone_conf *m, const struct conf_target *t)
+{
+	assert(m->primary_count < MIRROR_PRIMARIES_MAX);
+	struct mirror_primary *to = &m->primaries[m->primary_count++];
+
+	to->address = t->address;
+	to->has_key = t->key != NULL;
+	if (t->key)
+		to->key = *t->key;
+}
+
+/* What the mirror needs to know: primaries in the order in which queries would try them. */
+static void mirrored_from(struct mirror_zone_conf *m, const struct conf_zone *z)
+{
+	memcpy(m->origin, z->origin, sizeof(m->origin));
+	m->max_records = z->max_records;
+	m->max_bytes = z->max_bytes;
+	for (unsigned tier = 0; tier < CONF_TIERS_MAX; tier++)
+		for (size_t i = 0; i < z->pool->target_count; i++)
+			if (z->pool->targets[i].is_primary && z->pool->targets[i].tier == tier)
+				primary_add(m, &z->pool->targets[i]);
+}
+
+void plan_set_mirror(struct plan *p, struct mirror *mirror)
+{
+	struct mirror_zone_conf *wanted = zeroed(p->zone_count, sizeof(*wanted));
+	struct mirror_zone **slots = zeroed(p->zone_count, sizeof(struct mirror_zone *));
+	size_t count = 0, taken = 0;
+
+	for (size_t i = 0; i < p->zone_count; i++)
+		if (p->zones[i].pool->conf->has_mirror)
+			mirrored_from(&wanted[count++], p->zones[i].conf);
+	mirror_configure(mirror, wanted, count, slots);
+	for (size_t i = 0; i < p->zone_count; i++)
+		if (p->zones[i].pool->conf->has_mirror)
+			p->zones[i].mirror = slots[taken++];
+
+	explicit_bzero(wanted, count * sizeof(*wanted));	/* it held keys */
+	free(wanted);
+	free(slots);
+}
+
+void plan_free(struct plan *p)
+{
+	if (!p)
+		return;
+	tree_clear(&p->by_name);
+	for (unsigned i = 0; i < p->pool_count; i++)
+		pool_fini(&p->pools[i]);
+	free(p->pools);
+	free(p->zones);
+	conf_free(p->conf);
+	free(p);
+}
+
+const struct plan_zone *plan_find(const struct plan *p, const struct name_key *key)
+{
+	struct tree_match match;
+
+	tree_find(&p->by_name, key, &match);
+	return match.depth > 0 ? match.chain[match.depth - 1] : NULL;
+}
+
+const struct plan_zone *plan_zone_named(const struct plan *p, const uint8_t *origin)
+{
+	struct name_key key;
+
+	name_to_key(origin, &key);
+	return tree_get(&p->by_name, &key);
+}
+
+const struct plan_pool *plan_pool_named(const struct plan *p, const char *name)
+{
+	for (unsigned i = 0; i < p->pool_count; i++)
+		if (strcmp(p->pools[i].conf->name, name) == 0)
+			return &p->pools[i];
+	return NULL;
+}

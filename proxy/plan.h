@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * plan - what the workers act on: zones, their pools, the pools' targets. Immutable.
+ *
+ * Purpose:  built by control from a configuration, published to the workers by one pointer,
+ *           replaced whole at a reload. Finding the zone of a name is one tree descent.
+ * Not here: choosing among targets (balance.h), health (health.h).
+ * Owns:     the configuration that it was built from; backends and mirror slots are borrowed.
+ * Threads:  built and freed by control; read by workers inside an RCU read: no pointer into a
+ *           plan survives a turn of a loop.
+ */
+#ifndef PLAN_H
+#define PLAN_H
+
+#include "cache/mirror.h"
+#include "cache/tree.h"
+#include "proxy/backend.h"
+#include "proxy/conf.h"
+
+/* failover POOL on|off|auto, as the operator ordered it. */
+enum plan_failover { POOL_FAILOVER_AUTO, POOL_FAILOVER_ON, POOL_FAILOVER_OFF };
+
+struct plan_target {
+	enum conf_target_kind kind;
+	struct backend *backend;	/* NULL for the mirror */
+	bool is_primary;		/* zones are transferred from it */
+	unsigned tier, weight, max_outstanding;
+	uint32_t hash;			/* of the name, for consistent hashing */
+};
+
+struct plan_pool {
+	const struct conf_pool *conf;
+	struct plan_target *targets;	/* sorted by tier, file order inside one */
+	unsigned target_count;
+	unsigned index;			/* in plan->pools */
+	/* Order of the operator (control writes, workers read): 0 auto; 1 on: the first tier is
+	 * left out; 2 off: the first tier stays eligible whatever health says. Shared by all
+	 * plans that have a pool of this name, so the order survives a reload. */
+	_Atomic int *forced;
+};
+
+struct plan_zone {
+	const struct conf_zone *conf;
+	const struct plan_pool *pool;
+	struct mirror_zone *mirror;	/* NULL: not mirrored */
+};
+
+struct plan {
+	struct conf *conf;
+	struct plan_pool *pools;
+	unsigned pool_count;
+	struct plan_zone *zones;
+	size_t zone_count;
+	struct tree by_name;		/* of struct plan_zone */
+	const struct plan_pool *unlisted;	/* NULL: refuse */
+	uint64_t number;		/* 1, 2, ...: which reload */
+};
+
+/*
+ * Takes `conf`. Registers backends and, unless `mirror` is NULL, does plan_set_mirror().
+ * Cannot fail: the configuration was checked.
+ */
+struct plan *plan_new(struct conf *conf, struct mirror *mirror, uint64_t number);
+
+/*
+ * Hands the list of mirrored zones to `mirror` and gets their slots. A reload that may still
+ * fail makes its plan without a mirror and does this last, just before the plan is published.
+ */
+void plan_set_mirror(struct plan *p, struct mirror *mirror);
+
+/* After all workers have left it. Leaves its backends, frees the configuration too. NULL is fine. */
+void plan_free(struct plan *p);
+
+/* The zone at or above the name, the longest match; NULL when none is configured. */
+const struct plan_zone *plan_find(const struct plan *p, const struct name_key *key);
+
+/* The zone of exactly this origin. */
+const struct plan_zone *plan_zone_named(const struct plan *p, const uint8_t *origin);
+const struct plan_pool *plan_pool_named(const struct plan *p, const char *name);
+
+#endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Priorities: sockets (1) before deadlines (0), so that a reply which lay in the socket while we
+ * were held up is read before its deadline is looked at.
+ */
+#include "proxy/probe.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache/clock.h"
+#include "cache/dns.h"
+#include "cache/wire.h"
+
+enum {
+	BATCH_MAX = 16,		/* messages read in one turn: a flood of forgeries waits */
+	TCP_LENGTH_LEN = 2,
+	SOA_NUMBERS_LEN = 20,	/* serial, refresh, retry, expire, minimum */
+};
+
+struct probe {
+	struct ev_loop *loop;
+	ev_io io;
+	ev_timer timer;		/* the deadline; or, when `early` is set, the next turn */
+	int fd;
+	struct probe_ask ask;
+	struct address address;	/* ask.address and ask.zone are not used after the start */
+	bool is_early;		/* failed at once: `verdict` is told in the next turn */
+	unsigned mismatched;	/* messages that answered something else */
+	uint64_t sent_us;
+	struct probe_verdict verdict;
+	probe_done_fn done;
+	void *arg;
+	size_t query_len, out_pos;	/* TCP: bytes of length and query already sent */
+	size_t in_len;			/* TCP: bytes at `in` */
+	uint8_t query[PROBE_QUERY_MAX];
+	uint8_t in[TCP_LENGTH_LEN + DNS_MESSAGE_MAX];
+};
+
+/* ---- Pure ---- */
+
+size_t probe_query(uint16_t id, const uint8_t *zone, uint8_t query[PROBE_QUERY_MAX])
+{
+	struct wire_out o = wire_into(query, PROBE_QUERY_MAX);
+
+	wire_add_u16(&o, id);
+	wire_add_u16(&o, 0);		/* a plain query; RD clear: we ask an authority */
+	wire_add_u16(&o, 1);
+	wire_add_u16(&o, 0);
+	wire_add_u16(&o, 0);
+	wire_add_u16(&o, 0);
+	wire_add_bytes(&o, zone, name_len(zone));
+	wire_add_u16(&o, TYPE_SOA);
+	wire_add_u16(&o, CLASS_IN);
+	assert(!o.full);
+	return o.len;
+}
+
+/* Whether `message` answers `query` at all, RFC 5452 s.9.1: ID, QR, opcode and the question. */
+static bool is_reply_to(const uint8_t *query, size_t query_len, const uint8_t *message, size_t len)
+{
+	unsigned flags;
+
+	if (len < DNS_HEADER_LEN || memcmp(message, query, 2) != 0)
+		return false;
+	flags = wire_get_u16(message + 2);
+	if (!(flags & DNS_QR) || (flags & DNS_OPCODE) != 0)
+		return false;
+	/* A server that cannot read the question may leave it out: then the rcode speaks. */
+	if (wire_get_u16(message + 4) == 0)
+		return len == DNS_HEADER_LEN && (flags & DNS_RCODE) != RCODE_NOERROR;
+	return wire_get_u16(message + 4) == 1 && len >= query_len &&
+	       memcmp(message + DNS_HEADER_LEN, query + DNS_HEADER_LEN,
+		      query_len - DNS_HEADER_LEN) == 0;
+}
+
+/* The serial in the first SOA of `zone` among `count` records. False: none, or w->bad. */
+static bool find_serial(struct wire *w, unsigned count, const uint8_t *zone, uint32_t *serial)
+{
+	uint8_t owner[NAME_LEN_MAX], name[NAME_LEN_MAX];
+
+	for (; count > 0 && !w->bad; count--) {
+		if (!name_parse(w, owner))
+			return false;
+		uint16_t type = wire_u16(w), class = wire_u16(w);
+
+		wire_skip(w, 4);
+		size_t rdlength = wire_u16(w), end = w->pos + rdlength;
+
+		if (type != TYPE_SOA || class != CLASS_IN || !name_is_equal(owner, zone)) {
+			wire_skip(w, rdlength);
+			continue;
+		}
+		if (!name_parse(w, name) || !name_parse(w, name))
+			return false;
+		*serial = wire_u32(w);
+		wire_skip(w, SOA_NUMBERS_LEN - 4);
+		w->bad |= w->pos != end;
+		return !w->bad;
+	}
+	return false;
+}
+
+bool probe_judge(const struct probe_ask *ask, const uint8_t *query, size_t query_len,
+		 const uint8_t *message, size_t len, struct probe_verdict *v)
+{
+	if (!is_reply_to(query, query_len, message, len))
+		return false;
+
+	unsigned flags = wire_get_u16(message + 2);
+	struct wire w = wire_over(message, len);
+	bool has_soa;
+
+	v->cause = CAUSE_NONE;
+	v->rcode = flags & DNS_RCODE;
+	if (ask->any_reply)
+		return true;
+	wire_skip(&w, query_len);
+	if (v->rcode != RCODE_NOERROR) {
+		v->cause = CAUSE_RCODE;
+		return true;
+	}
+	has_soa = find_serial(&w, wire_get_u16(message + 6), query + DNS_HEADER_LEN, &v->serial);
+	v->has_serial = has_soa;
+	if (w.bad && !(flags & DNS_TC))
+		v->cause = CAUSE_MALFORMED;
+	else if (ask->needs_aa && !(flags & DNS_AA))
+		v->cause = CAUSE_LAME;
+	else if (!has_soa && !(flags & DNS_TC))
+		v->cause = CAUSE_LAME;		/* AA without SOA: it does not know the zone */
+	return true;
+}
+
+/* ---- The shell ---- */
+
+static void probe_free(struct probe *p)
+{
+	ev_io_stop(p->loop, &p->io);
+	ev_timer_stop(p->loop, &p->timer);
+	if (p->fd >= 0)
+		close(p->fd);
+	free(p);
+}
+
+/* The one end of a probe that was not cancelled. */
+static void probe_finish(struct probe *p)
+{
+	p->done(p, &p->verdict, p->arg);
+	probe_free(p);
+}
+
+/* Errors of ours say nothing about the server; all others mean that it cannot be reached. */
+static void set_error(struct probe *p, int error)
+{
+	p->verdict.cause = CAUSE_REFUSED;
+	p->verdict.error = error;
+	p->verdict.is_ours = error == EMFILE || error == ENFILE || error == ENOMEM ||
+			     error == ENOBUFS || error == EADDRNOTAVAIL;
+}
+
+static void fail_later(struct probe *p, int error)
+{
+	set_error(p, error);
+	p->is_early = true;
+}
+
+static void fail_now(struct probe *p, int error)
+{
+	set_error(p, error);
+	probe_finish(p);
+}
+
+static void finish_with_reply(struct probe *p)
+{
+	p->verdict.rtt_us = clock_monotonic_us() - p->sent_us;
+	probe_finish(p);
+}
+
+static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct probe *p = t->data;
+
+	(void)loop, (void)revents;
+	if (!p->is_early)
+		p->verdict.cause = p->mismatched ? CAUSE_MALFORMED : CAUSE_TIMEOUT;
+	probe_finish(p);
+}
+
+/* Wrong messages are counted and the wait goes on: the true reply may still come. */
+static void on_udp(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct probe *p = io->data;
+
+	(void)loop, (void)revents;
+	for (int i = 0; i < BATCH_MAX; i++) {
+		ssize_t n = recv(p->fd, p->in, sizeof(p->in), 0);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n < 0) {
+			fail_now(p, errno);
+			return;
+		}
+		if (probe_judge(&p->ask, p->query, p->query_len, p->in, (size_t)n, &p->verdict)) {
+			finish_with_reply(p);
+			return;
+		}
+		p->mismatched++;
+	}
+}
+
+static void tcp_write(struct probe *p)
+{
+	uint8_t out[TCP_LENGTH_LEN + PROBE_QUERY_MAX];
+	size_t len = TCP_LENGTH_LEN + p->query_len;
+
+	wire_put_u16(out, (uint16_t)p->query_len);
+	memcpy(out + TCP_LENGTH_LEN, p->query, p->query_len);
+	ssize_t n = send(p->fd, out + p->out_pos, len - p->out_pos, MSG_NOSIGNAL);
+
+	if (n < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			fail_now(p, errno);
+		return;
+	}
+	p->out_pos += (size_t)n;
+	if (p->out_pos < len)
+		return;
+	ev_io_stop(p->loop, &p->io);
+	ev_io_set(&p->io, p->fd, EV_READ);
+	ev_io_start(p->loop, &p->io);
+}
+
+static void tcp_read(struct probe *p)
+{
+	ssize_t n = recv(p->fd, p->in + p->in_len, sizeof(p->in) - p->in_len, 0);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		fail_now(p, n < 0 ? errno : 0);
+		return;
+	}
+	p->in_len += (size_t)n;
+	if (p->in_len < TCP_LENGTH_LEN || p->in_len < TCP_LENGTH_LEN + (size_t)wire_get_u16(p->in))
+		return;
+	/* On a stream of one question there is nothing else to wait for. */
+	if (!probe_judge(&p->ask, p->query, p->query_len, p->in + TCP_LENGTH_LEN,
+			 wire_get_u16(p->in), &p->verdict))
+		p->verdict.cause = CAUSE_MALFORMED;
+	finish_with_reply(p);
+}
+
+static void on_tcp(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct probe *p = io->data;
+
+	(void)loop;
+	if (revents & EV_WRITE)
+		tcp_write(p);
+	else
+		tcp_read(p);
+}
+
+static int open_socket(struct probe *p)
+{
+	int type = p->ask.is_tcp ? SOCK_STREAM : SOCK_DGRAM;
+
+	/* Unbound before connect(): the kernel picks a random port, RFC 6056. */
+	p->fd = socket(p->address.storage.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (p->fd < 0)
+		return errno;
+	if (connect(p->fd, (struct sockaddr *)&p->address.storage, p->address.len) < 0 &&
+	    errno != EINPROGRESS)
+		return errno;
+	if (!p->ask.is_tcp && send(p->fd, p->query, p->query_len, MSG_NOSIGNAL) < 0)
+		return errno;
+	return 0;
+}
+
+struct probe *probe_start(struct ev_loop *loop, struct random *random, const struct probe_ask *ask,
+			  probe_done_fn done, void *arg)
+{
+	struct probe *p = malloc(sizeof(*p));
+	int error;
+
+	if (!p)
+		abort();
+	memset(p, 0, offsetof(struct probe, in));	/* 64 kB that recv() fills */
+	p->loop = loop;
+	p->ask = *ask;
+	p->address = *ask->address;
+	p->ask.address = NULL;
+	p->ask.zone = NULL;
+	p->done = done;
+	p->arg = arg;
+	p->sent_us = clock_monotonic_us();
+	p->query_len = probe_query(random_u16(random), ask->zone, p->query);
+	error = open_socket(p);
+	if (error)
+		fail_later(p, error);
+	ev_io_init(&p->io, ask->is_tcp ? on_tcp : on_udp, p->fd, ask->is_tcp ? EV_WRITE : EV_READ);
+	p->io.data = p;
+	ev_set_priority(&p->io, 1);
+	ev_now_update(loop);		/* the timeout counts from now, not from this turn's start */
+	ev_timer_init(&p->timer, on_timer, p->is_early ? 0. : (double)ask->timeout_us / 1e6, 0.);
+	p->timer.data = p;
+	if (!p->is_early)
+		ev_io_start(loop, &p->io);
+	ev_timer_start(loop, &p->timer);
+	return p;
+}
+
+void probe_cancel(struct probe *p)
+{
+	if (p)
+		probe_free(p);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * stats - what a worker counts: one row for each number, one struct for each worker.
+ *
+ * Purpose:  counters on the query path; the same table names them for `understudyctl stats`.
+ * Threads:  one writer (the worker), any readers.
+ * The account: queries = answers by all sources + dropped; each query has exactly one end.
+ */
+#ifndef STATS_H
+#define STATS_H
+
+#include "cache/counter.h"
+
+#define STATS_TABLE(X) \
+	X(queries_udp,		"queries that came by UDP") \
+	X(queries_tcp,		"queries that came by TCP") \
+	X(answers_primary,	"answers that a primary gave") \
+	X(answers_backend,	"answers that another backend gave") \
+	X(answers_mirror,	"answers from the mirror") \
+	X(answers_refused,	"REFUSED by us: unlisted names, transfers, updates") \
+	X(answers_error,	"FORMERR, NOTIMP, BADVERS and answered NOTIFY") \
+	X(answers_servfail,	"SERVFAIL by us: no target left") \
+	X(dropped_malformed,	"packets that must not be answered: short, or QR set") \
+	X(dropped_closed,	"answers whose client connection was gone") \
+	X(rescued,		"queries answered by a later target after an attempt failed") \
+	X(attempts,		"queries sent to backends, retries counted") \
+	X(attempts_expired,	"attempts whose deadline passed") \
+	X(attempts_refused,	"attempts ended by ICMP or a closed connection") \
+	X(attempts_failed,	"attempts ended by a reply in retry-on") \
+	X(replies_late,		"replies that came after another answer") \
+	X(replies_mismatched,	"packets from backends that answer nothing we asked") \
+	X(in_flight_full,	"queries answered SERVFAIL because the table was full") \
+	X(tcp_accepted,		"client connections accepted") \
+	X(tcp_refused,		"client connections closed at once: too many") \
+	X(tcp_closed_idle,	"client connections closed for idleness or slowness") \
+	X(udp_send_errors,	"answers that the kernel would not take")
+
+struct stats {
+#define STATS_FIELD(name, text) counter name;
+	STATS_TABLE(STATS_FIELD)
+#undef STATS_FIELD
+};
+
+struct stats_row {
+	const char *name, *text;
+	uint64_t value;
+};
+
+enum {
+#define STATS_COUNT(name, text) STATS_INDEX_##name,
+	STATS_TABLE(STATS_COUNT)
+#undef STATS_COUNT
+	STATS_ROWS
+};
+
+/* Sums `count` workers' stats into rows, in the order of the table. */
+void stats_sum(struct stats *const *workers, unsigned count, struct stats_row rows[STATS_ROWS]);
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/udp.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cache/dns.h"
+
+enum {
+	LISTENERS_MAX = 2 * CONF_LISTEN_MAX,	/* new ones, and old ones that still owe answers */
+	STOP_LINGER_US = 1000000,
+	BATCH_MAX = 64,			/* packets moved by one system call */
+	BATCHES_MAX = 4,		/* for each wake-up: then the others run */
+	DRAIN_BATCHES_MAX = 1024,	/* when a listener closes */
+	QUERY_BYTES = 4096,		/* longer queries by UDP are cut, hence malformed */
+	SOCKET_BUFFER = 4 << 20,
+	CONTROL_LEN = CMSG_SPACE(sizeof(struct in6_pktinfo)),
+};
+
+struct listener {
+	ev_io io;
+	struct udp *owner;
+	bool is_open;			/* else the slot is free */
+	bool is_wildcard;
+	unsigned index;
+	uint64_t close_us;		/* stopped; UINT64_MAX: listening */
+	struct address address;
+};
+
+/* One direction of a batch: everything that recvmmsg or sendmmsg points to. */
+struct batch {
+	struct mmsghdr messages[BATCH_MAX];
+	struct iovec parts[BATCH_MAX];
+	struct sockaddr_in6 names[BATCH_MAX];	/* room for either family */
+	_Alignas(struct cmsghdr) uint8_t control[BATCH_MAX][CONTROL_LEN];
+};
+
+struct udp {
+	struct ev_loop *loop;
+	struct dispatch *dispatch;
+	void (*flush)(void *arg);
+	void *arg;
+	struct listener listeners[LISTENERS_MAX];
+	struct batch in, out;
+	uint8_t in_bytes[BATCH_MAX][QUERY_BYTES];
+	uint8_t out_bytes[BATCH_MAX][DNS_EDNS_SIZE];	/* answers of our own; others are borrowed */
+	unsigned queued;
+	unsigned queued_for;		/* the listener that all of them leave from */
+};
+
+static void batch_init(struct batch *b)
+{
+	for (unsigned i = 0; i < BATCH_MAX; i++) {
+		b->messages[i].msg_hdr.msg_name = &b->names[i];
+		b->messages[i].msg_hdr.msg_iov = &b->parts[i];
+		b->messages[i].msg_hdr.msg_iovlen = 1;
+	}
+}
+
+struct udp *udp_new(struct ev_loop *loop, struct dispatch *dispatch, void (*flush)(void *arg), void *arg)
+{
+	struct udp *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		abort();
+	u->loop = loop;
+	u->dispatch = dispatch;
+	u->flush = flush;
+	u->arg = arg;
+	batch_init(&u->in);
+	batch_init(&u->out);
+	for (unsigned i = 0; i < BATCH_MAX; i++)
+		u->in.parts[i] = (struct iovec){ u->in_bytes[i], QUERY_BYTES };
+	return u;
+}
+
+void udp_free(struct udp *u)
+{
+	if (!u)
+		return;
+	for (unsigned i = 0; i < LISTENERS_MAX; i++)
+		if (u->listeners[i].is_open)
+			close(u->listeners[i].io.fd);
+	free(u);
+}
+
+/* ---- Sockets ---- */
+
+static int set_options(int fd, const struct address *address)
+{
+	int on = 1, size = SOCKET_BUFFER, omit = IP_PMTUDISC_OMIT;
+	bool is_v6 = address->storage.ss_family == AF_INET6;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	/* Forged ICMP must not make us fragment: RFC 9715. */
+	setsockopt(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER,
+		   &omit, sizeof(omit));
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
+		return -errno;
+	if (is_v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
+		return -errno;
+	if (!address_is_any(address))
+		return 0;
+	if (is_v6)
+		return setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on)) < 0 ? -errno : 0;
+	return setsockopt(fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+int udp_bind(const struct address *address)
+{
+	int fd = socket(address->storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int result;
+
+	if (fd < 0)
+		return -errno;
+	result = set_options(fd, address);
+	if (result == 0 && bind(fd, (const struct sockaddr *)&address->storage, address->len) < 0)
+		result = -errno;
+	if (result == 0)
+		return fd;
+	close(fd);
+	return result;
+}
+
+/* ---- Answers ---- */
+
+void udp_flush(struct udp *u)
+{
+	unsigned sent = 0;
+
+	while (sent < u->queued) {
+		int n = sendmmsg(u->listeners[u->queued_for].io.fd, u->out.messages + sent,
+				 u->queued - sent, MSG_DONTWAIT);
+
+		if (n > 0) {
+			sent += (unsigned)n;
+		} else if (errno != EINTR) {	/* the first one is at fault: the rest may pass */
+			counter_add(&u->dispatch->stats->udp_send_errors, 1);
+			sent++;
+		}
+	}
+	u->queued = 0;
+}
+
+uint8_t *udp_room(struct udp *u, size_t want)
+{
+	assert(want <= DNS_EDNS_SIZE);
+	if (u->queued == BATCH_MAX)
+		udp_flush(u);
+	return u->out_bytes[u->queued];
+}
+
+/* The source address of the answer is the one that was asked. */
+static void put_source(struct msghdr *m, uint8_t *control, const struct client *to)
+{
+	struct cmsghdr *c = (struct cmsghdr *)(void *)control;
+
+	if (to->interface == 0) {
+		m->msg_control = NULL;
+		m->msg_controllen = 0;
+		return;
+	}
+	m->msg_control = control;
+	if (to->address.sa.sa_family == AF_INET) {
+		struct in_pktinfo info = { .ipi_ifindex = 0 };
+
+		memcpy(&info.ipi_spec_dst, &to->local, sizeof(info.ipi_spec_dst));
+		*c = (struct cmsghdr){ CMSG_LEN(sizeof(info)), IPPROTO_IP, IP_PKTINFO };
+		memcpy(CMSG_DATA(c), &info, sizeof(info));
+		m->msg_controllen = CMSG_SPACE(sizeof(info));
+	} else {
+		struct in6_pktinfo info = { to->local, 0 };
+
+		if (IN6_IS_ADDR_LINKLOCAL(&to->local))
+			info.ipi6_ifindex = to->interface;
+		*c = (struct cmsghdr){ CMSG_LEN(sizeof(info)), IPPROTO_IPV6, IPV6_PKTINFO };
+		memcpy(CMSG_DATA(c), &info, sizeof(info));
+		m->msg_controllen = CMSG_SPACE(sizeof(info));
+	}
+}
+
+void udp_answer(struct udp *u, const struct client *to, const uint8_t *bytes, size_t len)
+{
+	struct msghdr *m;
+
+	if (u->queued == BATCH_MAX || (u->queued > 0 && u->queued_for != to->listener)) {
+		/* An answer of our own stands in the slot after the last: keep it in the first. */
+		bool is_own = u->queued < BATCH_MAX && bytes == u->out_bytes[u->queued];
+
+		udp_flush(u);
+		if (is_own) {
+			memcpy(u->out_bytes[0], bytes, len);
+			bytes = u->out_bytes[0];
+		}
+	}
+	if (!u->listeners[to->listener].is_open)
+		return;			/* a reload took the listener away */
+	u->queued_for = to->listener;
+	m = &u->out.messages[u->queued].msg_hdr;
+	memcpy(&u->out.names[u->queued], &to->address, sizeof(to->address));
+	m->msg_namelen = to->address.sa.sa_family == AF_INET ? sizeof(struct sockaddr_in)
+							      : sizeof(struct sockaddr_in6);
+	u->out.parts[u->queued] = (struct iovec){ (void *)(uintptr_t)bytes, len };
+	put_source(m, u->out.control[u->queued], to);
+	u->queued++;
+}
+
+/* ---- Queries ---- */
+
+static void take_source(struct msghdr *m, struct client *from)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			struct in_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof(info));
+			memcpy(&from->local, &info.ipi_addr, sizeof(info.ipi_addr));
+			from->interface = (uint32_t)info.ipi_ifindex;
+		} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			struct in6_pktinfo info;
+
+			memcpy(&info, CMSG_DATA(c), sizeof(info));
+			from->local = info.ipi6_addr;
+			from->interface = info.ipi6_ifindex;
+		}
+	}
+}
+
+static bool has_port_zero(const struct client *from)
+{
+	return from->address.sa.sa_family == AF_INET ? from->address.v4.sin_port == 0
+						     : from->address.v6.sin6_port == 0;
+}
+
+static void take_query(struct udp *u, struct listener *l, unsigned i)
+{
+	struct client from = { .listener = (uint16_t)l->index };
+
+	memcpy(&from.address, &u->in.names[i], sizeof(from.address));
+	if (l->is_wildcard)
+		take_source(&u->in.messages[i].msg_hdr, &from);
+	if (has_port_zero(&from)) {		/* nobody can be answered there */
+		counter_add(&u->dispatch->stats->queries_udp, 1);
+		counter_add(&u->dispatch->stats->dropped_malformed, 1);
+		return;
+	}
+	dispatch_query(u->dispatch, u->in_bytes[i], u->in.messages[i].msg_len, &from);
+}
+
+/* One batch. False when there is no more to read now. */
+static bool read_batch(struct udp *u, struct listener *l)
+{
+	int n;
+
+	for (unsigned i = 0; i < BATCH_MAX; i++) {
+		u->in.messages[i].msg_hdr.msg_namelen = sizeof(u->in.names[i]);
+		u->in.messages[i].msg_hdr.msg_control = l->is_wildcard ? u->in.control[i] : NULL;
+		u->in.messages[i].msg_hdr.msg_controllen = l->is_wildcard ? CONTROL_LEN : 0;
+	}
+	n = recvmmsg(l->io.fd, u->in.messages, BATCH_MAX, MSG_DONTWAIT, NULL);
+	for (int i = 0; i < n; i++)
+		take_query(u, l, (unsigned)i);
+	u->flush(u->arg);
+	return n == BATCH_MAX;
+}
+
+static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct listener *l = list_entry(io, struct listener, io);
+
+	(void)loop;
+	(void)revents;
+	for (unsigned i = 0; i < BATCHES_MAX && read_batch(l->owner, l); i++)
+		;
+}
+
+static struct listener *find_listener(struct udp *u, const struct address *address)
+{
+	for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+		struct listener *l = &u->listeners[i];
+
+		if (l->is_open && l->close_us == UINT64_MAX && address_is_equal(&l->address, address))
+			return l;
+	}
+	return NULL;
+}
+
+void udp_start(struct udp *u, int fd, const struct address *address)
+{
+	unsigned i = 0;
+	struct listener *l;
+
+	while (i < LISTENERS_MAX && u->listeners[i].is_open)
+		i++;
+	assert(i < LISTENERS_MAX);
+	l = &u->listeners[i];
+	l->owner = u;
+	l->index = i;
+	l->is_open = true;
+	l->is_wildcard = address_is_any(address);
+	l->close_us = UINT64_MAX;
+	l->address = *address;
+	ev_io_init(&l->io, on_readable, fd, EV_READ);
+	ev_io_start(u->loop, &l->io);
+}
+
+static void stop(struct listener *l)
+{
+	ev_io_stop(l->owner->loop, &l->io);
+	l->close_us = l->owner->dispatch->now_us + STOP_LINGER_US;
+	for (unsigned i = 0; i < DRAIN_BATCHES_MAX && read_batch(l->owner, l); i++)
+		;
+}
+
+void udp_stop(struct udp *u, const struct address *address)
+{
+	struct listener *l = find_listener(u, address);
+
+	if (l)
+		stop(l);
+}
+
+void udp_stop_all(struct udp *u)
+{
+	for (unsigned i = 0; i < LISTENERS_MAX; i++)
+		if (u->listeners[i].is_open && u->listeners[i].close_us == UINT64_MAX)
+			stop(&u->listeners[i]);
+}
+
+void udp_sweep(struct udp *u)
+{
+	for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+		struct listener *l = &u->listeners[i];
+
+		if (l->is_open && l->close_us <= u->dispatch->now_us) {
+			close(l->io.fd);
+			l->is_open = false;
+		}
+	}
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * udp - a worker's UDP sockets towards the clients.
+ *
+ * Purpose:  takes queries in batches, hands each to dispatch, sends answers in batches, from the
+ *           address that was asked (RFC 2181 s.4.1).
+ * Not here: any decision (dispatch.h).
+ * Owns:     one socket for each listen address (SO_REUSEPORT: each worker has its own) and the
+ *           batch buffers.
+ * Threads:  one per worker, inside its loop; udp_bind() in control.
+ * Memory:   all of it in udp_new().
+ * Failure:  what the kernel will not take is counted; nothing is retried here.
+ */
+#ifndef UDP_H
+#define UDP_H
+
+#include <ev.h>
+
+#include "proxy/dispatch.h"
+
+struct udp;
+
+struct udp *udp_new(struct ev_loop *loop, struct dispatch *dispatch, void (*flush)(void *arg), void *arg);
+void udp_free(struct udp *u);		/* closes its sockets; NULL is fine */
+
+/* Binds a socket; the worker starts it later. The descriptor, or -errno. */
+int udp_bind(const struct address *address);
+
+/* Listens on `fd` (owned from now on), which udp_bind() made for `address`. */
+void udp_start(struct udp *u, int fd, const struct address *address);
+
+/*
+ * Answers what the kernel still holds for this listener, then reads no more. The socket stays
+ * for the answers that are still owed, until udp_sweep() closes it.
+ */
+void udp_stop(struct udp *u, const struct address *address);
+void udp_stop_all(struct udp *u);
+
+/* About once a second: closes sockets that were stopped a second ago. */
+void udp_sweep(struct udp *u);
+
+/* dispatch_ops.room and .answer for UDP clients */
+uint8_t *udp_room(struct udp *u, size_t want);
+void udp_answer(struct udp *u, const struct client *to, const uint8_t *bytes, size_t len);
+
+/* Sends the queued answers. */
+void udp_flush(struct udp *u);
+
+#endif

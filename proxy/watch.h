@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * watch - probes the backends, hears the workers' evidence, publishes who may serve.
+ *
+ * Purpose:  the shell around health.h: SOA probes over UDP and TCP, one event line for each
+ *           change of state, failover and failback of pools, orders of the operator.
+ * Not here: the decisions (health.h), the mirror's refreshes (it is only told when a probe saw
+ *           a newer serial).
+ * Owns:     a struct health and the probe sockets for each backend (watched.h).
+ * Threads:  control's loop; only watch_wake() may be called by workers.
+ * Time:     one clock read for each turn of the loop.
+ * Failure:  a probe that cannot be sent counts as a bad probe, unless it is descriptors or
+ *           memory that we lack: that says nothing about the backend.
+ */
+#ifndef WATCH_H
+#define WATCH_H
+
+#include <ev.h>
+#include <jansson.h>
+
+#include "proxy/health.h"
+#include "proxy/plan.h"
+
+struct watch;
+
+struct watch *watch_new(struct ev_loop *loop, struct mirror *mirror, unsigned worker_count);
+void watch_free(struct watch *w);
+
+/*
+ * The plan to watch from now on. Health carries over for every backend that keeps its slot;
+ * new ones start UP and are probed at once. The old plan is not touched afterwards.
+ */
+void watch_set_plan(struct watch *w, const struct plan *plan);
+
+/* [any thread] A worker saw an ICMP error or silence: looks at the evidence in this turn. */
+void watch_wake(struct watch *w);
+
+/* Orders. False when there is no such backend (in any pool), or pool. */
+bool watch_order_backend(struct watch *w, const char *name, enum health_order order);
+
+bool watch_order_failover(struct watch *w, const char *pool, enum plan_failover order);
+
+/* For understudyctl: arrays of objects, new references. */
+json_t *watch_backends_json(struct watch *w);
+json_t *watch_pools_json(struct watch *w);
+
+/*
+ * The targets of a pool in the order they are tried, each with whether it may be asked now and
+ * why. `zone` decides for the mirror; NULL: any zone of the pool.
+ */
+json_t *watch_targets_json(struct watch *w, const struct plan_pool *pool, const struct plan_zone *zone);
+
+/* True when some pool is not served by its first tier, or some backend is not UP. */
+bool watch_is_degraded(struct watch *w);
+
+#endif

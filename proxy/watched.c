@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/watched.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cache/clock.h"
+#include "cache/dns.h"
+#include "cache/event.h"
+
+bool watched_mirror_serial(const struct plan_zone *z, uint32_t *serial)
+{
+	const struct generation *g = z->mirror ? rcu_read(z->mirror->current) : NULL;
+
+	if (g)
+		*serial = g->soa.serial;
+	return g != NULL;
+}
+
+bool watched_gate_is_open(const struct watched *b, size_t *behind)
+{
+	bool is_open = true;
+
+	*behind = SIZE_MAX;
+	for (size_t i = 0; i < b->fitness->count && *behind == SIZE_MAX; i++) {
+		uint32_t serial;
+
+		if (!watched_mirror_serial(b->pool->zones[i].plan, &serial))
+			continue;
+		if (!b->fitness->zones[i].is_seen)
+			is_open = false;
+		else if (fitness_is_behind(b->fitness, i, serial))
+			*behind = i;
+	}
+	return is_open && *behind == SIZE_MAX;
+}
+
+const char *watched_state_text(const struct watched *b)
+{
+	switch (b->health.order) {
+	case ORDER_UP:		return "UP";
+	case ORDER_DOWN:	return "DOWN";
+	case ORDER_DRAIN:	return "DRAIN";
+	case ORDER_AUTO:	break;
+	}
+	return health_state_text(b->health.state);
+}
+
+/* ---- Sentences ---- */
+
+static const char *rcode_text(int rcode, char text[16])
+{
+	switch (rcode) {
+	case RCODE_FORMERR:	return "FORMERR";
+	case RCODE_SERVFAIL:	return "SERVFAIL";
+	case RCODE_NXDOMAIN:	return "NXDOMAIN";
+	case RCODE_NOTIMP:	return "NOTIMP";
+	case RCODE_REFUSED:	return "REFUSED";
+	case RCODE_NOTAUTH:	return "NOTAUTH";
+	default:
+		snprintf(text, 16, "rcode %d", rcode);
+		return text;
+	}
+}
+
+static void put_silence(const struct watched *b, uint64_t now, char text[WATCHED_TEXT_MAX])
+{
+	unsigned long long silent = b->seen.silent - b->before.silent;
+	const char *s = silent == 1 ? "" : "s";
+
+	if (b->seen.last_reply_us == 0 || b->seen.last_reply_us > now)
+		snprintf(text, WATCHED_TEXT_MAX, "%llu attempt%s silent, no reply yet", silent, s);
+	else
+		snprintf(text, WATCHED_TEXT_MAX, "%llu attempt%s silent, last reply %llu ms ago", silent,
+			 s, (unsigned long long)(now - b->seen.last_reply_us) / US_PER_MS);
+}
+
+static void put_refusal(const struct watched *b, char text[WATCHED_TEXT_MAX])
+{
+	int error = b->bad.cause == CAUSE_REFUSED ? b->bad.error : ECONNREFUSED;
+
+	snprintf(text, WATCHED_TEXT_MAX, "%s", error ? strerror(error) : "connection closed");
+	text[0] = (char)tolower((unsigned char)text[0]);
+}
+
+static void put_probes(const struct watched *b, const char *what, char text[WATCHED_TEXT_MAX])
+{
+	snprintf(text, WATCHED_TEXT_MAX, "%u probe%s %s", b->bad_run, b->bad_run == 1 ? "" : "s", what);
+}
+
+const char *watched_evidence(const struct watched *b, const struct health_change *c, uint64_t now,
+			     char text[WATCHED_TEXT_MAX])
+{
+	char rcode[16];
+
+	text[0] = '\0';
+	switch (c->cause) {
+	case CAUSE_SILENT:
+		put_silence(b, now, text);
+		break;
+	case CAUSE_TIMEOUT:
+		if (b->seen.silent > b->before.silent)
+			put_silence(b, now, text);
+		else
+			put_probes(b, "timed out", text);
+		break;
+	case CAUSE_REFUSED:
+		put_refusal(b, text);
+		break;
+	case CAUSE_RCODE:
+		snprintf(text, WATCHED_TEXT_MAX, "%s to SOA of %.200s",
+			 rcode_text(b->bad.rcode, rcode), b->bad_zone);
+		break;
+	case CAUSE_LAME:
+		snprintf(text, WATCHED_TEXT_MAX, "no authority for %.200s", b->bad_zone);
+		break;
+	case CAUSE_MALFORMED:
+		put_probes(b, "with malformed replies", text);
+		break;
+	case CAUSE_TCP:
+		put_probes(b, "over TCP failed, UDP answers", text);
+		break;
+	case CAUSE_PROBES_GOOD:
+		snprintf(text, WATCHED_TEXT_MAX, "%u probe%s good in a row", b->good_run,
+			 b->good_run == 1 ? "" : "s");
+		break;
+	case CAUSE_SLOW_START_OVER:
+		snprintf(text, WATCHED_TEXT_MAX, "no failure in %llu ms of slow start",
+			 (unsigned long long)b->rules.slow_start_us / US_PER_MS);
+		break;
+	case CAUSE_OPERATOR:
+		snprintf(text, WATCHED_TEXT_MAX, "ordered: %s", health_order_text(b->health.order));
+		break;
+	case CAUSE_GATE:
+	case CAUSE_NONE:
+		break;
+	}
+	return text;
+}
+
+/* ---- Event lines ---- */
+
+static const char *change_event(enum health_state to)
+{
+	switch (to) {
+	case HEALTH_UP:		return "backend_up";
+	case HEALTH_SUSPECT:	return "backend_suspect";
+	case HEALTH_DOWN:	return "backend_down";
+	case HEALTH_PROBATION:	return "backend_probation";
+	}
+	return "backend_up";
+}
+
+static void put_identity(struct event *e, const struct watched *b)
+{
+	char address[ADDRESS_TEXT_MAX];
+
+	event_text(e, "backend", b->slot->name);
+	event_text(e, "pool", b->slot->pool);
+	event_text(e, "address", address_to_text(&b->slot->address, address));
+}
+
+void watched_tell(const struct watched *b, const struct health_change *c, uint64_t now)
+{
+	struct event e;
+	char text[WATCHED_TEXT_MAX];
+
+	event_begin(&e, c->to == HEALTH_DOWN ? EVENT_WARNING : EVENT_NOTICE, change_event(c->to));
+	put_identity(&e, b);
+	event_text(&e, "from", health_state_text(c->from));
+	event_text(&e, "cause", health_cause_text(c->cause));
+	event_text(&e, "evidence", watched_evidence(b, c, now, text));
+	event_number(&e, "detect_ms", c->detect_us / US_PER_MS);
+	event_number(&e, "rescued", b->seen.rescued - b->before.rescued);
+	event_end(&e);
+}
+
+void watched_tell_held(struct watched *b, size_t zone)
+{
+	uint32_t serial = b->fitness->zones[zone].serial, mirror_serial = 0;
+	struct event e;
+
+	watched_mirror_serial(b->pool->zones[zone].plan, &mirror_serial);
+	if (b->held.is_told && b->held.zone == zone && b->held.serial == serial &&
+	    b->held.mirror_serial == mirror_serial)
+		return;
+	b->held.is_told = true;
+	b->held.zone = zone;
+	b->held.serial = serial;
+	b->held.mirror_serial = mirror_serial;
+
+	event_begin(&e, EVENT_WARNING, "failback_held");
+	put_identity(&e, b);
+	event_name(&e, "zone", b->pool->zones[zone].plan->conf->origin);
+	event_number(&e, "serial", serial);
+	event_number(&e, "mirror_serial", mirror_serial);
+	event_end(&e);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * watched - one backend, and one pool, as the watch sees them. Private to watch*.c, takeover.c.
+ *
+ * Purpose:  the state behind watch.h; the sentences of its event lines; the failback gate.
+ * Not here: probing and time (watch.c), who takes over from whom (takeover.c).
+ * Threads:  control.
+ */
+#ifndef WATCHED_H
+#define WATCHED_H
+
+#include <stddef.h>
+
+#include "proxy/fitness.h"
+#include "proxy/plan.h"
+#include "proxy/probe.h"
+#include "proxy/watch.h"
+
+enum { WATCHED_TEXT_MAX = 256, WATCHED_NAMES_MAX = 1024 };
+
+struct watched_zone {
+	const struct plan_zone *plan;
+	uint32_t asked_serial;		/* the mirror was asked to fetch this one */
+	uint64_t asked_us;		/* 0: never */
+};
+
+struct watched_pool {
+	const struct plan_pool *plan;
+	struct watched_zone *zones;
+	size_t zone_count;
+	unsigned tier;			/* that serves now; TAKEOVER_NONE */
+	uint64_t since_us;		/* of `tier` */
+	uint64_t left_us;		/* when the first tier stopped serving; 0: it serves */
+};
+
+struct check;	/* a probe on its way: watch.c */
+
+struct watched {
+	struct watch *watch;
+	struct watched_pool *pool;
+	const struct plan_target *target;
+	struct backend *slot;
+	struct health health;
+	struct health_rules rules;
+	struct fitness *fitness;
+	struct check *checks;		/* list */
+	unsigned udp_out, tcp_out;	/* checks under way, sweeps not counted */
+	unsigned sweeps_out;
+
+	struct evidence_sum seen;	/* at the last look */
+	struct evidence_sum calm;	/* at the last look without trouble */
+	struct evidence_sum before;	/* before the present trouble, or the last */
+
+	/* What the last bad probe showed, and how many there were in a row. */
+	struct probe_verdict bad;
+	char bad_zone[NAME_TEXT_MAX];
+	unsigned bad_run, good_run;
+
+	/* The last failback_held that was told. */
+	struct { bool is_told; size_t zone; uint32_t serial, mirror_serial; } held;
+};
+
+/* The serial that the mirror holds of this zone. False: none. Inside an RCU read. */
+bool watched_mirror_serial(const struct plan_zone *z, uint32_t *serial);
+
+/*
+ * The failback gate: open when every zone was seen since the backend went down and none is
+ * older than the mirror's. *behind is the first that is older, or SIZE_MAX.
+ */
+bool watched_gate_is_open(const struct watched *b, size_t *behind);
+
+/* "up"; in capitals when the operator ordered it. */
+const char *watched_state_text(const struct watched *b);
+
+/* The evidence of a change as a sentence for operators. */
+const char *watched_evidence(const struct watched *b, const struct health_change *c, uint64_t now,
+			     char text[WATCHED_TEXT_MAX]);
+
+/* event=backend_down and its like. */
+void watched_tell(const struct watched *b, const struct health_change *c, uint64_t now);
+
+/* event=failback_held, once for each zone and pair of serials. */
+void watched_tell_held(struct watched *b, size_t zone);
+
+#endif

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <ev.h>
+
+#include "cache/clock.h"
+#include "cache/rcu.h"
+#include "proxy/dispatch.h"
+#include "proxy/tcp.h"
+#include "proxy/udp.h"
+#include "proxy/upstream.h"
+#include "proxy/watch.h"
+
+/*
+ * The turn of the loop: on_wake() reads the clock, callbacks do their work and flush what they
+ * queued, on_sleep() sets the one timer to the next deadline and tells RCU that nothing read in
+ * this turn is still in use.
+ */
+
+enum { STOP_US = 2000000 };	/* answers still owed at the end are waited for this long */
+
+struct bound { int udp, tcp; struct address address; };
+
+struct worker {
+	unsigned index;
+	pthread_t thread;
+	struct ev_loop *loop;
+	ev_async command;		/* a new plan, or the end */
+	ev_prepare before_sleep;
+	ev_timer deadline;		/* the wheel's next */
+	ev_timer sweep;			/* each second */
+	struct dispatch *dispatch;
+	struct upstreams *upstreams;
+	struct udp *udp;
+	struct tcp *tcp;
+	struct watch *watch;
+	struct mirror *mirror;
+	uint64_t stop_us;		/* 0: not stopping */
+	struct stats stats;
+
+	/* Written by control before it rings `command`, read by the thread behind it. */
+	const struct plan *plan;
+	_Atomic(const struct plan *) next_plan;
+	struct bound fresh[CONF_LISTEN_MAX];	/* listeners that `next_plan` adds */
+	unsigned fresh_count;
+	_Atomic bool must_stop;
+	sem_t done;			/* posted when the new plan is in use */
+};
+
+/* ---- What dispatch asks of us ---- */
+
+static uint8_t *shell_room(void *shell, const struct client *to, size_t want)
+{
+	struct worker *w = shell;
+
+	return to->is_tcp ? tcp_room(w->tcp, want) : udp_room(w->udp, want);
+}
+
+static void shell_answer(void *shell, const struct client *to, const uint8_t *bytes, size_t len)
+{
+	struct worker *w = shell;
+
+	if (to->is_tcp)
+		tcp_answer(w->tcp, to, bytes, len);
+	else
+		udp_answer(w->udp, to, bytes, len);
+}
+
+static bool shell_send(void *shell, struct attempt *a, const struct query *q)
+{
+	return upstreams_send(((struct worker *)shell)->upstreams, a, q);
+}
+
+static void shell_alarm(void *shell)
+{
+	watch_wake(((struct worker *)shell)->watch);
+}
+
+static void shell_refresh(void *shell, struct mirror_zone *zone)
+{
+	mirror_refresh(((struct worker *)shell)->mirror, zone);
+}
+
+static const struct dispatch_ops shell_ops = {
+	.room = shell_room, .answer = shell_answer, .send = shell_send, .alarm = shell_alarm,
+	.refresh = shell_refresh,
+};
+
+/* Ends a batch: sends what it queued. Failures to send may answer, hence the order. */
+static void flush(void *arg)
+{
+	struct worker *w = arg;
+
+	upstreams_flush(w->upstreams);
+	udp_flush(w->udp);
+}
+
+/* ---- The loop ---- */
+
+static struct worker *worker_of(struct ev_loop *loop)
+{
+	return ev_userdata(loop);
+}
+
+static void on_sleep(struct ev_loop *loop)
+{
+	(void)loop;
+	rcu_sleep();
+}
+
+static void on_wake(struct ev_loop *loop)
+{
+	rcu_wake();
+	worker_of(loop)->dispatch->now_us = clock_monotonic_us();
+}
+
+static void on_shell_timer(void *shell, struct wheel_item *item)
+{
+	tcp_on_timer(((struct worker *)shell)->tcp, item);
+}
+
+static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct worker *w = worker_of(loop);
+
+	(void)timer;
+	(void)revents;
+	dispatch_expire(w->dispatch, on_shell_timer);
+	flush(w);
+}
+
+/* Runs before each sleep: the one timer follows the earliest deadline. */
+static void on_before_sleep(struct ev_loop *loop, ev_prepare *prepare, int revents)
+{
+	struct worker *w = worker_of(loop);
+	uint64_t next = wheel_next_us(&w->dispatch->wheel);
+	uint64_t now = w->dispatch->now_us;
+
+	(void)prepare;
+	(void)revents;
+	if (next == UINT64_MAX) {
+		ev_timer_stop(loop, &w->deadline);
+		return;
+	}
+	w->deadline.repeat = next > now ? (double)(next - now) / 1e6 : 1e-6;
+	ev_timer_again(loop, &w->deadline);
+}
+
+static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct worker *w = worker_of(loop);
+
+	(void)timer;
+	(void)revents;
+	w->dispatch->wall_s = (uint32_t)(clock_wall_us() / US_PER_S);
+	upstreams_sweep(w->upstreams);
+	udp_sweep(w->udp);
+	flush(w);
+}
+
+/* ---- Plans ---- */
+
+static bool listens_to(const struct plan *plan, const struct address *a)
+{
+	for (size_t i = 0; plan && i < plan->conf->listen_count; i++)
+		if (address_is_equal(&plan->conf->listen[i], a))
+			return true;
+	return false;
+}
+
+static void start_fresh_listeners(struct worker *w)
+{
+	for (unsigned i = 0; i < w->fresh_count; i++) {
+		udp_start(w->udp, w->fresh[i].udp, &w->fresh[i].address);
+		tcp_start(w->tcp, w->fresh[i].tcp, &w->fresh[i].address);
+	}
+	w->fresh_count = 0;
+}
+
+static void use_next_plan(struct worker *w)
+{
+	const struct plan *old = w->plan;
+
+	w->plan = atomic_exchange(&w->next_plan, NULL);
+	dispatch_set_plan(w->dispatch, w->plan);
+	upstreams_set_plan(w->upstreams, w->plan);
+	tcp_set_conf(w->tcp, w->plan->conf);
+	start_fresh_listeners(w);
+	for (size_t i = 0; old && i < old->conf->listen_count; i++) {
+		if (listens_to(w->plan, &old->conf->listen[i]))
+			continue;
+		udp_stop(w->udp, &old->conf->listen[i]);
+		tcp_stop(w->tcp, &old->conf->listen[i]);
+	}
+	flush(w);
+	sem_post(&w->done);
+}
+
+static bool is_idle(const struct worker *w)
+{
+	return inflight_query_count(w->dispatch->inflight) == 0 && tcp_busy_count(w->tcp) == 0;
+}
+
+/* While stopping: ends the loop when nobody is owed an answer, or when time is up. */
+static void on_stop_check(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct worker *w = worker_of(loop);
+
+	(void)timer;
+	(void)revents;
+	if (is_idle(w) || w->dispatch->now_us >= w->stop_us)
+		ev_break(loop, EVBREAK_ALL);
+}
+
+static void begin_stop(struct worker *w)
+{
+	w->stop_us = w->dispatch->now_us + STOP_US;
+	udp_stop_all(w->udp);
+	tcp_stop_all(w->tcp);
+	flush(w);
+	ev_timer_stop(w->loop, &w->sweep);
+	ev_timer_init(&w->sweep, on_stop_check, 0., 0.005);
+	ev_timer_start(w->loop, &w->sweep);
+}
+
+static void on_command(struct ev_loop *loop, ev_async *async, int revents)
+{
+	struct worker *w = worker_of(loop);
+
+	(void)async;
+	(void)revents;
+	if (atomic_load(&w->next_plan))
+		use_next_plan(w);
+	if (atomic_load(&w->must_stop) && w->stop_us == 0)
+		begin_stop(w);
+}
+
+static void *run(void *arg)
+{
+	struct worker *w = arg;
+
+	rcu_thread_start();
+	ev_run(w->loop, 0);
+	rcu_thread_stop();
+	return NULL;
+}
+
+/* ---- Control's side ---- */
+
+static void close_fresh(struct worker *w)
+{
+	for (unsigned i = 0; i < w->fresh_count; i++) {
+		close(w->fresh[i].udp);
+		close(w->fresh[i].tcp);
+	}
+	w->fresh_count = 0;
+}
+
+static bool bind_one(struct worker *w, const struct address *a, FILE *errors)
+{
+	char text[ADDRESS_TEXT_MAX];
+	int udp = udp_bind(a);
+	int tcp = udp < 0 ? udp : tcp_bind(a);
+
+	if (tcp < 0) {
+		fprintf(errors, "cannot listen on %s (%s): %s\n", address_to_text(a, text),
+			udp < 0 ? "UDP" : "TCP", strerror(-tcp));
+		if (udp >= 0)
+			close(udp);
+		return false;
+	}
+	w->fresh[w->fresh_count++] = (struct bound){ udp, tcp, *a };
+	return true;
+}
+
+bool worker_prepare_plan(struct worker *w, const struct plan *plan, FILE *errors)
+{
+	for (size_t i = 0; i < plan->conf->listen_count; i++) {
+		const struct address *a = &plan->conf->listen[i];
+
+		if (!listens_to(w->plan, a) && !bind_one(w, a, errors)) {
+			close_fresh(w);
+			return false;
+		}
+	}
+	return true;
+}
+
+void worker_cancel_plan(struct worker *w)
+{
+	close_fresh(w);
+}
+
+void worker_use_plan(struct worker *w, const struct plan *plan)
+{
+	atomic_store(&w->next_plan, plan);
+	ev_async_send(w->loop, &w->command);
+	while (sem_wait(&w->done) < 0 && errno == EINTR)
+		;
+}
+
+static void init_loop(struct worker *w)
+{
+	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV | EVFLAG_NOSIGMASK);
+	if (!w->loop)
+		abort();
+	ev_set_userdata(w->loop, w);
+	ev_set_loop_release_cb(w->loop, on_sleep, on_wake);
+	ev_async_init(&w->command, on_command);
+	ev_async_start(w->loop, &w->command);
+	ev_prepare_init(&w->before_sleep, on_before_sleep);
+	ev_prepare_start(w->loop, &w->before_sleep);
+	ev_init(&w->deadline, on_deadline);
+	ev_timer_init(&w->sweep, on_sweep, 0., 1.);
+	ev_timer_start(w->loop, &w->sweep);
+}
+
+static void init_parts(struct worker *w, const struct plan *plan, const uint8_t *cookie_secret)
+{
+	struct upstream_shell shell = { .loop = w->loop, .flush = flush, .arg = w };
+
+	w->dispatch = dispatch_new(&shell_ops, w, w->index, plan->conf->in_flight, cookie_secret,
+				   &w->stats, clock_monotonic_us());
+	shell.dispatch = w->dispatch;
+	w->upstreams = upstreams_new(&shell);
+	w->udp = udp_new(w->loop, w->dispatch, flush, w);
+	w->tcp = tcp_new(w->loop, w->dispatch, plan->conf, flush, w);
+}
+
+struct worker *worker_new(const struct worker_conf *conf, const struct plan *plan, FILE *errors)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		abort();
+	w->index = conf->index;
+	w->watch = conf->watch;
+	w->mirror = conf->mirror;
+	sem_init(&w->done, 0, 0);
+	init_loop(w);
+	init_parts(w, plan, conf->cookie_secret);
+	if (!worker_prepare_plan(w, plan, errors)) {
+		worker_free(w);
+		return NULL;
+	}
+	atomic_store(&w->next_plan, plan);
+	use_next_plan(w);	/* the thread does not run yet: we are it */
+	sem_wait(&w->done);
+	return w;
+}
+
+void worker_start(struct worker *w)
+{
+	if (pthread_create(&w->thread, NULL, run, w) != 0)
+		abort();
+}
+
+void worker_stop(struct worker *w)
+{
+	atomic_store(&w->must_stop, true);
+	ev_async_send(w->loop, &w->command);
+}
+
+void worker_join(struct worker *w)
+{
+	pthread_join(w->thread, NULL);
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	close_fresh(w);
+	tcp_free(w->tcp);
+	udp_free(w->udp);
+	upstreams_free(w->upstreams);
+	dispatch_free(w->dispatch);
+	ev_loop_destroy(w->loop);
+	sem_destroy(&w->done);
+	free(w);
+}
+
+struct stats *worker_stats(struct worker *w)
+{
+	return &w->stats;
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * bench_zone - what a zone costs: memory for each record, time to build, lookups, updates.
+ *
+ * Purpose:  builds host0000000.example.com ... with one A record each (1.9 million unless an
+ *           argument says otherwise) and prints what DESIGN.md promises about it.
+ */
+#include <assert.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/clock.h"
+#include "cache/dns.h"
+#include "cache/wire.h"
+#include "cache/zone.h"
+
+static const uint8_t ORIGIN[] = "\7example\3com";
+static const uint8_t SOA[] = "\2ns\0\4host\0\0\0\0\1\0\0\1\0\0\0\1\0\0\1\0\0\0\0\1\0";
+static const uint8_t NS[] = "\2ns\7example\3com";
+
+static size_t resident_bytes(void)
+{
+	unsigned long total, resident;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	if (!f || fscanf(f, "%lu %lu", &total, &resident) != 2)
+		abort();
+	fclose(f);
+	return resident * 4096;
+}
+
+static double seconds_since(uint64_t start_us)
+{
+	return (double)(clock_monotonic_us() - start_us) / 1e6;
+}
+
+static void host_name(unsigned i, uint8_t name[NAME_LEN_MAX])
+{
+	memcpy(name, "\13host0000000", 12);
+	memcpy(name + 12, ORIGIN, sizeof(ORIGIN));
+	for (int at = 11; i > 0; i /= 10)
+		name[at--] = (uint8_t)('0' + i % 10);
+}
+
+static void add(struct zone_edit *e, const uint8_t *owner, uint16_t type, const void *rdata, size_t len)
+{
+	enum zone_error why = zone_edit_add(e, owner, type, 3600, rdata, (uint16_t)len);
+
+	if (why != ZONE_OK) {
+		fprintf(stderr, "%s\n", zone_error_text(why));
+		exit(1);
+	}
+}
+
+static struct generation *finish(struct zone_edit *e, uint64_t number)
+{
+	enum zone_error why;
+	struct generation *g = zone_edit_finish(e, number, &why, NULL);
+
+	if (!g) {
+		fprintf(stderr, "%s\n", zone_error_text(why));
+		exit(1);
+	}
+	return g;
+}
+
+static struct generation *build(unsigned count)
+{
+	struct zone_edit *e = zone_edit_new(ORIGIN, NULL, 0, 0);
+	uint8_t name[NAME_LEN_MAX], a[4];
+
+	add(e, ORIGIN, TYPE_SOA, SOA, sizeof(SOA) - 1);
+	add(e, ORIGIN, TYPE_NS, NS, sizeof(NS));
+	for (unsigned i = 0; i < count; i++) {
+		host_name(i, name);
+		wire_put_u32(a, i);
+		add(e, name, TYPE_A, a, sizeof(a));
+	}
+	return finish(e, 1);
+}
+
+static struct generation *change_ten(const struct generation *old, unsigned count)
+{
+	struct zone_edit *e = zone_edit_new(ORIGIN, old, 0, 0);
+	uint8_t name[NAME_LEN_MAX], a[4] = { 192, 0, 2, 1 };
+
+	for (unsigned i = 0; i < 10; i++) {
+		host_name(count / 10 * i + 7, name);
+		add(e, name, TYPE_A, a, sizeof(a));
+	}
+	return finish(e, old->number + 1);
+}
+
+static void bench_lookups(const struct generation *g, unsigned count, bool is_there)
+{
+	enum { LOOKUPS = 4000000 };
+	struct tree_match match;
+	struct name_key key;
+	uint8_t name[NAME_LEN_MAX];
+	uint32_t at = 1;
+	size_t found = 0;
+	uint64_t start = clock_monotonic_us();
+
+	for (int i = 0; i < LOOKUPS; i++) {
+		at = at * 1664525u + 1013904223u;	/* names in no order that a cache knows */
+		host_name((uint32_t)((uint64_t)at * count >> 32), name);
+		if (!is_there)
+			name[4] = 'x';
+		name_to_key(name, &key);
+		tree_find(&g->tree, &key, &match);
+		found += match.exact != NULL;
+	}
+	double s = seconds_since(start);
+
+	assert(found == (is_there ? (size_t)LOOKUPS : 0));
+	printf("lookups, %s: %.2f M/s (%.0f ns)\n", is_there ? "name there" : "name missing",
+	       LOOKUPS / s / 1e6, s / LOOKUPS * 1e9);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned count = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1900000;
+	size_t before = resident_bytes();
+	uint64_t start = clock_monotonic_us();
+	struct generation *g = build(count);
+
+	printf("%zu records built in %.2f s\n", g->records, seconds_since(start));
+	printf("resident: %.1f bytes a record\n",
+	       (double)(resident_bytes() - before) / (double)g->records);
+	bench_lookups(g, count, true);
+	bench_lookups(g, count, false);
+
+	size_t heap = mallinfo2().uordblks;
+
+	start = clock_monotonic_us();
+	struct generation *next = change_ten(g, count);
+	double took = seconds_since(start);
+
+	printf("ten changes: %.0f us, %zu bytes\n", took * 1e6, mallinfo2().uordblks - heap);
+	start = clock_monotonic_us();
+	generation_free(g);
+	printf("old generation freed in %.0f us\n", seconds_since(start) * 1e6);
+	start = clock_monotonic_us();
+	generation_free(next);
+	printf("whole zone freed in %.2f s\n", seconds_since(start));
+	return EXIT_SUCCESS;
+}

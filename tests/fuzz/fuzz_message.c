@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/cookie.h"
+#include "cache/message.h"
+#include "cache/wire.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const uint8_t COOKIE[COOKIE_FULL_LEN];
+
+static void check_fields(const struct message *m, const uint8_t *data, size_t size)
+{
+	assert(m->len <= size && m->question_end <= m->len);
+	assert(m->qname_len == name_len(m->qname));
+	assert(m->question_end == DNS_HEADER_LEN + m->qname_len + 4);
+	assert(!m->has_edns || m->edns_size >= DNS_UDP_MAX);
+	assert(m->cookie_len == 0 || (m->cookie_len >= COOKIE_CLIENT_LEN && m->cookie_len <= COOKIE_MAX));
+	if (m->cookie_len > 0)
+		assert(m->cookie > data && m->cookie + m->cookie_len <= data + m->len);
+}
+
+/* A reply of ours, read as a query, is a good message that asks the same. */
+static void check_reply(const struct message *m, const uint8_t *data, size_t cap)
+{
+	uint8_t *out = malloc(cap ? cap : 1);
+	size_t len = message_reply_error(m, data, m->has_edns ? RCODE_BADVERS : RCODE_REFUSED,
+					 EDE_OTHER, COOKIE, out, cap);
+	struct message r;
+
+	assert(len <= cap);
+	if (len > DNS_HEADER_LEN) {
+		assert(message_parse(out, len, &r) == MESSAGE_DROP);
+		out[2] &= 0x7f;
+		enum message_verdict v = message_parse(out, len, &r);
+
+		assert(v == MESSAGE_OK);
+		assert(r.len == len && r.id == m->id && r.opcode == m->opcode);
+		assert(r.qtype == m->qtype && memcmp(r.qname, m->qname, r.qname_len) == 0);
+		assert(cap < 512 || r.has_edns == m->has_edns);
+		assert(cap < 512 || (r.cookie_len > 0) == (m->cookie_len > 0));
+	}
+	free(out);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct message m;
+	uint8_t header[DNS_HEADER_LEN];
+	enum message_verdict v = message_parse(data, size, &m);
+
+	if (v == MESSAGE_DROP)
+		return 0;
+	assert(message_reply_short(&m, RCODE_FORMERR, header) == sizeof(header));
+	assert(wire_get_u16(header) == m.id);
+	if (v == MESSAGE_FORMERR || v == MESSAGE_NOTIMP)
+		return 0;
+	check_fields(&m, data, size);
+	check_reply(&m, data, 512);
+	check_reply(&m, data, m.len % 100);
+	return 0;
+}

@@ -1,0 +1,487 @@
+# SPDX-License-Identifier: ISC
+"""servers - starts and ends the real programs of the system tests.
+
+Each server runs in a folder and a process group of its own, on free loopback ports, and is
+ended by its group's id. Nothing sleeps for a guessed time: wait_for() waits for the thing.
+"""
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, os.environ.get("UNDERSTUDY_BUILD", "build"))
+TOOLS = os.path.join(ROOT, os.environ.get("UNDERSTUDY_TOOLS", "build"), "tests")
+IS_SANITIZED = os.path.basename(BUILD) not in ("build", "clang")
+SANITIZER_CRIES = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
+
+
+def wait_for(condition, what, timeout=10.0, interval=0.02):
+    """The first true value of condition(); fails the test after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {timeout} s in vain for {what}")
+        time.sleep(interval)
+
+
+def free_port(address="127.0.0.1"):
+    """A port that is free for UDP and TCP at this moment."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    while True:
+        with socket.socket(family, socket.SOCK_STREAM) as tcp, \
+                socket.socket(family, socket.SOCK_DGRAM) as udp:
+            tcp.bind((address, 0))
+            port = tcp.getsockname()[1]
+            try:
+                udp.bind((address, port))
+            except OSError:
+                continue
+            return port
+
+
+def ask(where, name, rdtype="A", tcp=False, timeout=2.0, **options):
+    """One query, one answer. `where` is (address, port)."""
+    query = dns.message.make_query(name, rdtype, **options)
+    send = dns.query.tcp if tcp else dns.query.udp
+    return send(query, where[0], port=where[1], timeout=timeout, **({} if tcp else {"ignore_trailing": True}))
+
+
+def try_ask(where, name, rdtype="A", **options):
+    try:
+        return ask(where, name, rdtype, **options)
+    except (dns.exception.DNSException, OSError, EOFError):
+        return None
+
+
+def records(section):
+    """A section as a set that can be compared: no order, no case of owner names."""
+    return {(str(rrset.name).lower(), rrset.rdtype, rrset.ttl, rdata.to_text())
+            for rrset in section for rdata in rrset}
+
+
+class Server:
+    """A program in a process group of its own; its stderr is kept and can be waited for."""
+
+    def __init__(self, folder, name):
+        self.folder = os.path.join(folder, name)
+        self.name = name
+        self.process = None
+        self.lines = []                 # (monotonic time, text)
+        self.news = threading.Condition()
+        self.thread = None
+        os.makedirs(self.folder, exist_ok=True)
+
+    def path(self, *parts):
+        return os.path.join(self.folder, *parts)
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        return self.path(name)
+
+    def spawn(self, command, env=None):
+        assert self.process is None or self.process.poll() is not None
+        self.process = subprocess.Popen(
+            command, cwd=self.folder, env={**os.environ, **(env or {})}, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.thread = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
+        self.thread.start()
+
+    def _read(self, pipe):
+        with open(self.path("log"), "ab") as log:
+            for raw in pipe:
+                log.write(raw)
+                log.flush()
+                with self.news:
+                    self.lines.append((time.monotonic(), raw.decode(errors="replace").rstrip("\n")))
+                    self.news.notify_all()
+
+    def is_running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number):
+        os.killpg(self.process.pid, number)
+
+    def kill(self):
+        """As a power cut: every process of it, at once."""
+        self.signal(signal.SIGKILL)
+        self.process.wait()
+
+    def freeze(self):
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.signal(signal.SIGCONT)
+
+    def stop(self, timeout=15):
+        """Ends it in the orderly way. Returns the exit code."""
+        if self.process is None:
+            return 0
+        if self.process.poll() is None:
+            self.thaw()
+            self.process.terminate()
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                pass
+        try:
+            self.signal(signal.SIGKILL)     # children that stayed
+        except ProcessLookupError:
+            pass
+        code = self.process.wait()
+        self.thread.join(5)
+        return code
+
+    def log_text(self):
+        return "\n".join(text for _, text in self.lines)
+
+
+class NameServer(Server):
+    def __init__(self, folder, name):
+        super().__init__(folder, name)
+        self.port = free_port()
+        self.where = ("127.0.0.1", self.port)
+        self.zones = []
+
+    def wait_serving(self, timeout=30):
+        for zone in self.zones:
+            def is_serving():
+                if not self.is_running():
+                    raise AssertionError(f"{self.name} ended:\n{self.log_text()}")
+                answer = try_ask(self.where, zone, "SOA", timeout=0.5)
+                return answer is not None and answer.rcode() == 0 and answer.flags & dns.flags.AA
+            wait_for(is_serving, f"{self.name} to serve {zone}", timeout)
+
+    def serial(self, zone):
+        return ask(self.where, zone, "SOA").answer[0][0].serial
+
+
+class Nsd(NameServer):
+    """The primary: NSD over zone files of the test."""
+
+    def __init__(self, folder, zones, name="nsd", extra=""):
+        super().__init__(folder, name)
+        self.zones = list(zones)
+        text = f"""server:
+    ip-address: 127.0.0.1@{self.port}
+    server-count: 1
+    username: ""
+    database: ""
+    zonesdir: "{self.folder}"
+    pidfile: "{self.path('pid')}"
+    xfrdfile: "{self.path('xfrd.state')}"
+    zonelistfile: "{self.path('zone.list')}"
+    xfrdir: "{self.folder}"
+    tcp-count: 500
+    rrl-ratelimit: 0
+    rrl-whitelist-ratelimit: 0
+{extra}
+remote-control:
+    control-enable: no
+"""
+        for zone, content in zones.items():
+            self.write_zone(zone, content)
+            text += f"""zone:
+    name: "{zone}"
+    zonefile: "{zone}.zone"
+    provide-xfr: 127.0.0.0/8 NOKEY
+    provide-xfr: ::1 NOKEY
+"""
+        self.conf = self.write("nsd.conf", text)
+
+    def write_zone(self, zone, content):
+        self.write(zone + ".zone.new", content)
+        os.rename(self.path(zone + ".zone.new"), self.path(zone + ".zone"))
+        # NSD compares whole seconds: each version of a file gets a later one
+        self.clock = max(getattr(self, "clock", 0) + 1, int(time.time()))
+        os.utime(self.path(zone + ".zone"), (self.clock, self.clock))
+
+    def start(self, wait=True):
+        self.spawn(["nsd", "-d", "-c", self.conf])
+        if wait:
+            self.wait_serving()
+        return self
+
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
+
+class Knot(NameServer):
+    """The backend: Knot as a secondary of `primary` by AXFR."""
+
+    def __init__(self, folder, primary, name="knot"):
+        super().__init__(folder, name)
+        self.zones = list(primary.zones)
+        zones = "".join(f"""  - domain: {zone}
+    file: {zone}.zone
+    master: primary
+""" for zone in self.zones)
+        self.conf = self.write("knot.conf", f"""server:
+    listen: 127.0.0.1@{self.port}
+    rundir: {self.folder}
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+log:
+  - target: stdout
+    any: info
+database:
+    storage: {self.folder}
+remote:
+  - id: primary
+    address: 127.0.0.1@{primary.port}
+template:
+  - id: default
+    storage: {self.folder}
+    semantic-checks: off
+zone:
+{zones}""")
+
+    def start(self, wait=True):
+        self.spawn(["knotd", "-c", self.conf])
+        if wait:
+            self.wait_serving()
+        return self
+
+
+class Redis(Server):
+    """A stock Redis on a UNIX socket, its append-only file on."""
+
+    def __init__(self, folder, name="redis"):
+        super().__init__(folder, name)
+        self.socket = self.path("redis.sock")
+
+    def start(self):
+        self.spawn(["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder,
+                    "--appendonly", "yes", "--save", "", "--daemonize", "no"])
+        wait_for(lambda: self.try_command("PING") == "PONG", "Redis to answer")
+        return self
+
+    def try_command(self, *words):
+        done = subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True, text=True,
+                              timeout=10)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    def command(self, *words):
+        answer = self.try_command(*words)
+        assert answer is not None, f"Redis did not take {words}"
+        return answer
+
+    def hash(self, key):
+        lines = self.command("HGETALL", key).splitlines()
+        return dict(zip(lines[::2], lines[1::2]))
+
+
+def parse_event(line):
+    """The fields of a log line in logfmt, or None."""
+    if not line.startswith("event="):
+        return None
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return None
+    return dict(word.split("=", 1) for word in words if "=" in word)
+
+
+class Understudy(Server):
+    """The program under test. `conf` may name {listen}, {port}, {control}, {state}, {folder}."""
+
+    def __init__(self, folder, conf, name="understudy", address="127.0.0.1"):
+        super().__init__(folder, name)
+        self.port = free_port(address)
+        self.where = (address, self.port)
+        self.control = self.path("control.sock")
+        self.state = self.path("state")
+        os.makedirs(self.state, exist_ok=True)
+        self.conf = self.path("understudy.conf")
+        self.configure(conf)
+
+    def configure(self, conf):
+        listen = f"[{self.where[0]}]:{self.port}" if ":" in self.where[0] else f"{self.where[0]}:{self.port}"
+        values = {"listen": listen, "port": self.port, "control": self.control, "state": self.state,
+                  "folder": self.folder}
+        for key, value in values.items():
+            conf = conf.replace("{" + key + "}", str(value))
+        self.write("understudy.conf", conf)
+
+    def start(self, wait=True):
+        self.started = time.monotonic()
+        self.spawn([os.path.join(BUILD, "understudy"), "-c", self.conf])
+        if wait:
+            wait_for(self.is_answering, "Understudy to answer", 20)
+        return self
+
+    def is_answering(self):
+        if not self.is_running():
+            raise AssertionError(f"Understudy ended with {self.process.returncode}:\n{self.log_text()}")
+        return try_ask(self.where, "version.bind", "TXT", timeout=0.3) is not None
+
+    def stop(self, timeout=20):
+        was_running = self.is_running()
+        code = super().stop(timeout)
+        text = self.log_text()
+        cry = SANITIZER_CRIES.search(text)
+        assert not cry, f"{self.name}:\n{text[cry.start():cry.start() + 6000]}"
+        if was_running:
+            assert code == 0, f"{self.name} ended with {code}:\n{text[-3000:]}"
+        return code
+
+    def events(self, name=None, since=0.0, **fields):
+        """All events so far: [(monotonic time, {field: text})]."""
+        found = []
+        for at, line in list(self.lines):
+            event = parse_event(line)
+            if event and at >= since and (name is None or event.get("event") == name) and \
+                    all(event.get(key) == value for key, value in fields.items()):
+                found.append((at, event))
+        return found
+
+    def wait_event(self, name, timeout=10, since=0.0, **fields):
+        """The first such event, as (monotonic time, fields)."""
+        end = time.monotonic() + timeout
+        with self.news:
+            while True:
+                found = self.events(name, since, **fields)
+                if found:
+                    return found[0]
+                left = end - time.monotonic()
+                if left <= 0 or not self.is_running():
+                    raise AssertionError(f"no event {name} {fields}; the log says:\n{self.log_text()[-4000:]}")
+                self.news.wait(min(left, 0.2))
+
+    def ctl(self, *words, timeout=20):
+        """understudyctl: (exit code, stdout, stderr)."""
+        done = subprocess.run([os.path.join(BUILD, "understudyctl"), "-s", self.control, *words],
+                              capture_output=True, text=True, timeout=timeout)
+        assert not SANITIZER_CRIES.search(done.stderr), done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    def json(self, *words):
+        code, out, err = self.ctl(*words, "--json")
+        assert code in (0, 4), f"{words}: exit {code}: {err or out}"
+        return json.loads(out)
+
+    def stat(self, name):
+        value = find_key(self.json("stats"), name)
+        assert value is not None, f"no {name} in the stats"
+        return value
+
+    def resident_kb(self):
+        with open(f"/proc/{self.process.pid}/status") as status:
+            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+
+
+def find_key(tree, key):
+    """The first value of `key` anywhere in a JSON document; rows {name, value} count too."""
+    if isinstance(tree, dict):
+        if key in tree:
+            return tree[key]
+        if tree.get("name") == key and "value" in tree:
+            return tree["value"]
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for part in tree:
+            found = find_key(part, key)
+            if found is not None:
+                return found
+    return None
+
+
+class Load(Server):
+    """The load generator. It has learnt the truth when start() returns."""
+
+    def __init__(self, folder, where, truth, questions, rate=2000, seconds=120, options=(), name="load"):
+        super().__init__(folder, name)
+        self.results = []
+        self.progress = {}
+        text = questions if "\n" in questions else open(questions).read()
+        self.command = [os.path.join(TOOLS, "load"), "-s", f"{where[0]}@{where[1]}",
+                        "-t", f"{truth[0]}@{truth[1]}", "-q", self.write("questions", text),
+                        "-r", str(rate), "-d", str(seconds), *options]
+
+    def start(self):
+        self.spawn(self.command)
+        ready = wait_for(lambda: self._find("ready"), "the load generator to learn the truth", 30)
+        self.started_us = ready["started_us"]
+        return self
+
+    def _find(self, kind):
+        """The newest line of this kind."""
+        for _, line in reversed(list(self.lines)):
+            if line.startswith('{"' + kind + '"'):
+                return json.loads(line)[kind]
+        if not self.is_running() and kind != "result":
+            raise AssertionError(f"the load generator ended: {self.log_text()}")
+        return None
+
+    def answered(self):
+        return (self._find("progress") or {"answered": 0})["answered"]
+
+    def wait_more(self, count, timeout=60):
+        """Waits until `count` more answers have come."""
+        goal = self.answered() + count
+        wait_for(lambda: self.answered() >= goal, f"{count} more answers", timeout)
+
+    def finish(self):
+        """Asks no more, waits for what is owed, returns the result."""
+        if self.is_running():
+            self.process.terminate()
+        self.process.wait(30)
+        self.thread.join(5)
+        result = self._find("result")
+        assert result, self.log_text()
+        return result
+
+    def stop(self, timeout=5):
+        return super().stop(timeout)
+
+
+class Stage:
+    """All servers of one test; ended in reverse order."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+        self.cast = []
+
+    def add(self, server):
+        self.cast.append(server)
+        return server
+
+    def nsd(self, zones, **options):
+        return self.add(Nsd(self.folder, zones, **options))
+
+    def knot(self, primary, **options):
+        return self.add(Knot(self.folder, primary, **options))
+
+    def redis(self, **options):
+        return self.add(Redis(self.folder, **options))
+
+    def understudy(self, conf, **options):
+        return self.add(Understudy(self.folder, conf, **options))
+
+    def load(self, where, truth, questions, **options):
+        return self.add(Load(self.folder, where, truth, questions, **options))
+
+    def close(self):
+        failures = []
+        for server in reversed(self.cast):
+            try:
+                server.stop()
+            except AssertionError as failure:
+                failures.append(str(failure))
+        assert not failures, "\n".join(failures)
