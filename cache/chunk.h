@@ -6,6 +6,7 @@
  *           entries of the change stream, and the body of a snapshot file.
  *
  *      chunk  = magic "UZC1" | u32 records | u32 body length | u64 XXH3 of body | body
+ *           the digest is seeded with the count of records, so that it covers that too
  *      record = u8 shared | u8 owner length | owner bytes | u16 type | u32 ttl
  *               | u16 rdata length | rdata                      integers in network order
  *      owner: the first `shared` bytes *counted from the end* of the previous owner in this
@@ -24,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "cache/name.h"
+#include "cache/zone.h"
 
 enum { CHUNK_MAX = 65500, CHUNK_HEADER_LEN = 20 };
 
@@ -51,13 +52,11 @@ bool chunk_add(struct chunk_writer *w, const uint8_t *owner, uint16_t type, uint
 void chunk_finish(struct chunk_writer *w);
 
 /*
- * Reads a chunk, calling `visit` for each record until it returns false. Returns NULL, or
- * a sentence saying what is wrong ("digest does not match"); nothing was visited then
- * unless the fault is in a record's own bytes.
+ * Reads a chunk, calling `visit` for each record until it returns false (and then says
+ * NULL: the visitor knows why). Returns NULL, or a sentence saying what is wrong ("chunk
+ * digest does not match"); nothing was visited then unless the fault is in a record's own
+ * bytes.
  */
-const char *chunk_read(const uint8_t *bytes, size_t len,
-		       bool (*visit)(const uint8_t *owner, uint16_t type, uint32_t ttl,
-				     const uint8_t *rdata, uint16_t rdata_len, void *arg),
-		       void *arg);
+const char *chunk_read(const uint8_t *bytes, size_t len, zone_record_fn visit, void *arg);
 
 #endif

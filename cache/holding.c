@@ -7,6 +7,7 @@
 
 #include "cache/clock.h"
 #include "cache/rcu.h"
+#include "cache/schedule.h"
 #include "cache/serial.h"
 
 /* Percent of SOA expire that is left when the operator hears of it. */
@@ -57,14 +58,16 @@ static void set_servable(struct holding *h, uint64_t wall_s)
  * hostile store may stretch the life of a zone past one SOA expire from now.
  */
 static struct zone_times sane_times(const struct zone_times *times, const struct generation *g,
-				    uint64_t wall_s)
+				    uint64_t wall_s, struct random *random)
 {
 	struct zone_times sane = *times;
+	struct schedule confirmed;
 
 	if (sane.refreshed_at > wall_s)
 		sane.refreshed_at = wall_s;
-	if (sane.expires_at > sane.refreshed_at + g->soa.expire)
-		sane.expires_at = sane.refreshed_at + g->soa.expire;
+	schedule_success(&confirmed, &g->soa, 0, sane.refreshed_at, random);
+	if (sane.expires_at > confirmed.expires_at)
+		sane.expires_at = confirmed.expires_at;
 	return sane;
 }
 
@@ -106,7 +109,7 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
 		     const char *source)
 {
 	uint64_t wall_s = clock_wall_us() / US_PER_S;
-	struct zone_times sane = sane_times(times, g, wall_s);
+	struct zone_times sane = sane_times(times, g, wall_s, &h->shop->random);
 	const struct generation *held = holding_current(h);
 
 	if (g->number > h->seen)

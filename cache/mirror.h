@@ -73,14 +73,14 @@ static inline const struct generation *mirror_zone_servable(struct mirror_zone *
 	return rcu_read(z->current);
 }
 
-struct mirror *mirror_new(const struct mirror_conf *conf);
+struct mirror *mirror_new(const struct mirror_conf *conf);	/* `conf` is copied */
 
 /* Starts the thread. Loading begins; this returns at once. */
 void mirror_start(struct mirror *m);
 
-/* Ends the thread: leases are left, sockets closed. Then mirror_free(). */
+/* Ends the thread: leases are left, sockets closed. The caller's RCU reads end here. */
 void mirror_stop(struct mirror *m);
-void mirror_free(struct mirror *m);	/* NULL is fine */
+void mirror_free(struct mirror *m);	/* after the last reader. NULL is fine */
 
 /*
  * Sets the list of zones. Zones that stay keep their slot, generation and schedule; new ones
@@ -94,7 +94,10 @@ void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, si
 /* After the plan that named the left zones is out of use: frees their slots. */
 void mirror_forget_left(struct mirror *m);
 
-/* Waits until every zone's local snapshot has been looked at, or `timeout_ms`. At start. */
+/*
+ * Waits until every zone's snapshot has been looked at and the store has delivered or is
+ * down, or `timeout_ms`: then false. At start. The caller's RCU reads end here.
+ */
 bool mirror_wait_loaded(struct mirror *m, unsigned timeout_ms);
 
 /* [any] Asks the primary now (at most once a second): a probe saw a newer serial, or NOTIFY. */

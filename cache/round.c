@@ -122,6 +122,7 @@ static void end_round(struct mirror_work *w)
 	if (w->is_hurried)
 		schedule_hurry(&w->schedule, clock_monotonic_us());
 	w->is_hurried = false;
+	work_rearm(w);
 	w->shop->report(w, w->shop->report_arg);
 }
 

@@ -7,7 +7,9 @@
  * Threads:  the mirror's; pure.
  * Time:     monotonic microseconds for what is next; wall seconds for expiry, since that
  *           outlives the process.
- * Spec:     RFC 1034 s.4.3.5, RFC 1035 s.3.3.13.
+ * Memory:   none.
+ * Failure:  none.
+ * Spec:     RFC 1034 s.4.3.5, RFC 1035 s.3.3.13, RFC 1996 s.4.4 (NOTIFY as a timer that ends).
  */
 #ifndef SCHEDULE_H
 #define SCHEDULE_H
@@ -18,8 +20,10 @@
 #include "cache/random.h"
 #include "cache/zone.h"
 
+/* All zero before schedule_start(). */
 struct schedule {
-	uint64_t next_us;	/* when to ask next; UINT64_MAX while a transfer is on */
+	uint64_t next_us;	/* when to ask next; the owner sets UINT64_MAX while it asks */
+	uint64_t asked_us;	/* when the last question ended; 0: never */
 	uint64_t refreshed_at;	/* wall seconds of the last confirmation; 0: never */
 	uint64_t expires_at;	/* wall seconds; 0: nothing to expire */
 	unsigned failures;	/* in a row */
@@ -30,19 +34,29 @@ enum {
 	SCHEDULE_REFRESH_MIN = 1, SCHEDULE_REFRESH_MAX = 28 * 86400,
 	SCHEDULE_RETRY_MIN = 1, SCHEDULE_RETRY_MAX = 14 * 86400,
 	SCHEDULE_FIRST_RETRY_MAX = 60,	/* while nothing is held at all */
+	SCHEDULE_JITTER_PERCENT = 10,	/* taken off, so that zones do not march in step */
 };
 
-/* At start: ask at once (spread over `spread_us`), whatever was restored from a store. */
+/*
+ * At start, or when the primaries have changed: ask at once (spread over `spread_us`), whatever
+ * was restored from a store. What is known of the zone's age stays.
+ */
 void schedule_start(struct schedule *s, uint64_t now_us, uint64_t spread_us, struct random *r);
 
-/* The primary confirmed or delivered `soa`. */
+/*
+ * The primary confirmed or delivered `soa`. A zone whose expire is shorter than two retries
+ * could expire between two questions: it lives for two retries.
+ */
 void schedule_success(struct schedule *s, const struct soa *soa, uint64_t now_us, uint64_t wall_s,
 		      struct random *r);
 
 /* It did not: SOA retry, or a quick exponential back-off from 1 s while nothing is held. */
 void schedule_failure(struct schedule *s, const struct soa *held, uint64_t now_us, struct random *r);
 
-/* Someone asks for it now (probe saw a newer serial, NOTIFY, operator): not more often than 1/s. */
+/*
+ * Someone wants it now (probe saw a newer serial, NOTIFY, operator): brings the next question
+ * forward, but not to within a second of the last.
+ */
 void schedule_hurry(struct schedule *s, uint64_t now_us);
 
 bool schedule_is_due(const struct schedule *s, uint64_t now_us);

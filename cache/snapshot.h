@@ -4,7 +4,15 @@
  *            and Redis are both away at a cold start.
  *
  * Purpose:  one file a zone, replaced by rename(2); read back as if an enemy had written it.
- * Not here: the packing of records (chunk.h), when to write (mirror.c).
+ *
+ *      file   = header | count times { u32 length | chunk }          integers in network order
+ *      header = magic "UZSNAP" u16 schema | u32 serial | u32 chunks | u64 generation
+ *               | u64 refreshed_at | u64 expires_at | u64 records | u64 digest of the chunks
+ *               | u8 length and 255 bytes of origin | u64 XXH3 of all before
+ *      The chunks' digest runs over their headers in turn, and with those over all digests.
+ *
+ * Not here: the packing of records (chunk.h), file names and safe replacement (statefile.h),
+ *           when to write (holding.c).
  * Threads:  the mirror's. Blocking file calls: the mirror's loop may wait, workers never do.
  * Memory:   reads through a bounded buffer; sizes are checked before allocation.
  * Failure:  -errno or a sentence; the old file stays as it was.
@@ -12,6 +20,7 @@
 #ifndef SNAPSHOT_H
 #define SNAPSHOT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "cache/zone.h"
@@ -22,13 +31,13 @@ struct zone_times {
 	uint64_t expires_at;	/* refreshed_at + SOA expire */
 };
 
-/*
- * Writes `g` to `dir`/zones/NAME. NAME is the origin's text with every byte that a path
- * could misread as \DDD. Creates the directory. 0 or -errno.
- */
+/* Writes `g` to `dir`/zones/NAME (statefile.h). Creates the directories. 0 or -errno. */
 int snapshot_write(const char *dir, const struct generation *g, const struct zone_times *times);
 
-/* Notes only a new refreshed_at/expires_at, in place (a fixed-width header). 0 or -errno. */
+/*
+ * Notes only a new refreshed_at/expires_at, in place (the header is within one sector). 0 or
+ * -errno: -ENOENT when there is no file, -ESTALE when it holds another generation.
+ */
 int snapshot_touch(const char *dir, const struct generation *g, const struct zone_times *times);
 
 /*
@@ -36,8 +45,7 @@ int snapshot_touch(const char *dir, const struct generation *g, const struct zon
  * sentence when there is one that cannot be believed.
  */
 struct generation *snapshot_read(const char *dir, const uint8_t *origin, size_t max_records,
-				 size_t max_bytes, struct zone_times *times,
-				 const char **why);
+				 size_t max_bytes, struct zone_times *times, const char **why);
 
 /* Removes it: a zone that left the configuration. 0 or -errno (-ENOENT is 0). */
 int snapshot_remove(const char *dir, const uint8_t *origin);

@@ -114,6 +114,12 @@ struct store_zone *store_zone_get(struct store *s, const uint8_t *origin)
 	return z ? z : zone_new(s, origin);
 }
 
+void store_zone_saw(struct store_zone *z, uint64_t generation)
+{
+	if (generation > z->generation && generation <= STORE_GENERATION_MAX)
+		z->generation = generation;
+}
+
 void wish_drop(struct store_wish *w)
 {
 	if (w->g)
@@ -169,6 +175,7 @@ static void got_generation(struct store_task *t, const redisReply *reply)
 {
 	if (!reply_number(reply, &errand_of(t)->generation))
 		errand_of(t)->generation = 0;
+	store_zone_saw(t->zone, errand_of(t)->generation);
 }
 
 static void ask_generation(struct errand *e)
@@ -241,7 +248,8 @@ static void end_poll(struct store_task *t)
 	struct errand *e = errand_of(t);
 	struct store *s = t->zone->store;
 
-	if (!s->is_closing && !task_is_failed(t) && e->generation > e->seen)
+	if (!s->is_closing && !task_is_failed(t) && e->generation > e->seen &&
+	    e->generation <= STORE_GENERATION_MAX)
 		s->listener->on_newer(t->zone->origin, e->generation, s->arg);
 	free(e);
 }
@@ -435,4 +443,9 @@ void store_load(struct store *s, const uint8_t *origin)
 		s->to_load.head = z;
 	s->to_load.tail = z;
 	store_pump(s);
+}
+
+uint64_t store_generation(struct store *s, const uint8_t *origin)
+{
+	return store_zone_get(s, origin)->generation;
 }

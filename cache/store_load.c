@@ -401,7 +401,8 @@ static const char *check_hash(const struct hash *h, const struct store_conf *con
 		return "the zone's hash lacks a field, or one cannot be read";
 	if (h->schema != STORE_SCHEMA)
 		return "the zone is kept in a schema that we do not know";
-	if (h->generation == 0 || h->base == 0 || h->base > h->generation || h->serial > UINT32_MAX)
+	if (h->generation == 0 || h->generation > STORE_GENERATION_MAX || h->base == 0 ||
+	    h->base > h->generation || h->serial > UINT32_MAX)
 		return "the zone's hash holds impossible numbers";
 	if (conf->max_records > 0 && h->records > conf->max_records)
 		return "the zone has more records than we take";
@@ -422,6 +423,7 @@ static void got_hash(struct store_task *t, const redisReply *reply)
 	l->entries = reply->elements;
 	for (size_t i = 0; i < reply->elements; i += 2)
 		read_hash_field(&l->hash, reply->element[i], reply->element[i + 1]);
+	store_zone_saw(t->zone, l->hash.generation);
 }
 
 static void after_hash(struct store_task *t)

@@ -4,7 +4,8 @@
  *
  * store.c       the object: zones, up and down, who may run; touches and polls
  * store_task.c  commands, tasks that wait for replies, the critical section
- * store_save.c  staging and commit
+ * store_save.c  deciding what to write, and the commit
+ * store_base.c  a whole generation as chunks, before it is committed
  * store_load.c  reading back
  * store_lease.c who transfers
  *
@@ -35,6 +36,9 @@ enum {
 	STORE_ATTEMPTS_MAX = 5,		/* commits that others got in the way of */
 	STORE_ARGS_MAX = 160,
 };
+
+/* No zone comes so far honestly; beyond it somebody could run over. */
+#define STORE_GENERATION_MAX	(UINT64_MAX >> 2)
 
 /* ---- Commands ---- */
 
@@ -119,6 +123,7 @@ struct store_zone {
 	struct store_load *load;	/* likewise */
 	bool is_loading;		/* wished or going on */
 	bool is_touching;
+	uint64_t generation;		/* the latest that was seen in the store */
 	size_t changes_bytes;		/* in the stream since its base, as far as we know */
 	ev_timer retry;			/* runs after a save that failed */
 	double backoff;
@@ -157,6 +162,9 @@ void store_ready(struct store_zone *z);
 /* Starts what waits and may run. */
 void store_pump(struct store *s);
 
+/* The zone's hash says that it holds this one. */
+void store_zone_saw(struct store_zone *z, uint64_t generation);
+
 void wish_drop(struct store_wish *w);
 
 /*
@@ -174,6 +182,28 @@ struct store_head {
 	uint64_t generation, serial, base, records;
 	uint64_t changes;		/* entries in the stream */
 };
+
+/* Where the making of chunks has come to, in canonical order of the names. */
+struct store_cursor {
+	const struct node *node;	/* NULL: at the end */
+	struct rrset set;
+	size_t pos;			/* in `set` */
+};
+
+struct store_base {
+	const struct generation *g;
+	char *key;			/* of staging; NULL while nothing is staged */
+	struct store_cursor cursor;
+	struct chunk_writer *writer;
+	uint64_t chunks, digest;	/* so far */
+};
+
+void base_start(struct store_base *b, struct store_task *t, const struct generation *g);
+void base_forget(struct store_base *b);
+bool base_is_staged(const struct store_base *b);	/* every chunk has been sent */
+
+/* Sends what the queue has room for; `got` hears of each chunk and calls this again. */
+void base_stage(struct store_base *b, struct store_task *t, task_reply_fn got);
 
 void save_start(struct store_zone *z);	/* takes the wish */
 void load_start(struct store_zone *z);

@@ -4,9 +4,6 @@
  *
  *      look -> decide -> (stage a base) -> enter the section -> WATCH, look again
  *           -> still as decided? MULTI ... EXEC -> committed
- *
- * A base is staged under a key of this process' own, so that two writers of one generation
- * cannot mix their chunks, and takes its final name inside the commit.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -20,18 +17,11 @@
  * A difference is worth an entry below a quarter of the zone and 1 MB; one chunk always is,
  * or a small zone would never have a history.
  */
-enum { CHANGE_BYTES_MAX = 1 << 20, CHANGE_SHARE = 4, EXPIRE_EVERY = 64 };
+enum { CHANGE_BYTES_MAX = 1 << 20, CHANGE_SHARE = 4 };
 
 static const char FENCED[] = "a later generation is there";
 
 enum save_kind { SAVE_BASE, SAVE_CHANGE };
-
-/* Where the making of chunks has come to, in canonical order of the names. */
-struct cursor {
-	const struct node *node;	/* NULL: at the end */
-	struct rrset set;
-	size_t pos;			/* in `set` */
-};
 
 struct store_save {
 	struct store_task task;		/* first: a task is cast back to its save */
@@ -41,11 +31,8 @@ struct store_save {
 	unsigned attempts;
 	struct store_head seen, head;	/* as decided upon, and as last looked */
 	struct change *change;
-	/* of a base */
-	char *key_staging;
-	struct cursor cursor;
-	struct chunk_writer *writer;	/* NULL while nothing is staged */
-	uint64_t chunks, digest, staged;	/* `staged`: what HLEN says */
+	struct store_base base;
+	uint64_t staged;		/* chunks that are there, says HLEN */
 };
 
 static void look(struct store_save *v);
@@ -61,15 +48,12 @@ static struct store *store_of(const struct store_save *v)
 	return v->task.zone->store;
 }
 
-/* ---- The end ---- */
-
-static void forget_staging(struct store_save *v)
+bool store_is_fence(const char *reason)
 {
-	free(v->key_staging);
-	free(v->writer);
-	v->key_staging = NULL;
-	v->writer = NULL;
+	return strcmp(reason, FENCED) == 0;
 }
+
+/* ---- The end ---- */
 
 /* Gives the wish back, unless a newer one has come: without `old`, which costs memory. */
 static void wish_again(struct store_zone *z, struct store_wish *w, bool is_reported)
@@ -122,7 +106,7 @@ static void end_save(struct store_save *v, const char *reason)
 	else
 		wish_again(z, &v->wish, was_reported || !is_lost);
 	change_free(v->change);
-	forget_staging(v);
+	base_forget(&v->base);
 	free(v);
 	z->save = NULL;
 	z->store->saving--;
@@ -149,12 +133,12 @@ static void after_unstaging(struct store_task *t)
 static void fail_save(struct store_save *v, const char *reason)
 {
 	task_fail(&v->task, reason);
-	if (!v->key_staging || v->task.is_lost || reason == FENCED) {
+	if (!v->base.key || v->task.is_lost || reason == FENCED) {
 		end_save(v, reason);
 		return;
 	}
 	v->task.next = after_unstaging;
-	task_send_words(&v->task, "UNLINK", v->key_staging, NULL);
+	task_send_words(&v->task, "UNLINK", v->base.key, NULL);
 }
 
 /* ---- Looking at what is there ---- */
@@ -173,8 +157,10 @@ static void got_head(struct store_task *t, const redisReply *reply)
 		task_fail(t, reply_text(reply));
 		return;
 	}
-	h->is_there = read_field(reply, 0, &h->generation) && read_field(reply, 1, &h->serial) &&
+	h->is_there = read_field(reply, 0, &h->generation) &&
+		      h->generation <= STORE_GENERATION_MAX && read_field(reply, 1, &h->serial) &&
 		      read_field(reply, 2, &h->base) && read_field(reply, 3, &h->records);
+	store_zone_saw(t->zone, h->generation);
 }
 
 static void got_changes(struct store_task *t, const redisReply *reply)
@@ -207,97 +193,10 @@ static void look(struct store_save *v)
 
 /* ---- Staging a base ---- */
 
-/* The next node that has records, at its first RRset. */
-static void cursor_at_node(struct cursor *c, const struct tree *tree, const struct node *n)
-{
-	struct name_key key;
-
-	while (n && !node_first(n, &c->set)) {
-		name_to_key(node_name(n), &key);
-		n = tree_after(tree, &key);
-	}
-	c->node = n;
-	c->pos = 0;
-}
-
-/* The record at the cursor; false at the end. The cursor moves on. */
-static bool cursor_next(struct cursor *c, const struct tree *tree, const uint8_t **rdata, uint16_t *len)
-{
-	struct name_key key;
-
-	while (c->node && !rrset_next(&c->set, &c->pos, rdata, len)) {
-		c->pos = 0;
-		if (node_next(c->node, &c->set))
-			continue;
-		name_to_key(node_name(c->node), &key);
-		cursor_at_node(c, tree, tree_after(tree, &key));
-	}
-	return c->node;
-}
-
-/* Fills the writer; false when the generation had no record left. */
-static bool make_chunk(struct store_save *v)
-{
-	struct chunk_writer *w = v->writer;
-	const uint8_t *rdata = NULL;
-	uint16_t len = 0;
-
-	chunk_start(w);
-	for (;;) {
-		struct cursor before = v->cursor;
-
-		if (!cursor_next(&v->cursor, &v->wish.g->tree, &rdata, &len))
-			break;
-		if (!chunk_add(w, node_name(v->cursor.node), v->cursor.set.type, v->cursor.set.ttl,
-			       rdata, len)) {
-			assert(w->records > 0);
-			v->cursor = before;
-			break;
-		}
-	}
-	if (w->records == 0)
-		return false;
-	chunk_finish(w);
-	return true;
-}
-
-static void stage_more(struct store_save *v);
-
 static void got_staged(struct store_task *t, const redisReply *reply)
 {
 	(void)reply;
-	stage_more(save_of(t));
-}
-
-/* The key gets its life span together with its first field, and again now and then. */
-static void stage_chunk(struct store_save *v)
-{
-	struct store_command c;
-
-	command_start(&c, "HSET");
-	command_text(&c, v->key_staging);
-	command_number(&c, v->chunks);
-	command_bytes(&c, v->writer->bytes, v->writer->len);
-	task_send(&v->task, &c, got_staged);
-	if (v->chunks % EXPIRE_EVERY == 0) {
-		command_start(&c, "EXPIRE");
-		command_text(&c, v->key_staging);
-		command_number(&c, STORE_STAGING_S);
-		task_send(&v->task, &c, NULL);
-	}
-	v->digest = store_digest(v->digest, v->writer->bytes);
-	v->chunks++;
-}
-
-/* Makes chunks up to the mark; but with nothing outstanding nobody would wake us again. */
-static void stage_more(struct store_save *v)
-{
-	while (!task_is_failed(&v->task) && v->cursor.node &&
-	       (v->task.outstanding == 0 || redis_queued(store_of(v)->redis) < STORE_QUEUE_MARK)) {
-		if (!make_chunk(v))
-			return;
-		stage_chunk(v);
-	}
+	base_stage(&save_of(t)->base, t, got_staged);
 }
 
 static void after_staging(struct store_task *t)
@@ -306,26 +205,18 @@ static void after_staging(struct store_task *t)
 
 	if (task_is_failed(t))
 		fail_save(v, t->reason);
-	else if (v->cursor.node)
-		stage_more(v);
+	else if (!base_is_staged(&v->base))
+		base_stage(&v->base, t, got_staged);
 	else
 		section_enter(t->zone->store, &v->section);
 }
 
 static void start_staging(struct store_save *v)
 {
-	struct store_zone *z = v->task.zone;
-
 	v->kind = SAVE_BASE;
-	v->chunks = v->digest = 0;
-	v->key_staging = store_base_key(z, v->wish.g->number, z->store->conf.instance);
-	v->writer = malloc(sizeof(*v->writer));
-	if (!v->writer)
-		abort();
-	cursor_at_node(&v->cursor, &v->wish.g->tree, tree_first(&v->wish.g->tree));
 	v->task.next = after_staging;
-	task_send_words(&v->task, "UNLINK", v->key_staging, NULL);
-	stage_more(v);
+	base_start(&v->base, &v->task, v->wish.g);
+	base_stage(&v->base, &v->task, got_staged);
 }
 
 /* ---- Deciding ---- */
@@ -411,7 +302,7 @@ static void start_over(struct store_save *v)
 	}
 	change_free(v->change);
 	v->change = NULL;
-	forget_staging(v);
+	base_forget(&v->base);
 	look(v);
 }
 
@@ -442,7 +333,7 @@ static void put_base(struct store_save *v)
 
 	task_send_words(t, "UNLINK", key, NULL);	/* RENAME would free it in the way of others */
 	command_start(&c, "RENAME");
-	command_text(&c, v->key_staging);
+	command_text(&c, v->base.key);
 	command_text(&c, key);
 	task_send(t, &c, NULL);
 	task_send_words(t, "PERSIST", key, NULL);
@@ -490,9 +381,9 @@ static void put_head(struct store_save *v)
 	command_text(&c, "source");
 	command_text(&c, v->wish.source);
 	if (v->kind == SAVE_BASE) {
-		snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)v->digest);
+		snprintf(digest, sizeof(digest), "%016llx", (unsigned long long)v->base.digest);
 		command_field(&c, "base", g->number);
-		command_field(&c, "chunks", v->chunks);
+		command_field(&c, "chunks", v->base.chunks);
 		command_text(&c, "digest");
 		command_text(&c, digest);
 		command_field(&c, "schema", STORE_SCHEMA);
@@ -566,7 +457,7 @@ static void watched(struct store_task *t)
 {
 	struct store_save *v = save_of(t);
 
-	if (v->kind == SAVE_BASE && !task_is_failed(t) && v->staged != v->chunks)
+	if (v->kind == SAVE_BASE && !task_is_failed(t) && v->staged != v->base.chunks)
 		task_fail(t, "staged chunks are missing");
 	if (!task_is_failed(t) && is_as_decided(v))
 		commit(v);
@@ -596,13 +487,13 @@ static void enter_section(struct section *x)
 	command_text(&c, v->task.zone->key_hash);
 	command_text(&c, v->task.zone->key_changes);
 	if (v->kind == SAVE_BASE)
-		command_text(&c, v->key_staging);
+		command_text(&c, v->base.key);
 	task_send(&v->task, &c, NULL);
 	send_head(v);
 	task_send_words(&v->task, "SCARD", s->key_zones, NULL);
 	task_send_words(&v->task, "XLEN", s->key_events, NULL);
 	if (v->kind == SAVE_BASE)
-		task_send_words(&v->task, "HLEN", v->key_staging, got_staged_count);
+		task_send_words(&v->task, "HLEN", v->base.key, got_staged_count);
 }
 
 /* ---- The beginning ---- */

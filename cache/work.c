@@ -19,7 +19,7 @@
 #define POLL_US			(US_PER_S - 50 * US_PER_MS)	/* at each tick */
 #define POLL_OURS_US		(10 * US_PER_S)		/* with the lease: others rarely write */
 
-static void on_tick(struct ev_loop *loop, ev_timer *t, int revents);
+static const char FENCED[] = "a later generation is there";	/* as store.h has it */
 
 struct mirror_work *work_new(struct mirror_zone_conf *conf)
 {
@@ -54,7 +54,7 @@ static void report(struct mirror_work *w)
 
 /* ---- The timer ---- */
 
-static void rearm(struct mirror_work *w)
+void work_rearm(struct mirror_work *w)
 {
 	uint64_t now_us = clock_monotonic_us(), wait_us = TICK_US;
 
@@ -97,7 +97,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 	if (w->round == ROUND_NONE && schedule_is_due(&w->schedule, now_us) &&
 	    round_may_begin(w, now_us))
 		round_begin(w, now_us);
-	rearm(w);
+	work_rearm(w);
 	report(w);
 }
 
@@ -114,7 +114,7 @@ void work_start(struct mirror_work *w, struct workshop *shop, uint64_t spread_us
 	w->is_store_seen = !shop->store || (shop->is_store_known && !store_is_up(shop->store));
 	if (shop->store && store_is_up(shop->store))
 		work_on_store_up(w);
-	rearm(w);
+	work_rearm(w);
 	report(w);
 }
 
@@ -122,10 +122,11 @@ void work_stop(struct mirror_work *w)
 {
 	round_cancel(w);
 	ev_timer_stop(w->shop->loop, &w->tick);
-	if (w->has_lease && store_is_up(w->shop->store))
+	if (w->has_lease)
 		store_leave_lease(w->shop->store, w->conf->origin);
 	w->has_lease = false;
-	w->is_left = true;
+	w->is_left = w->is_snapshot_seen = w->is_store_seen = true;
+	report(w);
 }
 
 static bool is_same_primary(const struct mirror_primary *a, const struct mirror_primary *b)
@@ -162,7 +163,7 @@ void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf)
 	w->log.origin = conf->origin;
 	free(old);
 	schedule_start(&w->schedule, clock_monotonic_us(), 0, &w->shop->random);
-	rearm(w);
+	work_rearm(w);
 }
 
 /* What a store knew of the zone's age is the schedule's too. */
@@ -198,7 +199,7 @@ void work_refresh(struct mirror_work *w)
 		w->is_hurried = true;
 	else
 		schedule_hurry(&w->schedule, clock_monotonic_us());
-	rearm(w);
+	work_rearm(w);
 }
 
 void work_retransfer(struct mirror_work *w)
@@ -206,7 +207,7 @@ void work_retransfer(struct mirror_work *w)
 	round_cancel(w);
 	w->is_forced = true;
 	schedule_hurry(&w->schedule, clock_monotonic_us());
-	rearm(w);
+	work_rearm(w);
 }
 
 /* ---- The store ---- */
@@ -219,9 +220,16 @@ static void load(struct mirror_work *w)
 	store_load(w->shop->store, w->conf->origin);
 }
 
+/*
+ * A store that we know may have lost or never got what we hold: to save what is there
+ * already costs it one look.
+ */
 void work_on_store_up(struct mirror_work *w)
 {
-	load(w);
+	if (w->is_store_read && holding_current(&w->hold))
+		holding_save_store(&w->hold, NULL);
+	else
+		load(w);
 }
 
 void work_on_store_down(struct mirror_work *w)
@@ -274,7 +282,7 @@ void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zo
 	};
 
 	w->is_loading = false;
-	w->is_store_seen = true;
+	w->is_store_seen = w->is_store_read = true;
 	if (g)
 		take_loaded(w, g, times);
 	else if (reason)
@@ -288,7 +296,7 @@ void work_on_saved(struct mirror_work *w, uint64_t generation, const char *reaso
 {
 	if (!reason)
 		w->hold.stored = generation;
-	else if (store_is_fence(reason))
+	else if (strcmp(reason, FENCED) == 0)
 		load(w);
 	else
 		zonelog_not_saved(&w->log, "store_failed", reason, clock_monotonic_us());

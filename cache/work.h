@@ -61,6 +61,7 @@ struct mirror_work {
 
 	/* the start: mirror_wait_loaded() waits for both */
 	bool is_snapshot_seen, is_store_seen, is_counted;
+	bool is_store_read;		/* the store has said what it has, once */
 	bool is_left;			/* no longer configured: serves old plans only */
 
 	char last_error[256];
@@ -80,6 +81,9 @@ void work_start(struct mirror_work *w, struct workshop *shop, uint64_t spread_us
 
 /* Ends what runs; the generation stays published. Twice is fine. */
 void work_stop(struct mirror_work *w);
+
+/* Sets the timer for what the schedule says now. */
+void work_rearm(struct mirror_work *w);
 
 /* Takes a new configuration of the same zone; asks anew when it differs. */
 void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf);

@@ -85,18 +85,17 @@ static cfg_t *tree_parse(struct build *b)
 
 /* ---- Rows ---- */
 
-static bool is_single(const struct conf_row *row)
-{
-	return row->section == SECTION_ROOT || row->section == SECTION_REDIS;
-}
-
 static void value_set(struct build *b, const struct conf_row *row, const char *text, void *object,
 		      struct conf_where where)
 {
 	char problem[CONF_PROBLEM_MAX];
 
-	if (!conf_value_set(row, text, b->conf, object, problem))
-		conf_report_add(&b->report, where, "%s", problem);
+	if (conf_value_set(row, text, b->conf, object, problem))
+		return;
+	conf_report_add(&b->report, where, "%s", problem);
+	/* The checks that follow shall not stumble over what is missing here. */
+	if (row->def && !(row->flags & CONF_LIST))
+		conf_value_set(row, row->def, b->conf, object, problem);
 }
 
 static void default_set(struct build *b, const struct conf_row *row, void *object,
@@ -150,7 +149,7 @@ static void row_set(struct build *b, const struct conf_row *row, cfg_t *section,
 			conf_report_add(&b->report, at, "%s is given twice: the first is at %s:%d",
 					row->name, first.file, first.line);
 	}
-	if (is_single(row))
+	if (conf_row_is_single(row))
 		b->conf->places[row - conf_rows] = first;
 }
 
@@ -423,68 +422,4 @@ void conf_free(struct conf *c)
 	free(c->places);
 	explicit_bzero(c, sizeof(*c));
 	free(c);
-}
-
-/* ---- Reload ---- */
-
-static bool is_same(const struct conf_row *row, const struct conf *old, const struct conf *new)
-{
-	const void *a = (const char *)old + row->offset, *b = (const char *)new + row->offset;
-
-	switch (row->type) {
-	case CONF_TEXT:
-	case CONF_PREFIX:
-	case CONF_TEXT_FILE:
-		return strcmp(a, b) == 0;
-	case CONF_ADDRESS:
-	case CONF_REDIS_ADDRESS:
-		return address_is_equal(a, b);
-	case CONF_NUMBER:
-	case CONF_DURATION:
-	case CONF_SIZE:
-	case CONF_BOOL:
-	case CONF_WORD:
-	case CONF_WORDS:
-		return memcmp(a, b, row->size) == 0;
-	case CONF_LISTEN:
-	case CONF_POOL:
-	case CONF_KEY:
-	case CONF_ALGORITHM:
-	case CONF_SECRET:
-	case CONF_SECRET_FILE:
-		break;
-	}
-	abort();	/* no option of these types needs a restart: see the table */
-}
-
-/* password and password-file are one field: one complaint. */
-static bool needs_restart(const struct conf_row *row, const struct conf *old, const struct conf *new)
-{
-	if (!is_single(row) || row->flags & CONF_RELOAD || row->type == CONF_TEXT_FILE)
-		return false;
-	if (row->section == SECTION_REDIS && !(old->has_redis && new->has_redis))
-		return false;
-	return !is_same(row, old, new);
-}
-
-bool conf_can_replace(const struct conf *old, const struct conf *new, FILE *errors)
-{
-	struct conf_report report = { 0 };
-	const struct conf_row *address = conf_row_find(SECTION_REDIS, "address", 7);
-
-	if (old->has_redis != new->has_redis) {
-		struct conf_where top = { .file = new->files[0], .line = 1 };
-
-		conf_report_add(&report, new->has_redis ? new->places[address - conf_rows] : top,
-				"section 'redis' has %s and needs a restart: restart, or undo this",
-				new->has_redis ? "been added" : "gone");
-	}
-	for (size_t i = 0; i < conf_row_count; i++)
-		if (needs_restart(&conf_rows[i], old, new))
-			conf_report_add(&report, new->places[i], "%s has changed and needs a restart: restart, "
-					"or put the old value back", conf_rows[i].name);
-	bool can = report.count == 0;
-
-	conf_report_print(&report, errors);
-	return can;
 }

@@ -126,7 +126,7 @@ struct conf {
 
 	char **files;			/* the file, then what it includes: conf_where points here */
 	size_t file_count;
-	struct conf_where *places;	/* of each option that there is once; by row of the table */
+	struct conf_where *places;	/* of the options outside keys, pools and zones, by row */
 };
 
 /*

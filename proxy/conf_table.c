@@ -19,7 +19,7 @@ const struct conf_section_row conf_sections[SECTION_COUNT] = {
 	[SECTION_ZONE]    = { "zone",         "zone",    SECTION_ROOT, true, false },
 };
 
-const struct conf_word conf_policy_words[] = {
+static const struct conf_word policy_words[] = {
 	{ "ordered", POLICY_ORDERED }, { "round-robin", POLICY_ROUND_ROBIN },
 	{ "weighted-random", POLICY_WEIGHTED_RANDOM },
 	{ "least-outstanding", POLICY_LEAST_OUTSTANDING },
@@ -105,7 +105,7 @@ const struct conf_row conf_rows[] = {
 	  FIELD(tsig_key, secret), NULL, "file whose first line is the secret, in base64" },
 
 	{ SECTION_POOL, "policy", CONF_WORD, 0, 0, "ordered", CONF_RELOAD,
-	  FIELD(conf_pool, policy), conf_policy_words, "how a target is chosen inside a tier" },
+	  FIELD(conf_pool, policy), policy_words, "how a target is chosen inside a tier" },
 	{ SECTION_POOL, "retry-on", CONF_WORDS, 0, 0, "servfail, refused, notauth, lame",
 	  CONF_RELOAD | CONF_LIST, FIELD(conf_pool, retry_on), retry_words,
 	  "replies for a mirrored zone that are failed attempts" },
@@ -267,7 +267,7 @@ void conf_print_options(FILE *out)
 
 const char *conf_policy_text(enum conf_policy p)
 {
-	for (const struct conf_word *w = conf_policy_words; w->text; w++)
+	for (const struct conf_word *w = policy_words; w->text; w++)
 		if (w->value == p)
 			return w->text;
 	return "";

@@ -78,7 +78,11 @@ struct conf_row {
 extern const struct conf_row conf_rows[];
 extern const size_t conf_row_count;
 
-extern const struct conf_word conf_policy_words[];
+/* There is one such option in a whole configuration, so its place is kept: conf->places. */
+static inline bool conf_row_is_single(const struct conf_row *row)
+{
+	return row->section == SECTION_ROOT || row->section == SECTION_REDIS;
+}
 
 /* NULL, or SECTION_NONE, when there is none of this name in the section. */
 const struct conf_row *conf_row_find(enum conf_section section, const char *name, size_t len);

@@ -188,12 +188,15 @@ static bool parse_address(const struct setting *s, struct address *a)
 
 static bool set_address(const struct setting *s)
 {
-	if (!parse_address(s, s->field))
+	struct address a;
+
+	if (!parse_address(s, &a))
 		return fail_address(s, "an IP address and port, as in \"192.0.2.53:53\" or "
 				       "\"[2001:db8::53]:53\"");
-	if (address_is_any(s->field))
+	if (address_is_any(&a))
 		return fail(s, "%s = '%.80s' means all addresses: write the one that is to be asked",
 			    s->row->name, s->text);
+	memcpy(s->field, &a, sizeof(a));
 	return true;
 }
 

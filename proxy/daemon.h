@@ -14,6 +14,7 @@
 
 #include <ev.h>
 
+#include "cache/cookie.h"
 #include "proxy/control.h"
 #include "proxy/plan.h"
 #include "proxy/watch.h"
@@ -30,8 +31,18 @@ struct daemon {
 	struct stats *stats[WORKERS_MAX];
 	unsigned worker_count;
 	uint64_t started_us;		/* monotonic */
+	uint8_t cookie_secret[COOKIE_SECRET_LEN];
 	ev_signal on_term, on_int, on_hup;
 };
+
+/*
+ * Takes `conf` and starts everything. False, with a sentence on `errors`, when a socket or
+ * the state directory cannot be had; what was begun is undone.
+ */
+bool daemon_start(struct daemon *d, const char *conf_file, struct conf *conf, FILE *errors);
+
+/* Runs the control loop until SIGTERM or SIGINT; then answers what is in flight, and ends all. */
+void daemon_run(struct daemon *d);
 
 /*
  * Reads the configuration again: all or nothing. On failure the old one stays, the reasons are

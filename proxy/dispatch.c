@@ -175,24 +175,21 @@ static void answer_from_mirror(struct dispatch *d, const struct asked *asked)
 		end_query(d, asked->query);
 }
 
-/* The zone is there, but too old to be true: RFC 8914 s.4.25 has a code for that. */
-static bool is_expired(const struct plan_zone *zone)
+/* What RFC 8914 s.4 calls the reason why nobody answers. */
+static enum dns_ede ede_of(const struct plan_zone *zone, enum failure why)
 {
-	return zone && zone->mirror && rcu_read(zone->mirror->current)
-	       && !mirror_zone_servable(zone->mirror);
+	if (zone && zone->mirror && !rcu_read(zone->mirror->current))
+		return EDE_NOT_READY;		/* never transferred, nothing restored */
+	if (zone && zone->mirror && !mirror_zone_servable(zone->mirror))
+		return EDE_INVALID_DATA;	/* expired */
+	return why == FAILURE_REFUSED ? EDE_NETWORK_ERROR : EDE_NO_REACHABLE_AUTHORITY;
 }
 
 static void give_up(struct dispatch *d, const struct asked *asked, enum failure why)
 {
-	enum dns_ede ede = EDE_NO_REACHABLE_AUTHORITY;
-
 	counter_add(&d->stats->answers_servfail, 1);
-	if (is_expired(asked->zone))
-		ede = EDE_INVALID_DATA;
-	else if (why == FAILURE_REFUSED)
-		ede = EDE_NETWORK_ERROR;
 	if (asked->message.opcode == OPCODE_QUERY)
-		reply_error(d, asked, RCODE_SERVFAIL, ede);
+		reply_error(d, asked, RCODE_SERVFAIL, ede_of(asked->zone, why));
 	else
 		reply_short(d, asked, RCODE_NOTIMP);	/* nobody is there who knows this opcode */
 	if (asked->query) {

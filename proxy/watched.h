@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * watched - one backend, and one pool, as the watch sees them. Private to watch*.c, takeover.c.
+ * watched - one backend, and one pool, as the watch sees them: the structs behind watch.h.
  *
- * Purpose:  the state behind watch.h; the sentences of its event lines; the failback gate.
- * Not here: probing and time (watch.c), who takes over from whom (takeover.c).
+ * Purpose:  shared by the files that make up the watch: watch.c (time, plans, orders),
+ *           check.c (probes under way), verdict.c (what follows from them), takeover.c
+ *           (which tier serves), watch_json.c (views); and the sentences of its event lines.
  * Threads:  control.
  */
 #ifndef WATCHED_H
@@ -11,6 +12,7 @@
 
 #include <stddef.h>
 
+#include "cache/random.h"
 #include "proxy/fitness.h"
 #include "proxy/plan.h"
 #include "proxy/probe.h"
@@ -25,15 +27,16 @@ struct watched_zone {
 };
 
 struct watched_pool {
+	char name[CONF_NAME_MAX];
 	const struct plan_pool *plan;
 	struct watched_zone *zones;
 	size_t zone_count;
-	unsigned tier;			/* that serves now; TAKEOVER_NONE */
+	unsigned tier;			/* that serves now, or TAKEOVER_NONE */
 	uint64_t since_us;		/* of `tier` */
 	uint64_t left_us;		/* when the first tier stopped serving; 0: it serves */
 };
 
-struct check;	/* a probe on its way: watch.c */
+struct check;	/* a probe on its way: check.c */
 
 struct watched {
 	struct watch *watch;
@@ -59,6 +62,20 @@ struct watched {
 	/* The last failback_held that was told. */
 	struct { bool is_told; size_t zone; uint32_t serial, mirror_serial; } held;
 };
+
+struct watch {
+	struct ev_loop *loop;
+	struct mirror *mirror;		/* NULL in tests */
+	ev_timer timer;
+	ev_async wake;
+	struct random random;
+	struct watched_pool *pools;	/* parallel to plan->pools */
+	unsigned pool_count;
+	struct watched *by_index[BACKENDS_MAX];	/* slots of the registry; NULL: not watched */
+};
+
+/* Sets the timer to what is due next. */
+void watch_arm(struct watch *w, uint64_t now);
 
 /* The serial that the mirror holds of this zone. False: none. Inside an RCU read. */
 bool watched_mirror_serial(const struct plan_zone *z, uint32_t *serial);

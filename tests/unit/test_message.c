@@ -194,6 +194,32 @@ START_TEST(name_of_256_bytes_is_formerr)
 }
 END_TEST
 
+/* The owner of a record: labels of `label_len`, `count` of them. */
+static enum message_verdict parse_with_owner(uint8_t label_len, int count)
+{
+	uint8_t packet[600] = HEADER(QUERY, AND_ADDITIONAL("\1")) QUESTION;
+	uint8_t *p = packet + sizeof(HEADER(QUERY, ONE_QUESTION) QUESTION) - 1;
+	struct message m;
+
+	for (; count > 0; count--) {
+		*p = label_len;
+		memset(p + 1, 'x', label_len);
+		p += 1 + label_len;
+	}
+	return parse(packet, (size_t)(p + 11 - packet), &m);
+}
+
+START_TEST(owner_of_a_record_is_a_name)
+{
+	ck_assert_int_eq(parse_with_owner(63, 3), MESSAGE_OK);
+	ck_assert_int_eq(parse_with_owner(1, 127), MESSAGE_OK);
+	ck_assert_int_eq(parse_with_owner(1, 128), MESSAGE_FORMERR);
+	ck_assert_int_eq(parse_with_owner(63, 4), MESSAGE_FORMERR);
+	ck_assert_int_eq(parse_with_owner(64, 1), MESSAGE_FORMERR);
+	ck_assert_int_eq(parse_with_owner(0xbf, 1), MESSAGE_FORMERR);
+}
+END_TEST
+
 /* CVE-2021-36754, CVE-2015-5477 and their like: no type or class is special here. */
 START_TEST(every_type_and_class_is_a_question)
 {
@@ -438,6 +464,7 @@ static TCase *parse_case(void)
 
 	tcase_add_loop_test(tc, input_gets_the_verdict_that_nsd_gives, 0, COUNT(inputs));
 	tcase_add_test(tc, name_of_256_bytes_is_formerr);
+	tcase_add_test(tc, owner_of_a_record_is_a_name);
 	tcase_add_test(tc, every_type_and_class_is_a_question);
 	tcase_add_test(tc, every_record_type_in_every_section_is_survived);
 	tcase_add_test(tc, fields_of_a_query_are_read);

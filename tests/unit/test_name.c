@@ -68,6 +68,8 @@ static const struct { const char *what; const uint8_t *packet; size_t len, at; }
 	{ "label type 01",              BYTES("\x40" "aaaa\0"), 0 },
 	{ "label type 10",              BYTES("\x80" "aaaa\0"), 0 },
 	{ "type 01 after a label",      BYTES("\1a\x41" "aaaa\0"), 0 },
+	{ "type 01 that could point",   BYTES("\1a\0\x40\0"), 3 },
+	{ "type 10 that could point",   BYTES("\1a\0\x80\0"), 3 },
 	{ "pointer to itself",          BYTES("\xc0\0"), 0 },
 	{ "pointer into its own piece", BYTES("\1a\1b\xc0\2"), 0 },
 	{ "pointer forward",            BYTES("\xc0\2\1a\0"), 0 },

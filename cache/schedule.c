@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: ISC */
+#include "cache/schedule.h"
+
+#include "cache/clock.h"
+
+static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
+static uint64_t refresh_s(const struct soa *soa)
+{
+	return clamp(soa->refresh, SCHEDULE_REFRESH_MIN, SCHEDULE_REFRESH_MAX);
+}
+
+static uint64_t retry_s(const struct soa *soa)
+{
+	return clamp(soa->retry, SCHEDULE_RETRY_MIN, SCHEDULE_RETRY_MAX);
+}
+
+static uint64_t expire_s(const struct soa *soa)
+{
+	uint64_t least = 2 * retry_s(soa);
+
+	return soa->expire < least ? least : soa->expire;
+}
+
+/* Seconds as microseconds, a little fewer. */
+static uint64_t jittered_us(uint64_t seconds, struct random *r)
+{
+	uint64_t us = seconds * US_PER_S;
+
+	return us - us / 1000 * random_below(r, SCHEDULE_JITTER_PERCENT * 10 + 1);
+}
+
+void schedule_start(struct schedule *s, uint64_t now_us, uint64_t spread_us, struct random *r)
+{
+	uint32_t spread_ms = (uint32_t)clamp(spread_us / US_PER_MS, 0, UINT32_MAX - 1);
+
+	s->next_us = now_us + random_below(r, spread_ms + 1) * US_PER_MS;
+	s->failures = 0;
+}
+
+void schedule_success(struct schedule *s, const struct soa *soa, uint64_t now_us, uint64_t wall_s,
+		      struct random *r)
+{
+	s->asked_us = now_us;
+	s->next_us = now_us + jittered_us(refresh_s(soa), r);
+	s->refreshed_at = wall_s;
+	s->expires_at = wall_s + expire_s(soa);
+	s->failures = 0;
+}
+
+/* 1, 2, 4, ... seconds: a zone that we do not hold at all is wanted soon. */
+static uint64_t first_retry_s(unsigned failures)
+{
+	uint64_t doubled = failures < 16 ? 1ull << failures : SCHEDULE_FIRST_RETRY_MAX;
+
+	return clamp(doubled, 1, SCHEDULE_FIRST_RETRY_MAX);
+}
+
+void schedule_failure(struct schedule *s, const struct soa *held, uint64_t now_us, struct random *r)
+{
+	s->asked_us = now_us;
+	s->next_us = now_us + jittered_us(held ? retry_s(held) : first_retry_s(s->failures), r);
+	s->failures++;
+}
+
+void schedule_hurry(struct schedule *s, uint64_t now_us)
+{
+	uint64_t soonest = s->asked_us ? s->asked_us + US_PER_S : 0;
+	uint64_t at = now_us < soonest ? soonest : now_us;
+
+	if (at < s->next_us)
+		s->next_us = at;
+}
+
+bool schedule_is_due(const struct schedule *s, uint64_t now_us)
+{
+	return now_us >= s->next_us;
+}
+
+bool schedule_is_expired(const struct schedule *s, uint64_t wall_s)
+{
+	return s->expires_at != 0 && wall_s >= s->expires_at;
+}

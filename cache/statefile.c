@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: ISC */
+#include "cache/statefile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <xxhash.h>
+
+#include "cache/name.h"
+
+enum { PLAIN_MAX = 180 };	/* of 255 bytes: leaves room for the digest and ".new" */
+
+/* ---- Names ---- */
+
+static bool is_plain(uint8_t c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+/* A byte of a label as no path, shell or terminal misreads it. */
+static size_t put_byte(char *text, size_t room, uint8_t c)
+{
+	return (size_t)snprintf(text, room, is_plain(c) ? "%c" : "\\%03u", c);
+}
+
+char *statefile_name(const uint8_t *origin, char text[STATEFILE_NAME_MAX])
+{
+	const uint8_t *at = origin;
+	size_t len = 0;
+
+	if (*at == 0)	/* the root zone: "." is the directory itself */
+		len = put_byte(text, STATEFILE_NAME_MAX, '.');
+	for (; *at && len < PLAIN_MAX; at += 1 + *at) {
+		for (uint8_t i = 1; i <= *at && len < PLAIN_MAX; i++)
+			len += put_byte(text + len, STATEFILE_NAME_MAX - len, at[i]);
+		text[len++] = '.';
+	}
+	text[len] = '\0';
+	/* No other name has a '~', so two zones share a file only if their digests do. */
+	if (len >= PLAIN_MAX)
+		snprintf(text + len, STATEFILE_NAME_MAX - len, "~%016llx",
+			 (unsigned long long)XXH3_64bits(origin, name_len(origin)));
+	return text;
+}
+
+/* ---- The directory ---- */
+
+static int make_directory(const char *path)
+{
+	return mkdir(path, 0750) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* `dir`/zones as a descriptor, or -errno. */
+static int open_directory(const char *dir)
+{
+	int parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (parent < 0)
+		return -errno;
+	int fd = openat(parent, "zones", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	int result = fd < 0 ? -errno : fd;
+
+	close(parent);
+	return result;
+}
+
+static int make_and_open_directory(const char *dir)
+{
+	char zones[4096];
+	int error = make_directory(dir);
+
+	if ((size_t)snprintf(zones, sizeof(zones), "%s/zones", dir) >= sizeof(zones))
+		return -ENAMETOOLONG;
+	if (error == 0)
+		error = make_directory(zones);
+	return error < 0 ? error : open_directory(dir);
+}
+
+/* ---- Files ---- */
+
+/* Neither a link out of the directory nor a FIFO that would keep us waiting is a file of ours. */
+static int open_regular(int parent, const char *name, int flags, size_t *size)
+{
+	struct stat st;
+	int fd = openat(parent, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	int error = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
+
+	if (error < 0) {
+		close(fd);
+		return error;
+	}
+	*size = (size_t)st.st_size;
+	return fd;
+}
+
+int statefile_open(const char *dir, const uint8_t *origin, int flags, size_t *size)
+{
+	char name[STATEFILE_NAME_MAX];
+	int parent = open_directory(dir);
+
+	if (parent < 0)
+		return parent;
+	int fd = open_regular(parent, statefile_name(origin, name), flags, size);
+
+	close(parent);
+	return fd;
+}
+
+/* Writes a new file to the end, and to the disk. */
+static int fill_new(int parent, const char *name, int (*fill)(int fd, void *arg), void *arg)
+{
+	if (unlinkat(parent, name, 0) < 0 && errno != ENOENT)	/* left by a crash */
+		return -errno;
+	int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+
+	if (fd < 0)
+		return -errno;
+	int error = fill(fd, arg);
+
+	if (error == 0 && fsync(fd) < 0)
+		error = -errno;
+	if (close(fd) < 0 && error == 0)
+		error = -errno;
+	return error;
+}
+
+int statefile_replace(const char *dir, const uint8_t *origin, int (*fill)(int fd, void *arg),
+		      void *arg)
+{
+	char name[STATEFILE_NAME_MAX], new_name[STATEFILE_NAME_MAX + 4];
+	int parent = make_and_open_directory(dir);
+
+	if (parent < 0)
+		return parent;
+	statefile_name(origin, name);
+	snprintf(new_name, sizeof(new_name), "%s.new", name);
+	int error = fill_new(parent, new_name, fill, arg);
+
+	/* The move is all or nothing: a crash leaves the old file or the new one. */
+	if (error == 0 && renameat(parent, new_name, parent, name) < 0)
+		error = -errno;
+	if (error < 0)
+		unlinkat(parent, new_name, 0);
+	else if (fsync(parent) < 0 && errno != EINVAL)	/* some file systems cannot */
+		error = -errno;
+	close(parent);
+	return error;
+}
+
+int statefile_remove(const char *dir, const uint8_t *origin)
+{
+	char name[STATEFILE_NAME_MAX];
+	int parent = open_directory(dir), error = 0;
+
+	if (parent < 0)
+		return parent == -ENOENT ? 0 : parent;
+	if (unlinkat(parent, statefile_name(origin, name), 0) < 0 && errno != ENOENT)
+		error = -errno;
+	close(parent);
+	return error;
+}
+
+/* ---- Bytes ---- */
+
+int statefile_write(int fd, const void *bytes, size_t len)
+{
+	const uint8_t *at = bytes;
+
+	while (len > 0) {
+		ssize_t n = write(fd, at, len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0) {
+			at += n;
+			len -= (size_t)n;
+		}
+	}
+	return 0;
+}
+
+bool statefile_read(int fd, void *bytes, size_t len)
+{
+	uint8_t *at = bytes;
+
+	while (len > 0) {
+		ssize_t n = read(fd, at, len);
+
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return false;
+		if (n > 0) {
+			at += n;
+			len -= (size_t)n;
+		}
+	}
+	return true;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * statefile - one file for each zone in state-dir, under a name that is safe whatever the
+ *             zone is called, and replaced whole or not at all.
+ *
+ * Purpose:  `dir`/zones/NAME. NAME is the origin with its last dot, every byte other than a-z,
+ *           0-9, - and _ as \DDD; a long one is cut and ends in ~ and a digest.
+ * Not here: what the files hold (snapshot.h).
+ * Threads:  the mirror's. Blocking file calls.
+ * Memory:   none.
+ * Failure:  -errno; the old file stays as it was.
+ */
+#ifndef STATEFILE_H
+#define STATEFILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { STATEFILE_NAME_MAX = 256 };
+
+/* The file's name, for `origin` in lower case. Returns `text`. */
+char *statefile_name(const uint8_t *origin, char text[STATEFILE_NAME_MAX]);
+
+/*
+ * Opens the file of `origin` (lower case). A descriptor and its size, or -errno: -ENOENT when
+ * there is none, -EINVAL when it is no regular file.
+ */
+int statefile_open(const char *dir, const uint8_t *origin, int flags, size_t *size);
+
+/*
+ * Writes the file anew: creates `dir` and `dir`/zones, lets `fill` write (0 or -errno), and puts
+ * it into the place of the old one when it is safely on disk. 0 or -errno.
+ */
+int statefile_replace(const char *dir, const uint8_t *origin, int (*fill)(int fd, void *arg),
+		      void *arg);
+
+/* 0 or -errno; a file that is not there is 0. */
+int statefile_remove(const char *dir, const uint8_t *origin);
+
+/* All `len` bytes: 0 or -errno. */
+int statefile_write(int fd, const void *bytes, size_t len);
+
+/* All `len` bytes, or false: the file ends before, or cannot be read. */
+bool statefile_read(int fd, void *bytes, size_t len);
+
+#endif

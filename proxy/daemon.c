@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/daemon.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "cache/clock.h"
+#include "cache/random.h"
+#include "cache/rcu.h"
+
+enum {
+	/* Sockets are bound by then, so that queries wait in the kernel while zones are read. */
+	LOAD_WAIT_MS = 1000,
+	LEASE_S = 10,		/* how long a zone waits for another transferrer after a crash */
+};
+
+/* What comes back from Redis is bounded like a transfer with the default limits. */
+#define STORED_RECORDS_MAX	50000000u
+#define STORED_BYTES_MAX	(4ull << 30)
+
+/* ---- Start ---- */
+
+static bool open_log(const struct conf *conf, FILE *errors)
+{
+	int result = event_open_log(conf->log, conf->log_style, conf->log_level);
+
+	if (result < 0)
+		fprintf(errors, "cannot write the log %s: %s\n", conf->log, strerror(-result));
+	return result == 0;
+}
+
+/* Connections cost descriptors: takes as many as we may have. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static struct mirror *make_mirror(const struct conf *conf)
+{
+	struct mirror_conf m = { .has_redis = conf->has_redis };
+	struct random random;
+
+	random_init(&random);
+	snprintf(m.state_dir, sizeof(m.state_dir), "%s", conf->state_dir);
+	if (conf->has_redis) {
+		m.store.redis = conf->redis;
+		snprintf(m.store.prefix, sizeof(m.store.prefix), "%s", conf->redis_prefix);
+		snprintf(m.store.instance, sizeof(m.store.instance), "%016llx",
+			 (unsigned long long)random_u64(&random));
+		m.store.lease_s = LEASE_S;
+		m.store.max_records = STORED_RECORDS_MAX;
+		m.store.max_bytes = STORED_BYTES_MAX;
+	}
+	return mirror_new(&m);
+}
+
+static bool make_workers(struct daemon *d, FILE *errors)
+{
+	struct worker_conf conf = { .watch = d->watch, .mirror = d->mirror,
+				    .cookie_secret = d->cookie_secret };
+
+	for (unsigned i = 0; i < d->plan->conf->workers; i++) {
+		conf.index = i;
+		d->workers[i] = worker_new(&conf, d->plan, errors);
+		if (!d->workers[i])
+			return false;
+		d->stats[i] = worker_stats(d->workers[i]);
+		d->worker_count = i + 1;
+	}
+	return true;
+}
+
+static void on_control_sleep(struct ev_loop *loop)
+{
+	(void)loop;
+	rcu_sleep();
+}
+
+static void on_control_wake(struct ev_loop *loop)
+{
+	(void)loop;
+	rcu_wake();
+}
+
+static bool make_parts(struct daemon *d, struct conf *conf, FILE *errors)
+{
+	d->mirror = make_mirror(conf);
+	d->watch = watch_new(d->loop, d->mirror, conf->workers);
+	d->plan = plan_new(conf, d->mirror, 1);
+	if (!make_workers(d, errors))
+		return false;
+	d->control = control_new(d, conf->control);
+	if (!d->control)
+		fprintf(errors, "cannot open the control socket %s: %s\n", conf->control,
+			errno == EADDRINUSE ? "another Understudy answers there" : strerror(errno));
+	return d->control != NULL;
+}
+
+static void free_parts(struct daemon *d)
+{
+	control_free(d->control);
+	for (unsigned i = 0; i < d->worker_count; i++)
+		worker_free(d->workers[i]);
+	watch_free(d->watch);
+	plan_free(d->plan);
+	mirror_free(d->mirror);
+	ev_loop_destroy(d->loop);
+}
+
+/* Signals are the control thread's: every other one is born with all of them blocked. */
+static void start_threads(struct daemon *d)
+{
+	sigset_t all, old;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	mirror_start(d->mirror);
+	rcu_sleep();
+	mirror_wait_loaded(d->mirror, LOAD_WAIT_MS);
+	rcu_wake();
+	for (unsigned i = 0; i < d->worker_count; i++)
+		worker_start(d->workers[i]);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+bool daemon_start(struct daemon *d, const char *conf_file, struct conf *conf, FILE *errors)
+{
+	struct random random;
+
+	memset(d, 0, sizeof(*d));
+	if (!open_log(conf, errors)) {
+		conf_free(conf);
+		return false;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	raise_descriptor_limit();
+	random_init(&random);
+	for (size_t i = 0; i < COOKIE_SECRET_LEN; i++)
+		d->cookie_secret[i] = (uint8_t)random_u16(&random);
+	d->conf_file = conf_file;
+	d->started_us = clock_monotonic_us();
+	d->loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	rcu_thread_start();
+	ev_set_loop_release_cb(d->loop, on_control_sleep, on_control_wake);
+	if (!make_parts(d, conf, errors)) {
+		free_parts(d);
+		rcu_thread_stop();
+		return false;
+	}
+	start_threads(d);
+	watch_set_plan(d->watch, d->plan);
+	return true;
+}
+
+/* ---- Reload ---- */
+
+static void report_reload(const struct daemon *d, const char *reasons)
+{
+	struct event e;
+
+	event_begin(&e, reasons ? EVENT_ERROR : EVENT_NOTICE, "config_reloaded");
+	event_text(&e, "file", d->conf_file);
+	event_text(&e, "result", reasons ? "failed" : "ok");
+	event_number(&e, "number", d->plan->number);
+	if (reasons) {
+		event_text(&e, "reason", reasons);
+	} else {
+		event_number(&e, "zones", d->plan->zone_count);
+		event_number(&e, "pools", d->plan->pool_count);
+	}
+	event_end(&e);
+}
+
+/* Everything that may fail, in an order in which each step can be undone. */
+static struct plan *prepare_plan(struct daemon *d, FILE *errors)
+{
+	struct conf *conf = conf_read(d->conf_file, errors);
+	struct plan *plan;
+	unsigned ready = 0;
+
+	if (!conf)
+		return NULL;
+	if (!conf_can_replace(d->plan->conf, conf, errors)) {
+		conf_free(conf);
+		return NULL;
+	}
+	plan = plan_new(conf, NULL, d->plan->number + 1);
+	while (ready < d->worker_count && worker_prepare_plan(d->workers[ready], plan, errors))
+		ready++;
+	if (ready == d->worker_count && open_log(conf, errors))
+		return plan;
+	while (ready-- > 0)
+		worker_cancel_plan(d->workers[ready]);
+	plan_free(plan);
+	return NULL;
+}
+
+static void use_plan(struct daemon *d, struct plan *plan)
+{
+	struct plan *old = d->plan;
+
+	plan_set_mirror(plan, d->mirror);
+	for (unsigned i = 0; i < d->worker_count; i++)
+		worker_use_plan(d->workers[i], plan);
+	watch_set_plan(d->watch, plan);
+	d->plan = plan;
+	plan_free(old);
+	mirror_forget_left(d->mirror);
+}
+
+static void copy_reasons(char *reasons, FILE *errors)
+{
+	fputs(reasons, errors);
+	for (char *p = reasons; *p; p++)	/* one event is one line */
+		if (*p == '\n')
+			*p = p[1] ? ';' : '\0';
+}
+
+bool daemon_reload(struct daemon *d, FILE *errors)
+{
+	char *reasons = NULL;
+	size_t len = 0;
+	FILE *capture = open_memstream(&reasons, &len);
+	struct plan *plan;
+
+	if (!capture)
+		return false;
+	plan = prepare_plan(d, capture);
+	fclose(capture);
+	if (plan)
+		use_plan(d, plan);
+	else
+		copy_reasons(reasons, errors);
+	report_reload(d, plan ? NULL : reasons);
+	free(reasons);
+	return plan != NULL;
+}
+
+/* ---- Signals, and the end ---- */
+
+static void on_hangup(struct ev_loop *loop, ev_signal *signal_watcher, int revents)
+{
+	(void)loop;
+	(void)revents;
+	daemon_reload(signal_watcher->data, stderr);
+}
+
+static void on_end(struct ev_loop *loop, ev_signal *signal_watcher, int revents)
+{
+	(void)signal_watcher;
+	(void)revents;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void listen_to(struct daemon *d, ev_signal *watcher, int number,
+		      void (*on)(struct ev_loop *, ev_signal *, int))
+{
+	ev_signal_init(watcher, on, number);
+	watcher->data = d;
+	ev_signal_start(d->loop, watcher);
+}
+
+void daemon_run(struct daemon *d)
+{
+	listen_to(d, &d->on_term, SIGTERM, on_end);
+	listen_to(d, &d->on_int, SIGINT, on_end);
+	listen_to(d, &d->on_hup, SIGHUP, on_hangup);
+	event_note(EVENT_NOTICE, "ready: %zu zones, %u workers, file %s", d->plan->zone_count,
+		   d->worker_count, d->conf_file);
+	ev_run(d->loop, 0);
+	event_note(EVENT_NOTICE, "stopping: answers what is in flight");
+	for (unsigned i = 0; i < d->worker_count; i++)
+		worker_stop(d->workers[i]);
+	rcu_sleep();
+	for (unsigned i = 0; i < d->worker_count; i++)
+		worker_join(d->workers[i]);
+	mirror_stop(d->mirror);
+	rcu_wake();
+	free_parts(d);
+	rcu_thread_stop();
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: ISC */
+/* watch_json - the watch as understudyctl shows it. */
+#include <string.h>
+
+#include "cache/clock.h"
+#include "proxy/takeover.h"
+#include "proxy/watched.h"
+
+static json_int_t seconds_since(uint64_t then_us, uint64_t now_us)
+{
+	return (json_int_t)((now_us - then_us) / US_PER_S);
+}
+
+static double percent(uint32_t share)
+{
+	return (double)(share * 1000ull / BACKEND_SHARE_FULL) / 10.;
+}
+
+static double ms(uint64_t us)
+{
+	return (double)us / 1000.;
+}
+
+static void put_counters(json_t *o, const struct evidence_sum *e)
+{
+	const struct { const char *name; uint64_t value; } rows[] = {
+		{ "outstanding", e->outstanding }, { "sent", e->sent }, { "replies", e->replies },
+		{ "late", e->late }, { "silent", e->silent }, { "refused", e->refused },
+		{ "failed", e->failed }, { "rescued", e->rescued }, { "mismatched", e->mismatched },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+}
+
+static json_t *backend_json(const struct watched *b, uint64_t now)
+{
+	char address[ADDRESS_TEXT_MAX];
+	struct evidence_sum sum;
+	size_t behind;
+	json_t *o = json_pack("{ss ss ss sI sI sb ss ss ss ss sI sf sf}",
+		"name", b->slot->name, "pool", b->slot->pool,
+		"address", address_to_text(&b->slot->address, address),
+		"tier", (json_int_t)b->target->tier, "weight", (json_int_t)b->target->weight,
+		"primary", b->target->is_primary,
+		"state", watched_state_text(b),
+		"health", health_state_text(b->health.state),
+		"order", health_order_text(b->health.order),
+		"cause", health_cause_text(b->health.cause),
+		"since_s", seconds_since(b->health.since_us, now),
+		"share_percent", percent(health_share(&b->health, &b->rules, now)),
+		"probe_rtt_ms", ms(b->health.rtt_us));
+
+	backend_sum(b->slot, &sum);
+	json_object_set_new(o, "srtt_ms", json_real(ms(sum.srtt_us)));
+	put_counters(o, &sum);
+	json_object_set_new(o, "rise", json_integer(health_rise(&b->health, &b->rules)));
+	json_object_set_new(o, "held", json_boolean(b->health.is_held));
+	if (b->health.is_held && !watched_gate_is_open(b, &behind) && behind != SIZE_MAX)
+		json_object_set_new(o, "held_zone",
+				    json_string(b->pool->zones[behind].plan->conf->text));
+	return o;
+}
+
+json_t *watch_backends_json(struct watch *w)
+{
+	json_t *all = json_array();
+	uint64_t now = clock_monotonic_us();
+
+	for (unsigned i = 0; i < w->pool_count; i++) {
+		const struct plan_pool *p = w->pools[i].plan;
+
+		for (unsigned t = 0; t < p->target_count; t++)
+			if (p->targets[t].kind == TARGET_BACKEND)
+				json_array_append_new(all, backend_json(
+					w->by_index[p->targets[t].backend->index], now));
+	}
+	return all;
+}
+
+/* ---- Targets ---- */
+
+static const char *mirror_state(const struct watched_pool *p, const struct plan_target *t,
+				const struct plan_zone *zone)
+{
+	if (zone && !zone->mirror)
+		return "not mirrored";
+	if (takeover_target_is_fit(p, t, zone))
+		return "servable";
+	return zone && rcu_read(zone->mirror->current) ? "expired" : "empty";
+}
+
+/* Why this target is asked now, or is not. */
+static const char *target_reason(const struct watched_pool *p, const struct plan_target *t,
+				 const struct plan_zone *zone, unsigned serving)
+{
+	bool is_fit = takeover_target_is_fit(p, t, zone);
+
+	if (!takeover_target_is_eligible(p, t, zone))
+		return is_fit ? "left out: failover is ordered"
+		       : t->kind == TARGET_MIRROR ? "holds nothing that it may serve"
+						  : "takes no queries in its state";
+	if (t->tier != serving)
+		return "waits: a lower tier serves";
+	if (!is_fit)
+		return "serves whatever its state: failover is off";
+	return "serves";
+}
+
+static json_t *target_json(struct watch *w, const struct watched_pool *p, const struct plan_target *t,
+			   const struct plan_zone *zone, unsigned serving)
+{
+	bool is_mirror = t->kind == TARGET_MIRROR;
+	const struct watched *b = is_mirror ? NULL : w->by_index[t->backend->index];
+	uint32_t share = BACKEND_SHARE_FULL;
+
+	if (is_mirror)
+		share = takeover_target_is_fit(p, t, zone) ? BACKEND_SHARE_FULL : 0;
+	else
+		share = atomic_load_explicit(&t->backend->share, memory_order_relaxed);
+	return json_pack("{ss ss sI sI ss sf sb sb ss}",
+		"name", is_mirror ? "mirror" : t->backend->name,
+		"kind", is_mirror ? "mirror" : t->is_primary ? "primary" : "backend",
+		"tier", (json_int_t)t->tier, "weight", (json_int_t)t->weight,
+		"state", is_mirror ? mirror_state(p, t, zone) : watched_state_text(b),
+		"share_percent", percent(share),
+		"eligible", takeover_target_is_eligible(p, t, zone),
+		"serves", t->tier == serving && takeover_target_is_eligible(p, t, zone),
+		"why", target_reason(p, t, zone, serving));
+}
+
+static json_t *targets_json(struct watch *w, const struct watched_pool *p, const struct plan_zone *zone)
+{
+	json_t *all = json_array();
+	unsigned serving = takeover_tier(p, zone);
+
+	for (unsigned i = 0; i < p->plan->target_count; i++)
+		json_array_append_new(all, target_json(w, p, &p->plan->targets[i], zone, serving));
+	return all;
+}
+
+json_t *watch_targets_json(struct watch *w, const struct plan_pool *pool, const struct plan_zone *zone)
+{
+	for (unsigned i = 0; i < w->pool_count; i++)
+		if (w->pools[i].plan == pool)
+			return targets_json(w, &w->pools[i], zone);
+	return json_array();
+}
+
+/* ---- Pools ---- */
+
+static const char *order_text(enum plan_failover order)
+{
+	switch (order) {
+	case POOL_FAILOVER_AUTO:	return "auto";
+	case POOL_FAILOVER_ON:		return "on";
+	case POOL_FAILOVER_OFF:		return "off";
+	}
+	return "?";
+}
+
+static json_t *pool_json(struct watch *w, const struct watched_pool *p, uint64_t now)
+{
+	char names[WATCHED_NAMES_MAX];
+	json_t *o = json_pack("{ss ss ss sI sI sb ss sI}",
+		"name", p->name, "policy", conf_policy_text(p->plan->conf->policy),
+		"failover", order_text(takeover_order(p->plan)),
+		"zones", (json_int_t)p->zone_count,
+		"tier", p->tier == TAKEOVER_NONE ? (json_int_t)-1 : (json_int_t)p->tier,
+		"first_tier", p->tier == takeover_first_tier(p->plan),
+		"serving", takeover_names(p, p->tier, names),
+		"since_s", seconds_since(p->since_us, now));
+
+	json_object_set_new(o, "targets", targets_json(w, p, NULL));
+	return o;
+}
+
+json_t *watch_pools_json(struct watch *w)
+{
+	json_t *all = json_array();
+	uint64_t now = clock_monotonic_us();
+
+	for (unsigned i = 0; i < w->pool_count; i++)
+		json_array_append_new(all, pool_json(w, &w->pools[i], now));
+	return all;
+}
+
+bool watch_is_degraded(struct watch *w)
+{
+	for (unsigned i = 0; i < w->pool_count; i++)
+		if (takeover_tier(&w->pools[i], NULL) != takeover_first_tier(w->pools[i].plan))
+			return true;
+	for (unsigned i = 0; i < BACKENDS_MAX; i++)
+		if (w->by_index[i] && strcasecmp(watched_state_text(w->by_index[i]), "up") != 0)
+			return true;
+	return false;
+}

@@ -1,0 +1,638 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The decisions about queries, driven without sockets: time is a number, backends are lines of a
+ * table, and every answer is counted.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache/dns.h"
+#include "cache/wire.h"
+#include "cache/zone.h"
+#include "proxy/dispatch.h"
+
+enum { SENT_MAX = 64, START_US = 1000000 };
+
+struct sent { unsigned backend; uint32_t socket; uint16_t id; uint8_t query[512]; size_t len; };
+
+static struct world {
+	struct dispatch *dispatch;
+	struct plan *plan;
+	struct stats stats;
+	struct mirror_zone zone;
+	struct sent sent[SENT_MAX];	/* a ring: the latest attempts */
+	unsigned sent_count;
+	unsigned answers, alarms, refreshes;
+	uint8_t answer[DNS_MESSAGE_MAX];	/* the latest */
+	size_t answer_len;
+	uint8_t room[DNS_MESSAGE_MAX];
+	struct client client;
+} world;
+
+/* ---- The shell ---- */
+
+static uint8_t *fake_room(void *shell, const struct client *to, size_t want)
+{
+	(void)shell, (void)to, (void)want;
+	return world.room;
+}
+
+static void fake_answer(void *shell, const struct client *to, const uint8_t *bytes, size_t len)
+{
+	(void)shell, (void)to;
+	world.answers++;
+	world.answer_len = len;
+	memmove(world.answer, bytes, len);
+}
+
+static bool fake_send(void *shell, struct attempt *a, const struct query *q)
+{
+	struct sent *s = &world.sent[world.sent_count % SENT_MAX];
+
+	(void)shell;
+	s->backend = a->backend;
+	s->socket = 7;
+	do
+		s->id = random_u16(&world.dispatch->random);
+	while (!inflight_is_id_free(world.dispatch->inflight, 7, s->id));
+	s->len = q->len;
+	memcpy(s->query, q->bytes, q->len);
+	wire_put_u16(s->query, s->id);
+	inflight_sent(world.dispatch->inflight, a, 7, s->id);
+	world.sent_count++;
+	return true;
+}
+
+static void fake_alarm(void *shell)
+{
+	(void)shell;
+	world.alarms++;
+}
+
+static void fake_refresh(void *shell, struct mirror_zone *zone)
+{
+	(void)shell, (void)zone;
+	world.refreshes++;
+}
+
+static const struct dispatch_ops ops = { fake_room, fake_answer, fake_send, fake_alarm, fake_refresh };
+
+/* ---- The world ---- */
+
+static struct conf *conf_of(const char *text)
+{
+	char path[] = "/tmp/understudy-dispatch-XXXXXX";
+	int fd = mkstemp(path);
+	struct conf *conf;
+
+	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	conf = conf_read(path, stderr);
+	unlink(path);
+	ck_assert_ptr_nonnull(conf);
+	return conf;
+}
+
+static void add(struct zone_edit *e, const char *owner, uint16_t type, const char *rdata, uint16_t len)
+{
+	uint8_t name[NAME_LEN_MAX];
+
+	name_from_text(owner, name);
+	ck_assert_int_eq(zone_edit_add(e, name, type, 300, (const uint8_t *)rdata, len), ZONE_OK);
+}
+
+static struct generation *a_generation(void)
+{
+	uint8_t origin[NAME_LEN_MAX];
+	enum zone_error why;
+	struct zone_edit *e;
+
+	name_from_text("example.com.", origin);
+	e = zone_edit_new(origin, NULL, 0, 0);
+	add(e, "example.com.", TYPE_SOA, "\0\0\0\0\0\1\0\0\0\1\0\0\0\1\0\0\16\20\0\0\0\74", 22);
+	add(e, "example.com.", TYPE_NS, "\3ns1\7example\3com", 17);
+	add(e, "www.example.com.", TYPE_A, "\300\0\2\1", 4);
+	return zone_edit_finish(e, 1, &why, NULL);
+}
+
+static void given(const char *conf_text, bool has_mirror)
+{
+	uint8_t secret[COOKIE_SECRET_LEN] = { 1 };
+
+	memset(&world, 0, sizeof(world));
+	world.plan = plan_new(conf_of(conf_text), NULL, 1);
+	if (has_mirror) {
+		world.zone.current = a_generation();
+		atomic_store(&world.zone.is_servable, true);
+		world.plan->zones[0].mirror = &world.zone;
+	}
+	world.client.address.v4.sin_family = AF_INET;
+	world.client.address.v4.sin_port = htons(4711);
+	world.client.address.v4.sin_addr.s_addr = htonl(0x7f000001);
+	world.dispatch = dispatch_new(&ops, &world, 0, 64, secret, &world.stats, START_US);
+	dispatch_set_plan(world.dispatch, world.plan);
+}
+
+static void teardown(void)
+{
+	dispatch_free(world.dispatch);
+	plan_free(world.plan);
+	generation_free(world.zone.current);
+}
+
+#define MIRRORED \
+	"pool \"p\" { backend \"ns1\" { address = \"198.51.100.1:53\" tier = 0 primary = true }\n" \
+	"mirror { tier = 1 } }\nzone \"example.com\" { pool = \"p\" }\n"
+#define ALONE \
+	"pool \"p\" { backend \"ns1\" { address = \"198.51.100.1:53\" tier = 0 primary = true } }\n" \
+	"zone \"example.com\" { pool = \"p\" }\n"
+#define TWO \
+	"pool \"p\" { backend \"ns1\" { address = \"198.51.100.1:53\" tier = 0 primary = true }\n" \
+	"backend \"ns2\" { address = \"198.51.100.2:53\" tier = 1 } }\nzone \"example.com\" { pool = \"p\" }\n"
+
+static size_t put_query(uint8_t *q, unsigned flags, const char *name, uint16_t type)
+{
+	struct wire_out o = wire_into(q, 512);
+	uint8_t wire[NAME_LEN_MAX];
+	size_t len = name_from_text(name, wire);
+
+	wire_add_u16(&o, 0xbeef);
+	wire_add_u16(&o, (uint16_t)flags);
+	wire_add_u16(&o, 1);
+	wire_add_u32(&o, 0);
+	wire_add_u16(&o, 1);
+	wire_add_bytes(&o, wire, len);
+	wire_add_u16(&o, type);
+	wire_add_u16(&o, CLASS_IN);
+	wire_add_bytes(&o, "\0\0\51\4\320\0\0\0\0\0\0", 11);	/* OPT, 1232 */
+	return o.len;
+}
+
+static void ask(unsigned flags, const char *name, uint16_t type)
+{
+	uint8_t q[512];
+	size_t len = put_query(q, flags, name, type);
+
+	dispatch_query(world.dispatch, q, len, &world.client);
+}
+
+static void ask_www(void)
+{
+	ask(0, "www.example.com.", TYPE_A);
+}
+
+static struct sent *last_sent(void)
+{
+	ck_assert_uint_gt(world.sent_count, 0);
+	return &world.sent[(world.sent_count - 1) % SENT_MAX];
+}
+
+/* The backend asked in `s` replies with these flags beside QR. */
+static bool reply_to(const struct sent *s, unsigned flags)
+{
+	uint8_t reply[512];
+
+	memcpy(reply, s->query, s->len);
+	wire_put_u16(reply + 2, (uint16_t)(DNS_QR | flags));
+	return dispatch_reply(world.dispatch, s->socket, s->backend, reply, s->len);
+}
+
+static void no_shell_timer(void *shell, struct wheel_item *item)
+{
+	(void)shell, (void)item;
+	ck_abort_msg("a timer of the shell");
+}
+
+static void time_passes_ms(unsigned ms)
+{
+	for (unsigned i = 0; i < ms; i++) {
+		world.dispatch->now_us += 1000;
+		dispatch_expire(world.dispatch, no_shell_timer);
+	}
+}
+
+static unsigned answer_rcode(void)
+{
+	return wire_get_u16(world.answer + 2) & DNS_RCODE;
+}
+
+/* RFC 8914: the info-code of the EDE option, or -1. */
+static int answer_ede(void)
+{
+	for (size_t i = 12; i + 6 <= world.answer_len; i++)
+		if (memcmp(world.answer + i, "\0\17\0\2", 4) == 0)
+			return wire_get_u16(world.answer + i + 4);
+	return -1;
+}
+
+static struct backend *backend_named(const char *name)
+{
+	for (unsigned i = 0; i < world.plan->pools[0].target_count; i++) {
+		struct backend *b = world.plan->pools[0].targets[i].backend;
+
+		if (b && strcmp(b->name, name) == 0)
+			return b;
+	}
+	ck_abort_msg("no backend %s", name);
+	return NULL;
+}
+
+static void set_share(const char *name, uint32_t share)
+{
+	atomic_store(&backend_named(name)->share, share);
+}
+
+static void assert_one_answer(unsigned rcode)
+{
+	ck_assert_uint_eq(world.answers, 1);
+	ck_assert_uint_eq(wire_get_u16(world.answer), 0xbeef);
+	ck_assert_uint_eq(answer_rcode(), rcode);
+	ck_assert_uint_eq(inflight_query_count(world.dispatch->inflight), 0);
+}
+
+/* ---- Forwarding ---- */
+
+START_TEST(query_goes_to_the_first_tier_and_its_reply_to_the_client)
+{
+	given(TWO, false);
+	ask_www();
+	ck_assert_uint_eq(world.sent_count, 1);
+	ck_assert_str_eq(backend_get(last_sent()->backend)->name, "ns1");
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_primary), 1);
+}
+END_TEST
+
+START_TEST(forged_reply_is_ignored_and_the_true_one_still_counts)
+{
+	struct sent forged;
+
+	given(MIRRORED, true);
+	ask_www();
+	forged = *last_sent();
+	forged.query[13] ^= 0x20;		/* the case of one letter */
+	ck_assert(!reply_to(&forged, DNS_AA));
+	forged = *last_sent();
+	wire_put_u16(forged.query, (uint16_t)(forged.id + 1));
+	ck_assert(!reply_to(&forged, DNS_AA));
+	ck_assert_uint_eq(world.answers, 0);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.replies_mismatched), 2);
+}
+END_TEST
+
+START_TEST(referral_of_the_primary_is_no_lame_reply)
+{
+	uint8_t reply[512];
+	struct wire_out o;
+
+	given(MIRRORED, true);
+	ask(0, "x.sub.example.com.", TYPE_A);
+	o = wire_into(reply, sizeof(reply));
+	wire_add_bytes(&o, last_sent()->query, last_sent()->len - 11);
+	wire_put_u16(reply + 2, DNS_QR);
+	wire_put_u16(reply + 8, 1);
+	wire_put_u16(reply + 10, 0);
+	wire_add_bytes(&o, "\300\16\0\2\0\1\0\0\0\0\0\2\300\14", 14);	/* sub NS x.sub */
+	ck_assert(dispatch_reply(world.dispatch, 7, last_sent()->backend, reply, o.len));
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_primary), 1);
+}
+END_TEST
+
+/* ---- Rescue ---- */
+
+START_TEST(silent_primary_is_rescued_by_the_mirror_within_the_first_deadline)
+{
+	given(MIRRORED, true);
+	ask_www();
+	time_passes_ms(49);
+	ck_assert_uint_eq(world.answers, 0);
+	time_passes_ms(4);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 1);
+	ck_assert_uint_eq(counter_get(&world.stats.rescued), 1);
+	ck_assert_uint_ge(world.alarms, 1);
+}
+END_TEST
+
+START_TEST(late_reply_is_evidence_and_is_not_sent_twice)
+{
+	struct evidence_sum sum;
+
+	given(MIRRORED, true);
+	ask_www();
+	time_passes_ms(100);
+	ck_assert_uint_eq(world.answers, 1);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	ck_assert_uint_eq(world.answers, 1);
+	backend_sum(backend_named("ns1"), &sum);
+	ck_assert_uint_eq(sum.late, 1);
+	ck_assert_uint_eq(sum.first_silent_us, 0);
+	ck_assert_uint_ge(sum.srtt_us, 90000);
+}
+END_TEST
+
+START_TEST(refusal_ends_all_attempts_in_the_same_turn)
+{
+	given(MIRRORED, true);
+	for (int i = 0; i < 10; i++)
+		ask_www();
+	ck_assert_uint_eq(world.answers, 0);
+	dispatch_backend_refused(world.dispatch, last_sent()->backend);
+	ck_assert_uint_eq(world.answers, 10);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 10);
+	ck_assert_uint_eq(inflight_query_count(world.dispatch->inflight), 0);
+}
+END_TEST
+
+START_TEST(next_backend_is_asked_and_the_first_may_still_win)
+{
+	struct sent first;
+
+	given(TWO, false);
+	ask_www();
+	first = *last_sent();
+	time_passes_ms(60);
+	ck_assert_uint_eq(world.sent_count, 2);
+	ck_assert_str_eq(backend_get(last_sent()->backend)->name, "ns2");
+	ck_assert(reply_to(&first, DNS_AA));
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	ck_assert_uint_eq(world.answers, 1);
+}
+END_TEST
+
+static const struct { const char *what; unsigned flags; } failed_replies[] = {
+	{ "SERVFAIL", DNS_AA | RCODE_SERVFAIL }, { "REFUSED", RCODE_REFUSED },
+	{ "NOTAUTH", RCODE_NOTAUTH }, { "lame", 0 }, { "lame NXDOMAIN", RCODE_NXDOMAIN },
+};
+
+START_TEST(reply_that_says_nothing_of_a_mirrored_zone_is_rescued)
+{
+	given(MIRRORED, true);
+	ask_www();
+	reply_to(last_sent(), failed_replies[_i].flags);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_msg(counter_get(&world.stats.answers_mirror) == 1, "%s", failed_replies[_i].what);
+}
+END_TEST
+
+START_TEST(same_reply_passes_when_the_zone_is_not_mirrored)
+{
+	given(TWO, false);
+	ask_www();
+	reply_to(last_sent(), failed_replies[_i].flags);
+	assert_one_answer(failed_replies[_i].flags & DNS_RCODE);
+}
+END_TEST
+
+START_TEST(lost_packet_is_sent_again_when_there_is_only_one_server)
+{
+	given(ALONE, false);
+	ask_www();
+	time_passes_ms(200);
+	ck_assert_uint_ge(world.sent_count, 2);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	assert_one_answer(RCODE_NOERROR);
+}
+END_TEST
+
+START_TEST(restarting_server_is_asked_again_after_a_pause_not_at_once)
+{
+	given(ALONE, false);
+	ask_www();
+	dispatch_backend_refused(world.dispatch, last_sent()->backend);
+	ck_assert_uint_eq(world.sent_count, 1);
+	time_passes_ms(60);
+	ck_assert_uint_eq(world.sent_count, 2);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	assert_one_answer(RCODE_NOERROR);
+}
+END_TEST
+
+/* ---- The end of all means ---- */
+
+START_TEST(silence_of_all_ends_in_servfail_with_its_reason_before_750_ms)
+{
+	given(TWO, false);
+	ask_www();
+	time_passes_ms(690);
+	ck_assert_uint_eq(world.answers, 0);
+	time_passes_ms(60);
+	assert_one_answer(RCODE_SERVFAIL);
+	ck_assert_int_eq(answer_ede(), EDE_NO_REACHABLE_AUTHORITY);
+}
+END_TEST
+
+START_TEST(all_down_is_answered_at_once_but_for_a_trickle)
+{
+	given(TWO, false);
+	set_share("ns1", 0);
+	set_share("ns2", 0);
+	for (int i = 0; i < 40; i++)
+		ask_www();
+	ck_assert_uint_gt(world.answers, 20);
+	ck_assert_uint_eq(answer_rcode(), RCODE_SERVFAIL);
+	time_passes_ms(750);
+	ck_assert_uint_eq(world.answers, 40);
+}
+END_TEST
+
+START_TEST(expired_zone_says_so)
+{
+	given(MIRRORED, true);
+	atomic_store(&world.zone.is_servable, false);
+	ask_www();
+	time_passes_ms(750);
+	assert_one_answer(RCODE_SERVFAIL);
+	ck_assert_int_eq(answer_ede(), EDE_INVALID_DATA);
+}
+END_TEST
+
+START_TEST(full_table_answers_from_the_mirror)
+{
+	given(MIRRORED, true);
+	for (int i = 0; i < 70; i++)
+		ask_www();
+	ck_assert_uint_eq(world.answers, 6);
+	ck_assert_uint_eq(counter_get(&world.stats.in_flight_full), 6);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 6);
+}
+END_TEST
+
+START_TEST(down_primary_is_not_asked)
+{
+	given(MIRRORED, true);
+	set_share("ns1", 0);
+	ask_www();
+	ck_assert_uint_eq(world.sent_count, 0);
+	assert_one_answer(RCODE_NOERROR);
+}
+END_TEST
+
+START_TEST(operator_takes_the_first_tier_out)
+{
+	given(MIRRORED, true);
+	atomic_store(world.plan->pools[0].forced, POOL_FAILOVER_ON);
+	ask_www();
+	ck_assert_uint_eq(world.sent_count, 0);
+	assert_one_answer(RCODE_NOERROR);
+	atomic_store(world.plan->pools[0].forced, POOL_FAILOVER_AUTO);
+}
+END_TEST
+
+/* ---- What must not pass ---- */
+
+static const struct {
+	const char *what, *name; unsigned flags; uint16_t type; int ede;
+} forbidden[] = {
+	{ "AXFR", "example.com.", 0, TYPE_AXFR, EDE_PROHIBITED },
+	{ "IXFR", "example.com.", 0, TYPE_IXFR, EDE_PROHIBITED },
+	{ "UPDATE", "example.com.", OPCODE_UPDATE << 11, TYPE_SOA, EDE_PROHIBITED },
+	{ "NOTIFY of a stranger", "example.com.", OPCODE_NOTIFY << 11, TYPE_SOA, EDE_PROHIBITED },
+	{ "unlisted", "example.net.", 0, TYPE_A, EDE_NOT_AUTHORITATIVE },
+	{ "a parent", "com.", 0, TYPE_A, EDE_NOT_AUTHORITATIVE },
+};
+
+START_TEST(stranger_is_refused_and_the_primary_sees_nothing)
+{
+	given(MIRRORED, true);
+	ask(forbidden[_i].flags, forbidden[_i].name, forbidden[_i].type);
+	ck_assert_uint_eq(world.sent_count, 0);
+	ck_assert_msg(answer_rcode() == RCODE_REFUSED, "%s: rcode %u", forbidden[_i].what, answer_rcode());
+	ck_assert_int_eq(answer_ede(), forbidden[_i].ede);
+	assert_one_answer(RCODE_REFUSED);
+}
+END_TEST
+
+START_TEST(notify_of_the_primary_is_acknowledged_and_heard)
+{
+	given(MIRRORED, true);
+	world.client.address.v4.sin_addr.s_addr = htonl(0xc6336401);
+	ask(OPCODE_NOTIFY << 11 | DNS_AA, "example.com.", TYPE_SOA);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(world.refreshes, 1);
+	ck_assert_uint_eq(world.sent_count, 0);
+}
+END_TEST
+
+START_TEST(reply_is_never_answered)
+{
+	given(MIRRORED, true);
+	ask(DNS_QR, "www.example.com.", TYPE_A);
+	ask(DNS_QR | RCODE_FORMERR, "example.net.", TYPE_A);
+	time_passes_ms(800);
+	ck_assert_uint_eq(world.answers, 0);
+	ck_assert_uint_eq(world.sent_count, 0);
+}
+END_TEST
+
+/* ---- TCP ---- */
+
+START_TEST(connection_closed_for_idleness_is_tried_again_at_the_same_server)
+{
+	given(TWO, false);
+	world.client.is_tcp = true;
+	world.dispatch->now_us += 5000000;
+	ask_www();
+	dispatch_connection_closed(world.dispatch, last_sent()->backend, 7, START_US);
+	ck_assert_uint_eq(world.sent_count, 2);
+	ck_assert_str_eq(backend_get(last_sent()->backend)->name, "ns1");
+	dispatch_connection_closed(world.dispatch, last_sent()->backend, 7, START_US);
+	ck_assert_uint_eq(world.sent_count, 3);
+	ck_assert_str_eq(backend_get(last_sent()->backend)->name, "ns2");
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	assert_one_answer(RCODE_NOERROR);
+}
+END_TEST
+
+/* ---- Chance ---- */
+
+/* Backends that reply, lie, refuse or are silent at random: each query has one answer in time. */
+START_TEST(every_query_has_exactly_one_answer_whatever_happens)
+{
+	struct random chance;
+	unsigned asked = 0;
+
+	given(_i % 2 ? MIRRORED : TWO, _i % 2);
+	random_init_seeded(&chance, (uint64_t)_i + 1);
+	for (int step = 0; step < 3000; step++) {
+		unsigned before = world.sent_count;
+
+		if (random_below(&chance, 3) == 0) {
+			world.client.is_tcp = random_below(&chance, 4) == 0;
+			ask_www();
+			asked++;
+		}
+		for (unsigned i = before > 8 ? before - 8 : 0; i < before; i++) {
+			struct sent *s = &world.sent[i % SENT_MAX];
+			static const unsigned flags[] = { DNS_AA, DNS_AA, 0, RCODE_SERVFAIL, DNS_AA | RCODE_NXDOMAIN };
+
+			if (random_below(&chance, 6) == 0)
+				reply_to(s, flags[random_below(&chance, 5)]);
+		}
+		if (random_below(&chance, 50) == 0 && world.sent_count)
+			dispatch_backend_refused(world.dispatch, last_sent()->backend);
+		if (random_below(&chance, 50) == 0 && world.sent_count)
+			dispatch_connection_closed(world.dispatch, last_sent()->backend, 7,
+						   random_below(&chance, 2) ? START_US : 0);
+		if (random_below(&chance, 100) == 0)
+			set_share("ns1", random_below(&chance, 2) ? BACKEND_SHARE_FULL : 0);
+		time_passes_ms(random_below(&chance, 4));
+		ck_assert_uint_le(world.answers, asked);
+	}
+	time_passes_ms(750);
+	ck_assert_uint_eq(world.answers, asked);
+	ck_assert_uint_eq(inflight_query_count(world.dispatch->inflight), 0);
+	time_passes_ms(3000);
+	ck_assert_uint_eq(world.dispatch->balance.views[backend_named("ns1")->index].outstanding, 0);
+	if (_i % 2) {
+		ck_assert_uint_eq(counter_get(&world.stats.answers_servfail), 0);
+	}
+	ck_assert_uint_eq(asked, counter_get(&world.stats.answers_primary)
+			  + counter_get(&world.stats.answers_backend)
+			  + counter_get(&world.stats.answers_mirror)
+			  + counter_get(&world.stats.answers_servfail));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("dispatch");
+	TCase *tc = tcase_create("decisions");
+
+	tcase_add_checked_fixture(tc, NULL, teardown);
+	tcase_add_test(tc, query_goes_to_the_first_tier_and_its_reply_to_the_client);
+	tcase_add_test(tc, forged_reply_is_ignored_and_the_true_one_still_counts);
+	tcase_add_test(tc, referral_of_the_primary_is_no_lame_reply);
+	tcase_add_test(tc, silent_primary_is_rescued_by_the_mirror_within_the_first_deadline);
+	tcase_add_test(tc, late_reply_is_evidence_and_is_not_sent_twice);
+	tcase_add_test(tc, refusal_ends_all_attempts_in_the_same_turn);
+	tcase_add_test(tc, next_backend_is_asked_and_the_first_may_still_win);
+	tcase_add_loop_test(tc, reply_that_says_nothing_of_a_mirrored_zone_is_rescued, 0, 5);
+	tcase_add_loop_test(tc, same_reply_passes_when_the_zone_is_not_mirrored, 0, 5);
+	tcase_add_test(tc, lost_packet_is_sent_again_when_there_is_only_one_server);
+	tcase_add_test(tc, restarting_server_is_asked_again_after_a_pause_not_at_once);
+	tcase_add_test(tc, silence_of_all_ends_in_servfail_with_its_reason_before_750_ms);
+	tcase_add_test(tc, all_down_is_answered_at_once_but_for_a_trickle);
+	tcase_add_test(tc, expired_zone_says_so);
+	tcase_add_test(tc, full_table_answers_from_the_mirror);
+	tcase_add_test(tc, down_primary_is_not_asked);
+	tcase_add_test(tc, operator_takes_the_first_tier_out);
+	tcase_add_loop_test(tc, stranger_is_refused_and_the_primary_sees_nothing, 0, 6);
+	tcase_add_test(tc, notify_of_the_primary_is_acknowledged_and_heard);
+	tcase_add_test(tc, reply_is_never_answered);
+	tcase_add_test(tc, connection_closed_for_idleness_is_tried_again_at_the_same_server);
+	tcase_add_loop_test(tc, every_query_has_exactly_one_answer_whatever_happens, 0, 40);
+	suite_add_tcase(s, tc);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
