@@ -140,7 +140,8 @@ bool address_unix_from_text(const char *text, struct address *a)
 	if (path[0] != '/' || len < 2 || len >= sizeof(un.sun_path))
 		return false;
 	memcpy(un.sun_path, path, len + 1);
-	*a = (struct address){ .len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1) };
+	*a = (struct address){ .len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len) };
+	a->len++;	/* the NUL at the end */
 	memcpy(&a->storage, &un, sizeof(un));
 	return true;
 }

@@ -95,6 +95,8 @@ static bool is_cheap(const struct generation *old, const struct generation *new)
 {
 	size_t left = CHANGE_NAMES_MAX;
 
+	if (old->tree.count + new->tree.count < left)
+		return true;
 	return tree_diff(&old->tree, &new->tree, on_differing_name, &left);
 }
 

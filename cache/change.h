@@ -25,7 +25,7 @@
 
 enum {
 	CHANGE_PARTS_MAX = 64,
-	CHANGE_NAMES_MAX = 50000,	/* differing names that are looked at: some 20 ms */
+	CHANGE_NAMES_MAX = 20000,	/* differing names that are looked at: some 10 ms */
 };
 
 struct change_part {

@@ -286,8 +286,8 @@ size_t message_reply_error(const struct message *m, const uint8_t *packet,
 {
 	struct wire_out o = wire_into(out, cap);
 
-	assert(m->question_end > DNS_HEADER_LEN);	/* not for FORMERR: message_reply_short() */
-	assert(m->has_edns || rcode < RCODE_BADVERS);	/* the upper bits have no other place */
+	assert(m->question_end > DNS_HEADER_LEN);	/* else: message_reply_short() */
+	assert(m->has_edns || rcode < RCODE_BADVERS);	/* upper bits travel in OPT */
 
 	add_header(&o, m->id, reply_flags(m, DNS_RD | DNS_CD, rcode));
 	if (o.full)

@@ -71,8 +71,9 @@ char *name_to_text(const uint8_t *name, char text[NAME_TEXT_MAX]);
 
 /*
  * The lookup form: labels from the root, letters folded, each byte as one or two steps
- * in 1 .. NAME_STEPS-1 (one for what host names hold), each label closed by step 0. Comparing steps compares names in
- * canonical order, and the form of a name is a prefix of its descendants' forms.
+ * in 1 .. NAME_STEPS-1 (one for what host names hold), each label closed by step 0.
+ * Comparing steps compares names in canonical order, and the form of a name is a prefix
+ * of its descendants' forms.
  * Reading a step at or past `len` must be taken as 0: use name_key_step().
  */
 enum { NAME_STEPS = 48, NAME_KEY_MAX = 512 };

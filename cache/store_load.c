@@ -97,6 +97,7 @@ static void after_looking_again(struct store_task *t)
 	struct store_load *l = load_of(t);
 
 	if (!t->is_raced) {
+		t->zone->doubted = l->hash.generation;	/* the next save replaces it whole */
 		end_load(l, NULL, t->reason);
 		return;
 	}

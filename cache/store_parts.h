@@ -124,6 +124,7 @@ struct store_zone {
 	bool is_loading;		/* wished or going on */
 	bool is_touching;
 	uint64_t generation;		/* the latest that was seen in the store */
+	uint64_t doubted;		/* a generation that could not be read back */
 	size_t changes_bytes;		/* in the stream since its base, as far as we know */
 	ev_timer retry;			/* runs after a save that failed */
 	double backoff;

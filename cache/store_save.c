@@ -159,7 +159,8 @@ static void got_head(struct store_task *t, const redisReply *reply)
 	}
 	h->is_there = read_field(reply, 0, &h->generation) &&
 		      h->generation <= STORE_GENERATION_MAX && read_field(reply, 1, &h->serial) &&
-		      read_field(reply, 2, &h->base) && read_field(reply, 3, &h->records);
+		      read_field(reply, 2, &h->base) && read_field(reply, 3, &h->records) &&
+		      h->base <= h->generation;
 	store_zone_saw(t->zone, h->generation);
 }
 
@@ -234,7 +235,8 @@ static bool is_saved_already(const struct store_save *v)
 	const struct generation *g = v->wish.g;
 
 	return v->head.is_there && v->head.generation == g->number &&
-	       v->head.serial == g->soa.serial && v->head.records == g->records;
+	       v->head.serial == g->soa.serial && v->head.records == g->records &&
+	       g->number != v->task.zone->doubted;
 }
 
 static size_t change_limit(const struct generation *g)
@@ -260,7 +262,7 @@ static bool make_change(struct store_save *v)
 
 	if (!old || !v->head.is_there || v->head.generation != old->number ||
 	    v->head.serial != old->soa.serial || v->head.records != old->records ||
-	    !has_stream_room(v, 0))
+	    v->head.generation == v->task.zone->doubted || !has_stream_room(v, 0))
 		return false;
 	v->change = change_new(old, v->wish.g, change_limit(v->wish.g));
 	if (v->change && has_stream_room(v, v->change->bytes))
@@ -316,6 +318,7 @@ static void committed(struct store_task *t)
 	} else if (t->is_raced) {
 		start_over(v);
 	} else {
+		z->doubted = 0;
 		if (v->kind == SAVE_BASE)
 			z->changes_bytes = 0;
 		else

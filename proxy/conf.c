@@ -266,14 +266,19 @@ static void build_backend(struct build *b, cfg_t *section, struct conf_target *t
 	section_set(b, section, SECTION_BACKEND, t, t->where);
 }
 
-/* The mirror takes its place among the backends as the file has it: "ordered" means that. */
-static void build_mirror(struct build *b, cfg_t *section, struct conf_pool *p, struct conf_where where)
+static unsigned long place_of(cfg_t *section)
 {
-	size_t at = p->target_count;
+	return strtoul(cfg_getstr(section, CONF_SCAN_TITLE), NULL, 10);
+}
 
-	while (at > 0 && p->targets[at - 1].where.file == where.file &&
-	       p->targets[at - 1].where.line > where.line)
-		at--;
+/* The mirror takes its place among the backends as the file has it: "ordered" means that. */
+static void build_mirror(struct build *b, cfg_t *pool, cfg_t *section, struct conf_pool *p,
+			 struct conf_where where)
+{
+	unsigned at = 0;
+
+	while (at < p->target_count && place_of(cfg_getnsec(pool, "backend", at)) < place_of(section))
+		at++;
 	memmove(&p->targets[at + 1], &p->targets[at], (p->target_count - at) * sizeof(*p->targets));
 	struct conf_target *t = &p->targets[at];
 
@@ -302,7 +307,7 @@ static void build_pool(struct build *b, cfg_t *section, struct conf_pool *p, con
 	cfg_t *mirror = section_single(b, section, SECTION_MIRROR, &where);
 
 	if (mirror)
-		build_mirror(b, mirror, p, where);
+		build_mirror(b, section, mirror, p, where);
 }
 
 static void build_pools(struct build *b, cfg_t *tree)

@@ -5,8 +5,10 @@
  * Purpose:  one table of options (name, type, range, default, sentence) drives libconfuse,
  *           the checks, the error messages and the manual page's test.
  * Not here: runtime state of any kind (plan.h, backend.h, health.h). The parts: conf_table.c
- *           (the options), conf_scan.c (files to one flat text), conf.c (libconfuse's tree to
- *           structs), conf_value.c (texts to values), conf_check.c (what must fit together).
+ *           (the options), conf_lex.c and conf_scan.c (files to one flat text), conf.c
+ *           (libconfuse's tree to structs), conf_value.c (texts to values), conf_check.c (what
+ *           must fit together), conf_reload.c (what may change), conf_guess.c (slips of the
+ *           pen), conf_report.c (errors).
  * Owns:     everything it points to; conf_free() ends it.
  * Threads:  immutable after conf_read(); read by all.
  * Failure:  every error found is printed as FILE:LINE: what is wrong, and the mend.

@@ -74,7 +74,7 @@ void health_init(struct health *h, uint64_t now)
 
 bool health_is_suspect(const struct health *h)
 {
-	return h->evidence_us != 0 && (h->state == HEALTH_SUSPECT || h->state == HEALTH_PROBATION);
+	return h->evidence_us != 0;
 }
 
 /* From here on probes are counted anew and come in a burst. */
@@ -83,6 +83,12 @@ static void begin_burst(struct health *h, uint64_t now)
 	h->evidence_us = now;
 	h->udp = h->tcp = (struct health_run){ 0 };
 	h->next_udp_us = h->next_tcp_us = now;
+}
+
+static void enter_suspect(struct health *h, uint64_t now)
+{
+	if (!h->evidence_us)		/* else a burst is under way */
+		begin_burst(h, now);
 }
 
 static uint64_t burst_gap(const struct health_rules *r)
@@ -122,11 +128,19 @@ static void enter_probation(struct health *h, const struct health_rules *r, uint
 	h->next_tcp_us = now + TCP_EVERY * r->interval_us;
 }
 
+/* When that began which led to the change. */
+static uint64_t first_sign(const struct health *h, enum health_state to, enum health_cause cause)
+{
+	if (to == HEALTH_DOWN || to == HEALTH_SUSPECT)
+		return h->evidence_us;
+	return cause == CAUSE_PROBES_GOOD ? h->good_since_us : 0;
+}
+
 /* The only writer of h->state. */
 static struct health_change set_state(struct health *h, const struct health_rules *r,
 				      enum health_state to, enum health_cause cause, uint64_t now)
 {
-	uint64_t first = to == HEALTH_DOWN || to == HEALTH_SUSPECT ? h->evidence_us : h->good_since_us;
+	uint64_t first = first_sign(h, to, cause);
 	struct health_change change = {
 		.is_change = true, .from = h->state, .to = to, .cause = cause,
 		.detect_us = first ? now - first : 0,
@@ -139,7 +153,7 @@ static struct health_change set_state(struct health *h, const struct health_rule
 	h->is_held = false;
 	switch (to) {
 	case HEALTH_UP:		enter_up(h, r, now); break;
-	case HEALTH_SUSPECT:	begin_burst(h, now); break;
+	case HEALTH_SUSPECT:	enter_suspect(h, now); break;
 	case HEALTH_DOWN:	enter_down(h, r, now); break;
 	case HEALTH_PROBATION:	enter_probation(h, r, now); break;
 	}
@@ -151,21 +165,14 @@ static const struct health_change no_change;
 struct health_change health_on_evidence(struct health *h, const struct health_rules *r,
 					enum health_cause cause, uint64_t now)
 {
-	assert(cause == CAUSE_REFUSED || cause == CAUSE_SILENT);
-	if (cause == CAUSE_SILENT && now < h->quiet_until_us)
-		return no_change;
+	bool is_news = cause == CAUSE_REFUSED || now >= h->quiet_until_us;
 
-	switch (h->state) {
-	case HEALTH_UP:
+	assert(cause == CAUSE_REFUSED || cause == CAUSE_SILENT);
+	if (h->state == HEALTH_UP && is_news)
 		return set_state(h, r, HEALTH_SUSPECT, cause, now);
-	case HEALTH_PROBATION:		/* probes decide at once; one bad is enough here */
-		if (!h->evidence_us)
-			begin_burst(h, now);
-		return no_change;
-	case HEALTH_SUSPECT:
-	case HEALTH_DOWN:
-		break;
-	}
+	/* Just acquitted: looked into without a word. PROBATION: one bad probe is enough. */
+	if ((h->state == HEALTH_UP || h->state == HEALTH_PROBATION) && !h->evidence_us)
+		begin_burst(h, now);
 	return no_change;
 }
 
@@ -209,19 +216,31 @@ static enum health_cause guilty_of(const struct health *h, const struct health_r
 	return CAUSE_NONE;
 }
 
+/* Enough good probes in a burst, by UDP and by TCP. */
+static bool is_acquitted(const struct health *h, const struct health_rules *r)
+{
+	unsigned enough = r->fall < ACQUIT_MIN ? ACQUIT_MIN : r->fall > ACQUIT_MAX ? ACQUIT_MAX : r->fall;
+
+	return h->udp.good >= enough && h->tcp.good > 0;
+}
+
 static struct health_change on_probe_up(struct health *h, const struct health_rules *r, bool is_tcp,
 					enum health_cause why, uint64_t now)
 {
 	enum health_cause guilt = guilty_of(h, r);
+	bool was_burst = h->evidence_us != 0;
+	struct health_change change;
 
-	if (why == CAUSE_NONE)
+	if (why == CAUSE_NONE) {
+		if (was_burst && is_acquitted(h, r))
+			enter_up(h, r, now);	/* it never left, and nobody was told */
 		return no_change;
+	}
 	if (guilt != CAUSE_NONE)	/* fall = 1 */
 		return set_state(h, r, HEALTH_DOWN, guilt, now);
-
-	struct health_change change = set_state(h, r, HEALTH_SUSPECT, why, now);
-
-	count(is_tcp ? &h->tcp : &h->udp, why);	/* the burst goes on counting from it */
+	change = set_state(h, r, HEALTH_SUSPECT, why, now);
+	if (!was_burst)			/* the burst that begins counts from this one */
+		count(is_tcp ? &h->tcp : &h->udp, why);
 	return change;
 }
 
@@ -229,11 +248,10 @@ static struct health_change on_probe_suspect(struct health *h, const struct heal
 					     uint64_t now)
 {
 	enum health_cause guilt = guilty_of(h, r);
-	unsigned enough = r->fall < ACQUIT_MIN ? ACQUIT_MIN : r->fall > ACQUIT_MAX ? ACQUIT_MAX : r->fall;
 
 	if (guilt != CAUSE_NONE)
 		return set_state(h, r, HEALTH_DOWN, guilt, now);
-	if (h->udp.good >= enough && h->tcp.good > 0)
+	if (is_acquitted(h, r))
 		return set_state(h, r, HEALTH_UP, CAUSE_PROBES_GOOD, now);
 	return no_change;
 }

@@ -18,6 +18,9 @@
  * Memory:   none.
  * Failure:  none; each call returns what changed.
  *
+ * After an acquittal silence is looked into without leaving UP for a while: clients can fake slow
+ * names, and the log is not theirs to fill. A bad probe then makes it SUSPECT as ever.
+ *
  * From first evidence to the verdict: under 300 ms for `fall` up to 40, as long as the
  * backend's round trip is below 33 ms (a probe must be given time to come back).
  */
@@ -73,10 +76,10 @@ struct health {
 					 * after calm */
 	bool is_held;			/* DOWN, fit again but for the gate */
 	uint64_t since_us;		/* of the present state */
-	uint64_t evidence_us;		/* first evidence of the present trouble; 0: none */
+	uint64_t evidence_us;		/* first evidence of what a burst looks into; 0: none */
 	uint64_t good_since_us;		/* first good probe of the present run */
 	uint64_t next_udp_us, next_tcp_us;	/* when the next probe is due */
-	uint64_t quiet_until_us;	/* silence is no evidence before this: just acquitted */
+	uint64_t quiet_until_us;	/* just acquitted: before this silence is no news */
 	uint64_t rtt_us;		/* of good UDP probes, smoothed; 0: not known */
 };
 

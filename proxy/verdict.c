@@ -5,6 +5,8 @@
 #include "proxy/takeover.h"
 
 enum {
+	PATIENCE_US = 20 * 1000,
+	PATIENCE_QUIET_US = 50 * 1000,	/* with fall = 2: 10 + 50 + 150 ms from silence to verdict */
 	REASK_US = 30 * 1000 * 1000,	/* the mirror failed to fetch a serial: not at each probe */
 };
 
@@ -50,7 +52,7 @@ static bool is_trouble(const struct health_change *c)
 	return c->to == HEALTH_SUSPECT || (c->to == HEALTH_DOWN && c->from != HEALTH_SUSPECT);
 }
 
-/* Every change goes through here: checks that were sent before it prove nothing after it. */
+/* Every change goes through here. */
 void verdict_follow(struct watched *b, struct health_change c, uint64_t now)
 {
 	if (!c.is_change)
@@ -63,7 +65,8 @@ void verdict_follow(struct watched *b, struct health_change c, uint64_t now)
 	takeover_look(b->pool, takeover_cause(&c), now);
 	if (c.cause == CAUSE_OPERATOR)
 		return;
-	check_cancel_all(b);
+	if (c.to != HEALTH_SUSPECT)	/* what was sent before the change proves nothing after it; */
+		check_cancel_all(b);	/* but a suspect's burst goes on */
 	if (c.to == HEALTH_DOWN) {
 		fitness_forget(b->fitness);
 		b->held.is_told = false;
@@ -139,14 +142,33 @@ void verdict_on_check(struct watched *b, const struct check *c, const struct pro
 
 /* ---- Evidence ---- */
 
-/* Compares what workers saw with the last look. */
-static enum health_cause find_evidence(const struct evidence_sum *old, const struct evidence_sum *new)
+/* From when on a silence that was noticed counts: a reply may only be late. After an acquittal it
+ * has to last longer. */
+static uint64_t silence_counts_at(const struct watched *b, uint64_t now)
 {
-	if (new->refused > old->refused)
+	return b->silent_us + (now < b->health.quiet_until_us ? PATIENCE_QUIET_US : PATIENCE_US);
+}
+
+uint64_t verdict_next_us(const struct watched *b, uint64_t now)
+{
+	uint64_t next = health_next_us(&b->health, &b->rules);
+
+	return b->silent_us && silence_counts_at(b, now) < next ? silence_counts_at(b, now) : next;
+}
+
+/* Compares what workers saw with the last look. */
+static enum health_cause find_evidence(struct watched *b, const struct evidence_sum *new, uint64_t now)
+{
+	if (new->refused > b->seen.refused)
 		return CAUSE_REFUSED;
-	if (new->silent > old->silent && new->first_silent_us != 0)
-		return CAUSE_SILENT;
-	return CAUSE_NONE;
+	if (new->first_silent_us == 0 || new->last_reply_us > b->silent_us)
+		b->silent_us = 0;
+	if (b->silent_us == 0 && new->first_silent_us != 0 && new->silent > b->seen.silent)
+		b->silent_us = now;
+	if (b->silent_us == 0 || now < silence_counts_at(b, now))
+		return CAUSE_NONE;
+	b->silent_us = 0;
+	return CAUSE_SILENT;
 }
 
 static bool is_calm(const struct watched *b)
@@ -161,7 +183,7 @@ void verdict_look(struct watched *b, uint64_t now)
 	enum health_cause cause;
 
 	backend_sum(b->slot, &sum);
-	cause = find_evidence(&b->seen, &sum);
+	cause = find_evidence(b, &sum, now);
 	b->seen = sum;
 	if (cause != CAUSE_NONE) {
 		if (is_calm(b))

@@ -24,4 +24,7 @@ void verdict_on_check(struct watched *b, const struct check *c, const struct pro
 /* Looks at what workers counted since the last look, and at the time. */
 void verdict_look(struct watched *b, uint64_t now);
 
+/* When to look again at the latest. */
+uint64_t verdict_next_us(const struct watched *b, uint64_t now);
+
 #endif

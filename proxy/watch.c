@@ -52,7 +52,7 @@ void watch_arm(struct watch *w, uint64_t now)
 
 	for (unsigned i = 0; i < BACKENDS_MAX; i++) {
 		struct watched *b = w->by_index[i];
-		uint64_t due = b ? health_next_us(&b->health, &b->rules) : next;
+		uint64_t due = b ? verdict_next_us(b, now) : next;
 
 		if (due < next)
 			next = due;

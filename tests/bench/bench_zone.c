@@ -10,9 +10,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "cache/clock.h"
 #include "cache/dns.h"
+#include "cache/snapshot.h"
 #include "cache/wire.h"
 #include "cache/zone.h"
 
@@ -119,6 +122,34 @@ static void bench_lookups(const struct generation *g, unsigned count, bool is_th
 	       LOOKUPS / s / 1e6, s / LOOKUPS * 1e9);
 }
 
+static void bench_snapshot(const struct generation *g)
+{
+	struct zone_times times = { 1, 2 };
+	char dir[] = "/tmp/bench_zone.XXXXXX", path[64];
+	const char *why = "";
+	struct stat st = { 0 };
+
+	if (!mkdtemp(dir))
+		abort();
+	snprintf(path, sizeof(path), "%s/zones/example.com.", dir);
+	uint64_t start = clock_monotonic_us();
+	int error = snapshot_write(dir, g, &times);
+	double wrote = seconds_since(start);
+
+	if (error == 0 && stat(path, &st) == 0)
+		printf("snapshot of %.1f bytes a record written in %.2f s\n",
+		       (double)st.st_size / (double)g->records, wrote);
+	start = clock_monotonic_us();
+	struct generation *back = snapshot_read(dir, ORIGIN, 0, 0, &times, &why);
+
+	printf("snapshot %s in %.2f s\n", back ? "read" : why, seconds_since(start));
+	generation_free(back);
+	snapshot_remove(dir, ORIGIN);
+	snprintf(path, sizeof(path), "%s/zones", dir);
+	rmdir(path);
+	rmdir(dir);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned count = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1900000;
@@ -142,6 +173,7 @@ int main(int argc, char **argv)
 	start = clock_monotonic_us();
 	generation_free(g);
 	printf("old generation freed in %.0f us\n", seconds_since(start) * 1e6);
+	bench_snapshot(next);
 	start = clock_monotonic_us();
 	generation_free(next);
 	printf("whole zone freed in %.2f s\n", seconds_since(start));

@@ -19,9 +19,10 @@ static void check_fields(const struct message *m, const uint8_t *data, size_t si
 	assert(m->qname_len == name_len(m->qname));
 	assert(m->question_end == DNS_HEADER_LEN + m->qname_len + 4);
 	assert(!m->has_edns || m->edns_size >= DNS_UDP_MAX);
-	assert(m->cookie_len == 0 || (m->cookie_len >= COOKIE_CLIENT_LEN && m->cookie_len <= COOKIE_MAX));
-	if (m->cookie_len > 0)
+	if (m->cookie_len > 0) {
+		assert(m->cookie_len >= COOKIE_CLIENT_LEN && m->cookie_len <= COOKIE_MAX);
 		assert(m->cookie > data && m->cookie + m->cookie_len <= data + m->len);
+	}
 }
 
 /* A reply of ours, read as a query, is a good message that asks the same. */

@@ -233,7 +233,7 @@ END_TEST
 
 START_TEST(the_mirror_keeps_its_place_among_the_backends)
 {
-	struct conf *c = read_good("pool p {\n mirror { tier = 0 }\n " BACKEND "\n}\n"
+	struct conf *c = read_good("pool p { mirror { tier = 0 } " BACKEND " }\n"
 				   "pool q {\n " BACKEND "\n mirror { tier = 0 }\n backend b { address = ::1 }\n}\n"
 				   "listen = 127.0.0.1:5353\n");
 

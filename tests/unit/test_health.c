@@ -54,8 +54,8 @@ static void note(struct health_change c)
 	ck_assert_uint_lt(sim.change_count, CHANGES_MAX);
 	sim.changes[sim.change_count].at_us = sim.now;
 	sim.changes[sim.change_count++].c = c;
-	for (int i = 0; i < PENDING_MAX; i++)	/* as watch does: old probes prove nothing */
-		sim.pending[i].is_used = false;
+	for (int i = 0; i < PENDING_MAX && c.to != HEALTH_SUSPECT; i++)
+		sim.pending[i].is_used = false;	/* as watch does: old probes prove nothing */
 }
 
 static enum health_cause fate(bool is_tcp, uint64_t *takes_us)
@@ -256,17 +256,38 @@ START_TEST(well_backend_is_acquitted_quickly)
 }
 END_TEST
 
-START_TEST(silence_is_no_evidence_for_a_second_after_acquittal)
+START_TEST(silence_is_no_news_for_a_second_after_acquittal)
 {
 	run_for(S);
 	evidence(CAUSE_SILENT);
 	ck_assert(run_until(HEALTH_UP, 200 * MS));
-	run_for(900 * MS);
-	evidence(CAUSE_SILENT);
-	ck_assert_int_eq(sim.h.state, HEALTH_UP);
-	run_for(101 * MS);
+	ck_assert_uint_eq(sim.change_count, 2);
+	run_for(700 * MS);
+	for (int i = 0; i < 50; i++) {		/* each acquittal begins another second */
+		evidence(CAUSE_SILENT);
+		ck_assert(health_is_suspect(&sim.h));
+		run_for(200 * MS);
+		ck_assert(!health_is_suspect(&sim.h));
+	}
+	ck_assert_uint_eq(sim.change_count, 2);
+	run_for(S);
 	evidence(CAUSE_SILENT);
 	ck_assert_int_eq(sim.h.state, HEALTH_SUSPECT);
+}
+END_TEST
+
+START_TEST(verdict_after_an_acquittal_comes_as_soon)
+{
+	run_for(S);
+	sim.rules.fall = 1 + (unsigned)_i;
+	evidence(CAUSE_SILENT);
+	ck_assert(run_until(HEALTH_UP, 200 * MS));
+	run_for(100 * MS);
+	sim.mood = FROZEN;
+	evidence(CAUSE_SILENT);
+	ck_assert_int_eq(sim.h.state, HEALTH_UP);
+	ck_assert(run_until(HEALTH_DOWN, 300 * MS));
+	ck_assert_uint_lt(last().detect_us, 300 * MS);
 }
 END_TEST
 
@@ -606,7 +627,8 @@ int main(void)
 	tcase_add_test(down, dead_tcp_alone_is_found_by_regular_probes);
 	add_case(s, acquit);
 	tcase_add_loop_test(acquit, well_backend_is_acquitted_quickly, 0, FALLS);
-	tcase_add_test(acquit, silence_is_no_evidence_for_a_second_after_acquittal);
+	tcase_add_test(acquit, silence_is_no_news_for_a_second_after_acquittal);
+	tcase_add_loop_test(acquit, verdict_after_an_acquittal_comes_as_soon, 0, FALLS);
 	tcase_add_test(acquit, icmp_is_evidence_right_after_acquittal);
 	tcase_add_test(acquit, silent_clients_alone_never_take_a_well_backend_down);
 	add_case(s, back);

@@ -53,19 +53,23 @@ static const struct {
 	{ "QDCOUNT=0", BYTES(HEADER(QUERY, "\0\0\0\0\0\0\0\0")), MESSAGE_FORMERR },
 	{ "QDCOUNT=0 with a question", BYTES(HEADER(QUERY, "\0\0\0\0\0\0\0\0") QUESTION),
 	  MESSAGE_FORMERR },
-	{ "QDCOUNT=2", BYTES(HEADER(QUERY, "\0\2\0\0\0\0\0\0") QUESTION QUESTION), MESSAGE_FORMERR },
+	{ "QDCOUNT=2", BYTES(HEADER(QUERY, "\0\2\0\0\0\0\0\0") QUESTION QUESTION),
+	  MESSAGE_FORMERR },
 	{ "QDCOUNT=65535", BYTES(HEADER(QUERY, "\xff\xff\0\0\0\0\0\0") QUESTION), MESSAGE_FORMERR },
 	{ "header alone", BYTES(HEADER(QUERY, ONE_QUESTION)), MESSAGE_FORMERR },
 	{ "question without class", BYTES(HEADER(QUERY, ONE_QUESTION) QNAME "\0\1\0"),
 	  MESSAGE_FORMERR },
-	{ "label 0x40", BYTES(HEADER(QUERY, ONE_QUESTION) "\x40" "abc\0\0\1\0\1"), MESSAGE_FORMERR },
+	{ "label 0x40", BYTES(HEADER(QUERY, ONE_QUESTION) "\x40" "abc\0\0\1\0\1"),
+	  MESSAGE_FORMERR },
 	{ "pointer to itself", BYTES(HEADER(QUERY, ONE_QUESTION) "\xc0\x0c\0\1\0\1"),
 	  MESSAGE_FORMERR },
 	{ "pointer into the header", BYTES(HEADER(QUERY, ONE_QUESTION) "\xc0\5\0\1\0\1"),
 	  MESSAGE_FORMERR },
-	{ "label, then pointer into the header", BYTES(HEADER(QUERY, ONE_QUESTION) "\1a\xc0\4\0\1\0\1"),
+	{ "label, then pointer into the header",
+	  BYTES(HEADER(QUERY, ONE_QUESTION) "\1a\xc0\4\0\1\0\1"),
 	  MESSAGE_FORMERR },
-	{ "ANCOUNT=1, no data", BYTES(HEADER(QUERY, "\0\1\0\1\0\0\0\0") QUESTION), MESSAGE_FORMERR },
+	{ "ANCOUNT=1, no data", BYTES(HEADER(QUERY, "\0\1\0\1\0\0\0\0") QUESTION),
+	  MESSAGE_FORMERR },
 	{ "NSCOUNT=65535, no data", BYTES(HEADER(QUERY, "\0\1\0\0\xff\xff\0\0") QUESTION),
 	  MESSAGE_FORMERR },
 	{ "ARCOUNT=2, one OPT", BYTES(HEADER(QUERY, AND_ADDITIONAL("\2")) QUESTION PLAIN_OPT),
@@ -92,7 +96,8 @@ static const struct {
 		OPT("\4\xd0", "\0\0\0\0", "\0\x0b\0\x0a\0\7abcdefg")), MESSAGE_FORMERR },
 	{ "COOKIE of 15 bytes",
 	  BYTES(HEADER(QUERY, AND_ADDITIONAL("\1")) QUESTION
-		OPT("\4\xd0", "\0\0\0\0", "\0\x13\0\x0a\0\x0f" "abcdefghabcdefg")), MESSAGE_FORMERR },
+		OPT("\4\xd0", "\0\0\0\0", "\0\x13\0\x0a\0\x0f" "abcdefghabcdefg")),
+	  MESSAGE_FORMERR },
 	{ "COOKIE of 41 bytes",
 	  BYTES(HEADER(QUERY, AND_ADDITIONAL("\1")) QUESTION
 		OPT("\4\xd0", "\0\0\0\0",
@@ -110,13 +115,16 @@ static const struct {
 	{ "record with a label 0x80",
 	  BYTES(HEADER(QUERY, AND_ADDITIONAL("\1")) QUESTION "\x80" "\0\0\1\0\1\0\0\0\0\0\0"),
 	  MESSAGE_FORMERR },
-	{ "record that ends in its owner", BYTES(HEADER(QUERY, AND_ADDITIONAL("\1")) QUESTION "\3ww"),
+	{ "record that ends in its owner",
+	  BYTES(HEADER(QUERY, AND_ADDITIONAL("\1")) QUESTION "\3ww"),
 	  MESSAGE_FORMERR },
 	{ "NOTIFY without question", BYTES(HEADER("\x24\0", "\0\0\0\0\0\0\0\0")), MESSAGE_FORMERR },
 	{ "UPDATE without zone", BYTES(HEADER("\x28\0", "\0\0\0\0\0\0\0\0")), MESSAGE_FORMERR },
 	{ "IQUERY without question", BYTES(HEADER("\x08\0", "\0\0\0\0\0\0\0\0")), MESSAGE_NOTIMP },
-	{ "opcode 3 without question", BYTES(HEADER("\x18\0", "\0\0\0\0\0\0\0\0")), MESSAGE_NOTIMP },
-	{ "opcode 15, bytes that are no question", BYTES(HEADER("\x78\0", ONE_QUESTION) "\x7f" "abc"),
+	{ "opcode 3 without question", BYTES(HEADER("\x18\0", "\0\0\0\0\0\0\0\0")),
+	  MESSAGE_NOTIMP },
+	{ "opcode 15, bytes that are no question",
+	  BYTES(HEADER("\x78\0", ONE_QUESTION) "\x7f" "abc"),
 	  MESSAGE_NOTIMP },
 	{ "DSO", BYTES(HEADER("\x30\0", "\0\0\0\0\0\0\0\0") "\0\1\0\4\0\0\0\0"), MESSAGE_NOTIMP },
 	{ "DSO with a question", BYTES(HEADER("\x30\0", ONE_QUESTION) QUESTION), MESSAGE_NOTIMP },
@@ -129,7 +137,8 @@ static const struct {
 
 	{ "query", BYTES(HEADER(QUERY, ONE_QUESTION) QUESTION), MESSAGE_OK },
 	{ "query for the root", BYTES(HEADER(QUERY, ONE_QUESTION) "\0\0\2\0\1"), MESSAGE_OK },
-	{ "query with OPT", BYTES(HEADER(QUERY, AND_ADDITIONAL("\1")) QUESTION PLAIN_OPT), MESSAGE_OK },
+	{ "query with OPT", BYTES(HEADER(QUERY, AND_ADDITIONAL("\1")) QUESTION PLAIN_OPT),
+	  MESSAGE_OK },
 	{ "trailing garbage", BYTES(HEADER(QUERY, ONE_QUESTION) QUESTION "garbage"), MESSAGE_OK },
 	{ "opcode 15", BYTES(HEADER("\x78\0", ONE_QUESTION) QUESTION), MESSAGE_OK },
 	{ "every flag but QR", BYTES(HEADER("\x07\xff", ONE_QUESTION) QUESTION), MESSAGE_OK },
@@ -296,7 +305,8 @@ START_TEST(small_edns_size_counts_as_512)
 {
 	struct message m;
 
-	parse(BYTES(HEADER(QUERY, AND_ADDITIONAL("\1")) QUESTION OPT("\0\1", "\0\0\0\0", "\0\0")), &m);
+	parse(BYTES(HEADER(QUERY, AND_ADDITIONAL("\1")) QUESTION
+		    OPT("\0\1", "\0\0\0\0", "\0\0")), &m);
 	ck_assert_uint_eq(message_udp_limit(&m), 512);
 	parse(BYTES(HEADER(QUERY, AND_ADDITIONAL("\1")) QUESTION PLAIN_OPT), &m);
 	ck_assert_uint_eq(message_udp_limit(&m), 1232);
@@ -383,7 +393,8 @@ END_TEST
 static const uint8_t FULL_COOKIE[COOKIE_FULL_LEN + 1] = "abcdefghSERVERCOOKIE1234";
 
 #define QUERY_WITH_COOKIE \
-	HEADER("\1\x10", AND_ADDITIONAL("\1")) QUESTION OPT("\4\xd0", "\0\0\x80\0", "\0\x0c" COOKIE8)
+	HEADER("\1\x10", AND_ADDITIONAL("\1")) QUESTION \
+	OPT("\4\xd0", "\0\0\x80\0", "\0\x0c" COOKIE8)
 
 static const struct {
 	const char *what;
@@ -415,9 +426,11 @@ static const struct {
 	  RCODE_BADVERS, EDE_NONE, NULL,
 	  BYTES(HEADER("\x81\0", AND_ADDITIONAL("\1")) QUESTION
 		OPT("\4\xd0", "\1\0\x80\0", "\0\0")) },
-	{ "AA, TC, RA, Z and AD of the query are not ours", BYTES(HEADER("\7\xff", ONE_QUESTION) QUESTION),
+	{ "AA, TC, RA, Z and AD of the query are not ours",
+	  BYTES(HEADER("\7\xff", ONE_QUESTION) QUESTION),
 	  RCODE_NXDOMAIN, EDE_NONE, NULL, BYTES(HEADER("\x81\x13", ONE_QUESTION) QUESTION) },
-	{ "opcode is kept, garbage is not", BYTES(HEADER("\x28\0", ONE_QUESTION) QUESTION "garbage"),
+	{ "opcode is kept, garbage is not",
+	  BYTES(HEADER("\x28\0", ONE_QUESTION) QUESTION "garbage"),
 	  RCODE_REFUSED, EDE_NONE, NULL, BYTES(HEADER("\xa8\5", ONE_QUESTION) QUESTION) },
 };
 

@@ -150,7 +150,7 @@ START_TEST(chain_of_pointers_has_an_end)
 {
 	uint8_t packet[1 + 2 * 200] = { 0 }, name[NAME_LEN_MAX];
 
-	for (size_t i = 0; i < 200; i++)	/* each points at the one before, the first at "." */
+	for (size_t i = 0; i < 200; i++)	/* each to the one before, the first to "." */
 		wire_put_u16(packet + 1 + 2 * i, (uint16_t)(0xc000 | (i ? 1 + 2 * (i - 1) : 0)));
 	for (size_t i = 0; i < 200; i++) {
 		struct wire w = wire_over(packet, sizeof(packet));
@@ -251,8 +251,8 @@ START_TEST(text_is_read_and_shown_safely)
 END_TEST
 
 static const char *const bad_texts[] = {
-	"", "..", ".a", "a..b", "a.b..", "a b", "a\tb", "a\n", " a", "a\x7f", "a\\", "a\\1", "a\\12x",
-	"a\\256", "a\\999",
+	"", "..", ".a", "a..b", "a.b..", "a b", "a\tb", "a\n", " a", "a\x7f", "a\\", "a\\1",
+	"a\\12x", "a\\256", "a\\999",
 	"x123456789x123456789x123456789x123456789x123456789x123456789abcd",	/* 64 bytes */
 };
 
@@ -320,7 +320,8 @@ START_TEST(bytes_of_a_label_keep_their_order_in_the_key)
 
 			name_to_key(a, &a_key);
 			name_to_key(b, &b_key);
-			ck_assert_int_eq(sign(key_compare(&a_key, &b_key)), sign(name_compare(a, b)));
+			ck_assert_int_eq(sign(key_compare(&a_key, &b_key)),
+					 sign(name_compare(a, b)));
 		}
 	}
 }
@@ -361,8 +362,10 @@ END_TEST
 /* Short labels over few bytes, so that equal and nested names are common. */
 static void random_name(struct random *r, uint8_t name[NAME_LEN_MAX])
 {
-	static const uint8_t letters[] = { 'a', 'B', 'b', 'z', '-', '*', '_', '.', 0, 1, '@', '[', '`',
-					   '{', 0x7f, 0x80, 0xa9, 0xaa, 0xd8, 0xd9, 0xff };
+	static const uint8_t letters[] = {
+		'a', 'B', 'b', 'z', '-', '*', '_', '.', 0, 1, '@', '[', '`', '{', 0x7f, 0x80,
+		0xa9, 0xaa, 0xd8, 0xd9, 0xff,
+	};
 	uint8_t *p = name;
 
 	for (uint32_t labels = random_below(r, 4); labels > 0; labels--) {

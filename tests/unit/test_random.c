@@ -105,7 +105,7 @@ END_TEST
 
 START_TEST(below_is_fair_where_a_remainder_would_not_be)
 {
-	const uint32_t n = 0xc0000000u;	/* 4 draws for 3 results: each third would come twice */
+	const uint32_t n = 0xc0000000u;	/* 4 draws to 3 results: one comes twice */
 	struct random r;
 	int thirds = 0;
 

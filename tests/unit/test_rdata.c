@@ -34,7 +34,7 @@ static bool parse_behind(const uint8_t *before, size_t before_len, uint16_t type
 
 static bool parse(uint16_t type, const uint8_t *bytes, size_t len)
 {
-	return parse_behind(NULL, 0, type, bytes, len);
+	return parse_behind(BYTES(""), type, bytes, len);
 }
 
 #define NAME "\3www\7example\3com\0"

@@ -1,0 +1,511 @@
+/* SPDX-License-Identifier: ISC */
+#include <check.h>
+#include <stdbool.h>	/* before ldns, which takes bool for a signed char without it */
+#include <stdlib.h>
+#include <string.h>
+
+#include <ldns/ldns.h>
+
+#include "cache/answer.h"
+#include "cache/cookie.h"
+#include "cache/wire.h"
+#include "tests/unit/fixture.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define SIGNATURE " 13 3 300 20370101000000 20260101000000 1 example.com. AAAA\n"
+#define LABEL60 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+static const char zone_text[] =
+	"@ 3600 SOA ns1 host 7 7200 3600 1209600 300\n"
+	"@ 3600 NS ns1\n@ 3600 NS ns.example.net.\n@ 60 MX 10 mail\n"
+	"ns1 60 A 192.0.2.1\nns1 60 AAAA 2001:db8::1\nmail 60 A 192.0.2.25\n"
+	"WwW 300 A 192.0.2.10\nwww 300 A 192.0.2.11\n"
+	"www 300 RRSIG A" SIGNATURE "www 300 RRSIG NSEC" SIGNATURE "www 300 NSEC x A\n"
+	"alias 60 CNAME www\nout 60 CNAME www.example.net.\nvoid 60 CNAME nowhere\n"
+	"loop1 60 CNAME loop2\nloop2 60 CNAME loop1\nself 60 CNAME self\ndown 60 CNAME host.sub\n"
+	"a.b.ent 60 TXT \"deep\"\n"
+	"*.wild 60 A 192.0.2.77\nstop.wild 60 TXT \"no\"\n*.walias 60 CNAME www\n*.wself 60 CNAME x.wself\n"
+	"sub 60 NS ns.sub\nsub 60 NS ns.beside\nsub 60 NS ns.example.net.\nsub 60 DS 1 13 2 00\n"
+	"ns.sub 60 A 192.0.2.53\nns.sub 60 TXT \"hidden\"\n"
+	"beside 60 NS ns.beside\nns.beside 60 A 192.0.2.54\n"
+	"dn 60 DNAME wild\ndnself 60 DNAME dnself\n"
+	"dnlong 60 DNAME " LABEL60 "." LABEL60 "." LABEL60 ".example.com.\n"
+	"srv 60 SRV 0 0 1 mail\nsrv 60 SRV 0 0 2 mail\nsrv 60 SRV 0 0 3 ns.sub\n";
+
+static struct generation *zone;
+
+static void setup(void)
+{
+	zone = fixture_zone("example.com.", zone_text);
+}
+
+static void teardown(void)
+{
+	generation_free(zone);
+}
+
+enum { BY_TCP = 1, EDNS = 2, DO = 4, WITH_COOKIE = 8 };
+
+static const uint8_t COOKIE[COOKIE_FULL_LEN] = "client**server cookie***";
+
+static size_t put_query(uint8_t *out, size_t cap, const char *name, uint16_t type, uint16_t class,
+			unsigned how, uint16_t size)
+{
+	struct wire_out o = wire_into(out, cap);
+	uint8_t qname[NAME_LEN_MAX];
+
+	wire_add_u16(&o, 4711);
+	wire_add_u16(&o, DNS_RD | DNS_CD | DNS_AD);
+	wire_add_u16(&o, 1);
+	wire_add_u32(&o, 0);
+	wire_add_u16(&o, how & EDNS ? 1 : 0);
+	wire_add_bytes(&o, qname, name_from_text(name, qname));
+	wire_add_u16(&o, type);
+	wire_add_u16(&o, class);
+	if (how & EDNS) {
+		wire_add_u8(&o, 0);
+		wire_add_u16(&o, TYPE_OPT);
+		wire_add_u16(&o, size);
+		wire_add_u32(&o, how & DO ? EDNS_DO : 0);
+		wire_add_u16(&o, how & WITH_COOKIE ? 12 : 0);
+		if (how & WITH_COOKIE)
+			wire_add_bytes(&o, "\0\12\0\10client**", 12);
+	}
+	ck_assert(!o.full);
+	return o.len;
+}
+
+struct reply {
+	uint8_t bytes[DNS_MESSAGE_MAX];
+	size_t len;
+	ldns_pkt *pkt;
+};
+
+static struct reply reply;
+
+static void ask_class(const char *name, uint16_t type, uint16_t class, unsigned how, uint16_t size)
+{
+	uint8_t query[512];
+	size_t len = put_query(query, sizeof(query), name, type, class, how, size);
+	struct name_key key;
+	struct message m;
+
+	ck_assert_int_eq(message_parse(query, len, &m), MESSAGE_OK);
+	name_to_key(m.qname, &key);
+	struct answer_ask ask = { .zone = zone, .query = &m, .packet = query, .key = &key,
+				  .cookie = COOKIE, .is_tcp = how & BY_TCP,
+				  .limit = how & BY_TCP ? DNS_MESSAGE_MAX : message_udp_limit(&m) };
+
+	/* In memory of its own size, so that a sanitizer sees any overrun. */
+	uint8_t *out = malloc(ask.limit);
+
+	reply.len = answer_write(&ask, out);
+	ck_assert_uint_le(reply.len, ask.limit);
+	memcpy(reply.bytes, out, reply.len);
+	free(out);
+	ldns_pkt_free(reply.pkt);
+	ck_assert_int_eq(ldns_wire2pkt(&reply.pkt, reply.bytes, reply.len), LDNS_STATUS_OK);
+	ck_assert_mem_eq(reply.bytes + DNS_HEADER_LEN, query + DNS_HEADER_LEN,
+			 m.question_end - (size_t)DNS_HEADER_LEN);
+}
+
+static void ask(const char *name, uint16_t type, unsigned how)
+{
+	ask_class(name, type, CLASS_IN, how, DNS_EDNS_SIZE);
+}
+
+/* "www.example.com. 300 A 192.0.2.10; ..." */
+static const char *section_text(ldns_pkt_section section)
+{
+	static char text[3][131072];
+	char *t = text[section % 3], *end = t + sizeof(text[0]);
+	ldns_rr_list *list = ldns_pkt_get_section_clone(reply.pkt, section);
+
+	*t = '\0';
+	for (size_t i = 0; i < ldns_rr_list_rr_count(list); i++) {
+		const ldns_rr *rr = ldns_rr_list_rr(list, i);
+		char *line = ldns_rr2str(rr), *class = strstr(line, "\tIN\t");
+
+		for (char *p = line; *p; p++)
+			*p = *p == '\t' ? ' ' : *p == '\n' ? '\0' : *p;
+		ck_assert_ptr_nonnull(class);
+		t += snprintf(t, (size_t)(end - t), "%s%.*s%s", i ? "; " : "", (int)(class - line), line,
+			      class + 3);
+		free(line);
+	}
+	ldns_rr_list_deep_free(list);
+	return text[section % 3];
+}
+
+static uint16_t flags(void)
+{
+	return wire_get_u16(reply.bytes + 2);
+}
+
+#define SOA "example.com. 300 SOA ns1.example.com. host.example.com. 7 7200 3600 1209600 300"
+#define WWW "www.example.com. 300 A 192.0.2.10; www.example.com. 300 A 192.0.2.11"
+#define NS1 "ns1.example.com. 60 A 192.0.2.1; ns1.example.com. 60 AAAA 2001:db8::1"
+#define REFERRAL "sub.example.com. 60 NS ns.sub.example.com.; sub.example.com. 60 NS ns.beside.example.com.; " \
+	"sub.example.com. 60 NS ns.example.net."
+#define GLUE "ns.sub.example.com. 60 A 192.0.2.53; ns.beside.example.com. 60 A 192.0.2.54"
+
+static const struct {
+	const char *name;
+	uint16_t type;
+	unsigned how;
+	unsigned rcode;
+	const char *answer, *authority, *additional;
+} cases[] = {
+	{ "www.example.com.", TYPE_A, 0, RCODE_NOERROR, WWW, "", "" },
+	{ "www.example.com.", TYPE_AAAA, 0, RCODE_NOERROR, "", SOA, "" },
+	{ "example.com.", TYPE_NS, 0, RCODE_NOERROR,
+	  "example.com. 3600 NS ns1.example.com.; example.com. 3600 NS ns.example.net.", "", NS1 },
+	{ "example.com.", TYPE_MX, 0, RCODE_NOERROR, "example.com. 60 MX 10 mail.example.com.", "",
+	  "mail.example.com. 60 A 192.0.2.25" },
+	{ "nowhere.example.com.", TYPE_A, 0, RCODE_NXDOMAIN, "", SOA, "" },
+	/* RFC 4592 s.2.2.2: empty non-terminals exist */
+	{ "ent.example.com.", TYPE_A, 0, RCODE_NOERROR, "", SOA, "" },
+	{ "b.ent.example.com.", TYPE_TXT, 0, RCODE_NOERROR, "", SOA, "" },
+	{ "c.ent.example.com.", TYPE_TXT, 0, RCODE_NXDOMAIN, "", SOA, "" },
+	/* aliases */
+	{ "alias.example.com.", TYPE_A, 0, RCODE_NOERROR, "alias.example.com. 60 CNAME www.example.com.; " WWW, "", "" },
+	{ "alias.example.com.", TYPE_CNAME, 0, RCODE_NOERROR, "alias.example.com. 60 CNAME www.example.com.", "", "" },
+	{ "alias.example.com.", TYPE_TXT, 0, RCODE_NOERROR, "alias.example.com. 60 CNAME www.example.com.", SOA, "" },
+	{ "out.example.com.", TYPE_A, 0, RCODE_NOERROR, "out.example.com. 60 CNAME www.example.net.", "", "" },
+	{ "void.example.com.", TYPE_A, 0, RCODE_NXDOMAIN, "void.example.com. 60 CNAME nowhere.example.com.", SOA, "" },
+	{ "self.example.com.", TYPE_A, 0, RCODE_NOERROR, "self.example.com. 60 CNAME self.example.com.", "", "" },
+	{ "loop1.example.com.", TYPE_A, 0, RCODE_NOERROR, "loop1.example.com. 60 CNAME loop2.example.com.; "
+	  "loop2.example.com. 60 CNAME loop1.example.com.", "", "" },
+	{ "down.example.com.", TYPE_A, 0, RCODE_NOERROR, "down.example.com. 60 CNAME host.sub.example.com.",
+	  REFERRAL, GLUE },
+	/* wildcards: at the closest encloser only */
+	{ "x.wild.example.com.", TYPE_A, 0, RCODE_NOERROR, "x.wild.example.com. 60 A 192.0.2.77", "", "" },
+	{ "x.y.wild.example.com.", TYPE_A, 0, RCODE_NOERROR, "x.y.wild.example.com. 60 A 192.0.2.77", "", "" },
+	{ "*.wild.example.com.", TYPE_A, 0, RCODE_NOERROR, "*.wild.example.com. 60 A 192.0.2.77", "", "" },
+	{ "x.wild.example.com.", TYPE_TXT, 0, RCODE_NOERROR, "", SOA, "" },
+	{ "stop.wild.example.com.", TYPE_A, 0, RCODE_NOERROR, "", SOA, "" },
+	{ "x.stop.wild.example.com.", TYPE_A, 0, RCODE_NXDOMAIN, "", SOA, "" },
+	{ "wild.example.com.", TYPE_A, 0, RCODE_NOERROR, "", SOA, "" },
+	{ "x.walias.example.com.", TYPE_A, 0, RCODE_NOERROR, "x.walias.example.com. 60 CNAME www.example.com.; " WWW, "", "" },
+	{ "y.wself.example.com.", TYPE_A, 0, RCODE_NOERROR, "y.wself.example.com. 60 CNAME x.wself.example.com.; "
+	  "x.wself.example.com. 60 CNAME x.wself.example.com.", "", "" },
+	/* DNAME */
+	{ "x.dn.example.com.", TYPE_A, 0, RCODE_NOERROR, "dn.example.com. 60 DNAME wild.example.com.; "
+	  "x.dn.example.com. 60 CNAME x.wild.example.com.; x.wild.example.com. 60 A 192.0.2.77", "", "" },
+	{ "dn.example.com.", TYPE_A, 0, RCODE_NOERROR, "", SOA, "" },
+	{ "dn.example.com.", TYPE_DNAME, 0, RCODE_NOERROR, "dn.example.com. 60 DNAME wild.example.com.", "", "" },
+	{ "x.dnself.example.com.", TYPE_A, 0, RCODE_NOERROR, "dnself.example.com. 60 DNAME dnself.example.com.; "
+	  "x.dnself.example.com. 60 CNAME x.dnself.example.com.", "", "" },
+	{ LABEL60 ".dnlong.example.com.", TYPE_A, 0, RCODE_YXDOMAIN, "dnlong.example.com. 60 DNAME "
+	  LABEL60 "." LABEL60 "." LABEL60 ".example.com.", "", "" },
+	/* odd types */
+	{ "www.example.com.", TYPE_OPT, 0, RCODE_NOERROR, "", SOA, "" },
+	{ "www.example.com.", 65535, 0, RCODE_NOERROR, "", SOA, "" },
+	{ "www.example.com.", 0, 0, RCODE_NOERROR, "", SOA, "" },
+	{ "ent.example.com.", TYPE_ANY, 0, RCODE_NOERROR, "", SOA, "" },
+	{ "ns1.example.com.", TYPE_ANY, 0, RCODE_NOERROR, "ns1.example.com. 60 A 192.0.2.1", "", "" },
+	{ "ns1.example.com.", TYPE_ANY, BY_TCP, RCODE_NOERROR, NS1, "", "" },
+	/* addresses once each, and none that is another zone's */
+	{ "srv.example.com.", TYPE_SRV, 0, RCODE_NOERROR, "srv.example.com. 60 SRV 0 0 1 mail.example.com.; "
+	  "srv.example.com. 60 SRV 0 0 2 mail.example.com.; srv.example.com. 60 SRV 0 0 3 ns.sub.example.com.", "",
+	  "mail.example.com. 60 A 192.0.2.25" },
+	{ "sub.example.com.", TYPE_DS, 0, RCODE_NOERROR, "sub.example.com. 60 DS 1 13 2 00", "", "" },
+	{ "beside.example.com.", TYPE_DS, 0, RCODE_NOERROR, "", SOA, "" },
+};
+
+START_TEST(answer_is_that_of_rfc1034)
+{
+	ask(cases[_i].name, cases[_i].type, cases[_i].how);
+	ck_assert_msg((flags() & DNS_RCODE) == cases[_i].rcode, "%s: rcode %d", cases[_i].name, flags() & DNS_RCODE);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), cases[_i].answer);
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), cases[_i].authority);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ADDITIONAL), cases[_i].additional);
+	ck_assert_uint_eq(flags() & (unsigned)~DNS_RCODE, DNS_QR | DNS_AA | DNS_RD | DNS_CD);
+}
+END_TEST
+
+/* What is at or below a cut, whatever stands there in the zone. */
+static const struct { const char *name; uint16_t type; } delegated[] = {
+	{ "sub.example.com.", TYPE_A }, { "sub.example.com.", TYPE_NS }, { "sub.example.com.", TYPE_ANY },
+	{ "ns.sub.example.com.", TYPE_A }, { "ns.sub.example.com.", TYPE_TXT },
+	{ "ns.sub.example.com.", TYPE_DS }, { "x.y.sub.example.com.", TYPE_A },
+};
+
+START_TEST(below_a_cut_there_is_only_a_referral)
+{
+	ask(delegated[_i].name, delegated[_i].type, 0);
+	ck_assert_uint_eq(flags(), DNS_QR | DNS_RD | DNS_CD);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), "");
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), REFERRAL);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ADDITIONAL), GLUE);
+}
+END_TEST
+
+START_TEST(signatures_come_only_to_those_who_ask)
+{
+	ask("www.example.com.", TYPE_A, EDNS);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), WWW);
+
+	ask("www.example.com.", TYPE_A, EDNS | DO);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 3);
+	ck_assert_ptr_nonnull(strstr(section_text(LDNS_SECTION_ANSWER), "RRSIG A 13"));
+	ck_assert_ptr_null(strstr(section_text(LDNS_SECTION_ANSWER), "RRSIG NSEC"));
+
+	ask("www.example.com.", TYPE_RRSIG, 0);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 2);
+
+	ask("www.example.com.", TYPE_ANY, BY_TCP | EDNS | DO);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 5);	/* each signature once */
+
+	ask("www.sub.example.com.", TYPE_A, EDNS | DO);
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), REFERRAL "; sub.example.com. 60 DS 1 13 2 00");
+}
+END_TEST
+
+START_TEST(opt_comes_back_if_and_only_if_it_was_sent)
+{
+	ask("www.example.com.", TYPE_A, 0);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 10), 0);
+
+	ask("www.example.com.", TYPE_A, EDNS | DO);
+	ck_assert(ldns_pkt_edns(reply.pkt) && ldns_pkt_edns_do(reply.pkt));
+	ck_assert_uint_eq(ldns_pkt_edns_udp_size(reply.pkt), DNS_EDNS_SIZE);
+	ck_assert_mem_eq(reply.bytes + reply.len - 2, "\0\0", 2);	/* no options */
+
+	ask("www.example.com.", TYPE_A, EDNS);
+	ck_assert(ldns_pkt_edns(reply.pkt) && !ldns_pkt_edns_do(reply.pkt));
+}
+END_TEST
+
+START_TEST(cookie_comes_back_if_and_only_if_one_was_sent)
+{
+	ask("www.example.com.", TYPE_A, EDNS | WITH_COOKIE);
+	ck_assert_mem_eq(reply.bytes + reply.len - 30, "\0\34\0\12\0\30", 6);
+	ck_assert_mem_eq(reply.bytes + reply.len - 24, COOKIE, 24);
+}
+END_TEST
+
+START_TEST(question_comes_back_in_the_client_s_case)
+{
+	ask("wWw.eXample.COM.", TYPE_A, 0);	/* ask() compares the question */
+	ck_assert_mem_eq(reply.bytes + 12 + 17 + 4, "\300\14", 2);	/* and the owner points at it */
+}
+END_TEST
+
+START_TEST(other_classes_are_refused)
+{
+	ask_class("www.example.com.", TYPE_A, CLASS_CH, EDNS, DNS_EDNS_SIZE);
+	ck_assert_uint_eq(flags(), DNS_QR | DNS_RD | DNS_CD | RCODE_REFUSED);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), "");
+	ck_assert(ldns_pkt_edns(reply.pkt));
+}
+END_TEST
+
+START_TEST(any_class_is_answered_without_authority)
+{
+	ask_class("www.example.com.", TYPE_A, CLASS_ANY, 0, 0);
+	ck_assert_uint_eq(flags(), DNS_QR | DNS_RD | DNS_CD);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), WWW);
+	ask_class("nowhere.example.com.", TYPE_A, CLASS_ANY, 0, 0);
+	ck_assert_uint_eq(flags(), DNS_QR | DNS_RD | DNS_CD | RCODE_NXDOMAIN);
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), "");
+}
+END_TEST
+
+START_TEST(every_type_gets_some_answer)
+{
+	for (unsigned type = 0; type <= 65535; type++) {
+		ask("ns1.example.com.", (uint16_t)type, 0);
+		ck_assert_uint_eq(flags() & DNS_RCODE, RCODE_NOERROR);
+	}
+}
+END_TEST
+
+/* ---- Limits ---- */
+
+/* A zone with `count` records made from `format`, which takes the number twice. */
+static void given_zone(const char *more, unsigned count, const char *format)
+{
+	char *text;
+	size_t len;
+	FILE *f = open_memstream(&text, &len);
+
+	fputs("@ 60 SOA ns host 1 2 3 4 5\n@ 60 NS ns\nns 60 A 192.0.2.1\n", f);
+	fputs(more, f);
+	for (unsigned i = 0; i < count; i++)
+		fprintf(f, format, i / 256, i % 256);
+	fclose(f);
+	generation_free(zone);
+	zone = fixture_zone("example.com.", text);
+	free(text);
+}
+
+#define ADDRESS "many 60 A 10.0.%u.%u\n"	/* 16 bytes each, behind 34 */
+
+START_TEST(an_rrset_comes_whole_or_not_at_all)
+{
+	given_zone("", 29, ADDRESS);
+	ask("many.example.com.", TYPE_A, 0);
+	ck_assert_uint_eq(reply.len, 34 + 29 * 16);
+	ck_assert_uint_eq(flags() & DNS_TC, 0);
+
+	given_zone("", 30, ADDRESS);	/* 514 bytes */
+	ask("many.example.com.", TYPE_A, 0);
+	ck_assert_uint_eq(flags(), DNS_QR | DNS_AA | DNS_TC | DNS_RD | DNS_CD);
+	ck_assert_uint_eq(reply.len, 34);
+	ask("many.example.com.", TYPE_A, BY_TCP);
+	ck_assert_uint_eq(reply.len, 34 + 30 * 16);
+}
+END_TEST
+
+START_TEST(opt_has_its_room_from_the_start)
+{
+	given_zone("", 74, ADDRESS);	/* 1218 bytes: 14 short of the limit, OPT has 11, 39 with COOKIE */
+	ask("many.example.com.", TYPE_A, EDNS);
+	ck_assert_uint_eq(reply.len, 1218 + 11);
+	ask("many.example.com.", TYPE_A, EDNS | WITH_COOKIE);
+	ck_assert_uint_ne(flags() & DNS_TC, 0);
+	ck_assert_uint_eq(reply.len, 34 + 39);
+}
+END_TEST
+
+START_TEST(tcp_carries_all_that_64_kb_can_hold)
+{
+	given_zone("", 4093, ADDRESS);
+	ask("many.example.com.", TYPE_A, BY_TCP);
+	ck_assert_uint_eq(reply.len, 34 + 4093 * 16);
+	given_zone("", 4094, ADDRESS);
+	ask("many.example.com.", TYPE_A, BY_TCP);
+	ck_assert_uint_ne(flags() & DNS_TC, 0);
+}
+END_TEST
+
+START_TEST(names_beyond_the_reach_of_pointers_stand_in_full)
+{
+	given_zone("", 1200, "many 60 MX 1 host-%u-%u.somewhere.in.the.zone\n");
+	ask("many.example.com.", TYPE_MX, BY_TCP);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 1200);
+	ck_assert_uint_gt(reply.len, 0x4000);
+	ck_assert_ptr_nonnull(strstr(section_text(LDNS_SECTION_ANSWER), "host-0-255.somewhere.in.the.zone.example.com."));
+}
+END_TEST
+
+START_TEST(additional_data_is_left_out_before_anything_else)
+{
+	given_zone("mx 60 MX 1 many\n", 30, ADDRESS);
+	ask("mx.example.com.", TYPE_MX, 0);
+	ck_assert_uint_eq(flags() & DNS_TC, 0);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), "mx.example.com. 60 MX 1 many.example.com.");
+	ck_assert_str_eq(section_text(LDNS_SECTION_ADDITIONAL), "");
+}
+END_TEST
+
+START_TEST(optional_addresses_are_looked_up_for_13_names)
+{
+	given_zone("mx 60 MX 1 a0\nmx 60 MX 1 a1\nmx 60 MX 1 a2\nmx 60 MX 1 a3\nmx 60 MX 1 a4\n"
+		   "mx 60 MX 1 a5\nmx 60 MX 1 a6\nmx 60 MX 1 a7\nmx 60 MX 1 a8\nmx 60 MX 1 a9\n"
+		   "mx 60 MX 1 a10\nmx 60 MX 1 a11\nmx 60 MX 1 a12\nmx 60 MX 1 a13\n",
+		   14, "a%.0u%u 60 A 192.0.2.1\n");
+	ask("mx.example.com.", TYPE_MX, BY_TCP);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 14);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 10), 13);
+}
+END_TEST
+
+/* RFC 9471 s.3.1, with the example of its s.2.1 in mind. */
+START_TEST(required_glue_that_does_not_fit_sets_tc)
+{
+	given_zone("sub 60 NS ns.sub\n", 29, "ns.sub 60 A 10.0.%u.%u\n");
+	ask("www.sub.example.com.", TYPE_A, 0);
+	ck_assert_uint_eq(flags(), DNS_QR | DNS_TC | DNS_RD | DNS_CD);
+	ask("www.sub.example.com.", TYPE_A, BY_TCP);
+	ck_assert_uint_eq(flags(), DNS_QR | DNS_RD | DNS_CD);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 10), 29);
+}
+END_TEST
+
+START_TEST(sibling_glue_that_does_not_fit_sets_nothing)
+{
+	given_zone("sub 60 NS ns.beside\nbeside 60 NS ns.beside\n", 29, "ns.beside 60 A 10.0.%u.%u\n");
+	ask("www.sub.example.com.", TYPE_A, 0);
+	ck_assert_uint_eq(flags(), DNS_QR | DNS_RD | DNS_CD);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 10), 0);
+}
+END_TEST
+
+START_TEST(a_set_whose_signature_does_not_fit_stays_away_too)
+{
+	given_zone("many 60 RRSIG A" SIGNATURE, 73, ADDRESS);
+	ask("many.example.com.", TYPE_A, EDNS);
+	ck_assert_uint_eq(flags() & DNS_TC, 0);
+	ask("many.example.com.", TYPE_A, EDNS | DO);
+	ck_assert_uint_ne(flags() & DNS_TC, 0);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 0);
+}
+END_TEST
+
+START_TEST(a_chain_ends_after_17_links)
+{
+	char text[4096] = "", *t = text;
+
+	for (unsigned i = 0; i < 30; i++)
+		t += snprintf(t, 64, "c%u 60 CNAME c%u\n", i, i + 1);
+	given_zone(text, 0, "");
+	ask("c0.example.com.", TYPE_A, BY_TCP);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 17);
+	ck_assert_uint_eq(flags() & DNS_RCODE, RCODE_NOERROR);
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), "");
+	ask("c20.example.com.", TYPE_A, BY_TCP);
+	ck_assert_uint_eq(flags() & DNS_RCODE, RCODE_NXDOMAIN);	/* RFC 6604: of the last name */
+}
+END_TEST
+
+START_TEST(the_root_is_a_zone_like_others)
+{
+	generation_free(zone);
+	zone = fixture_zone(".", ". 60 SOA a. b. 1 2 3 4 5\n. 60 NS a.\na. 60 A 192.0.2.1\n*. 60 TXT x\n");
+	ask(".", TYPE_NS, 0);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), ". 60 NS a.");
+	ck_assert_str_eq(section_text(LDNS_SECTION_ADDITIONAL), "a. 60 A 192.0.2.1");
+	ask("any.thing.", TYPE_TXT, 0);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), "any.thing. 60 TXT \"x\"");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("answer");
+	TCase *rules = tcase_create("rules"), *limits = tcase_create("limits");
+
+	tcase_add_checked_fixture(rules, setup, teardown);
+	tcase_add_loop_test(rules, answer_is_that_of_rfc1034, 0, COUNT(cases));
+	tcase_add_loop_test(rules, below_a_cut_there_is_only_a_referral, 0, COUNT(delegated));
+	tcase_add_test(rules, signatures_come_only_to_those_who_ask);
+	tcase_add_test(rules, opt_comes_back_if_and_only_if_it_was_sent);
+	tcase_add_test(rules, cookie_comes_back_if_and_only_if_one_was_sent);
+	tcase_add_test(rules, question_comes_back_in_the_client_s_case);
+	tcase_add_test(rules, other_classes_are_refused);
+	tcase_add_test(rules, any_class_is_answered_without_authority);
+	tcase_add_test(rules, every_type_gets_some_answer);
+	tcase_set_timeout(rules, 30);
+	tcase_add_checked_fixture(limits, setup, teardown);
+	tcase_add_test(limits, an_rrset_comes_whole_or_not_at_all);
+	tcase_add_test(limits, opt_has_its_room_from_the_start);
+	tcase_add_test(limits, tcp_carries_all_that_64_kb_can_hold);
+	tcase_add_test(limits, names_beyond_the_reach_of_pointers_stand_in_full);
+	tcase_add_test(limits, additional_data_is_left_out_before_anything_else);
+	tcase_add_test(limits, optional_addresses_are_looked_up_for_13_names);
+	tcase_add_test(limits, required_glue_that_does_not_fit_sets_tc);
+	tcase_add_test(limits, sibling_glue_that_does_not_fit_sets_nothing);
+	tcase_add_test(limits, a_set_whose_signature_does_not_fit_stays_away_too);
+	tcase_add_test(limits, a_chain_ends_after_17_links);
+	tcase_add_test(limits, the_root_is_a_zone_like_others);
+	tcase_set_timeout(limits, 30);
+	suite_add_tcase(s, rules);
+	suite_add_tcase(s, limits);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: ISC */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/balance.h"
+
+enum { CHOICES = 4000 };
+
+static struct conf_pool conf;
+static struct plan_pool pool;
+static struct plan_target targets[8];
+static _Atomic int forced;
+static struct balance *balance;
+static struct random chance;
+static struct balance_ask ask;
+static unsigned chosen[8];
+
+static void setup(void)
+{
+	static const char *const names[] = { "a", "b", "c", "d", "e", "f" };
+
+	balance = calloc(1, sizeof(*balance));
+	random_init_seeded(&chance, 42);
+	memset(&conf, 0, sizeof(conf));
+	memset(targets, 0, sizeof(targets));
+	for (unsigned i = 0; i < 6; i++) {
+		struct address address;
+
+		ck_assert(address_from_text("198.51.100.7", (uint16_t)(1000 + i), &address));
+		targets[i].kind = TARGET_BACKEND;
+		targets[i].backend = backend_take("p", names[i], &address);
+		targets[i].weight = 1;
+		targets[i].max_outstanding = 10;
+		targets[i].hash = 0x1234567u * (i + 1);
+		atomic_store(&targets[i].backend->share, BACKEND_SHARE_FULL);
+	}
+	forced = POOL_FAILOVER_AUTO;
+	pool = (struct plan_pool){ .conf = &conf, .targets = targets, .target_count = 3, .forced = &forced };
+	ask = (struct balance_ask){ .pool = &pool };
+}
+
+static void teardown(void)
+{
+	for (unsigned i = 0; i < 6; i++)
+		if (targets[i].kind == TARGET_BACKEND)
+			backend_leave(targets[i].backend);
+	free(balance);
+}
+
+static void make_mirror(unsigned i)
+{
+	backend_leave(targets[i].backend);
+	targets[i].kind = TARGET_MIRROR;
+	targets[i].backend = NULL;
+}
+
+static int choose(void)
+{
+	const struct plan_target *t = balance_choose(balance, &ask, &chance);
+
+	return t ? (int)(t - targets) : -1;
+}
+
+static void choose_often(void)
+{
+	memset(chosen, 0, sizeof(chosen));
+	for (unsigned i = 0; i < CHOICES; i++) {
+		int c = choose();
+
+		ck_assert_int_ge(c, 0);
+		chosen[c]++;
+	}
+}
+
+static void set_outstanding(unsigned i, uint32_t n)
+{
+	balance->views[targets[i].backend->index].outstanding = n;
+}
+
+/* Between 80 and 120 % of the expected count. */
+static void assert_about(unsigned i, unsigned expected)
+{
+	ck_assert_msg(chosen[i] >= expected * 8 / 10 && chosen[i] <= expected * 12 / 10,
+		      "target %u: %u choices, expected about %u", i, chosen[i], expected);
+}
+
+START_TEST(lowest_tier_with_an_eligible_target_is_used)
+{
+	targets[1].tier = 1;
+	targets[2].tier = 2;
+	ck_assert_int_eq(choose(), 0);
+	atomic_store(&targets[0].backend->share, 0);
+	ck_assert_int_eq(choose(), 1);
+	set_outstanding(1, 10);
+	ck_assert_int_eq(choose(), 2);
+	ask.tried = (const uint16_t[]){ (uint16_t)targets[2].backend->index };
+	ask.tried_count = 1;
+	ck_assert_int_eq(choose(), -1);
+	ck_assert(!balance_has_target(balance, &ask));
+}
+END_TEST
+
+START_TEST(mirror_is_a_target_when_it_can_answer)
+{
+	make_mirror(1);
+	targets[1].tier = targets[2].tier = 1;
+	atomic_store(&targets[0].backend->share, 0);
+	ck_assert_int_eq(choose(), 2);
+	ask.mirror_can_answer = true;
+	ck_assert_int_eq(choose(), 1);
+}
+END_TEST
+
+START_TEST(ordered_takes_the_first)
+{
+	choose_often();
+	ck_assert_uint_eq(chosen[0], CHOICES);
+}
+END_TEST
+
+START_TEST(round_robin_takes_turns_by_weight)
+{
+	conf.policy = POLICY_ROUND_ROBIN;
+	targets[2].weight = 2;
+	choose_often();
+	ck_assert_uint_eq(chosen[0], CHOICES / 4);
+	ck_assert_uint_eq(chosen[1], CHOICES / 4);
+	ck_assert_uint_eq(chosen[2], CHOICES / 2);
+}
+END_TEST
+
+START_TEST(weighted_random_follows_the_weights)
+{
+	conf.policy = POLICY_WEIGHTED_RANDOM;
+	targets[0].weight = 3;
+	choose_often();
+	assert_about(0, CHOICES * 3 / 5);
+	assert_about(1, CHOICES / 5);
+	assert_about(2, CHOICES / 5);
+}
+END_TEST
+
+START_TEST(least_outstanding_takes_the_least_by_weight)
+{
+	conf.policy = POLICY_LEAST_OUTSTANDING;
+	set_outstanding(0, 3);
+	set_outstanding(1, 2);
+	set_outstanding(2, 5);
+	ck_assert_int_eq(choose(), 1);
+	targets[2].weight = 4;
+	ck_assert_int_eq(choose(), 2);
+}
+END_TEST
+
+START_TEST(least_outstanding_shares_evenly_among_equals)
+{
+	conf.policy = POLICY_LEAST_OUTSTANDING;
+	choose_often();
+	for (unsigned i = 0; i < 3; i++)
+		assert_about(i, CHOICES / 3);
+}
+END_TEST
+
+START_TEST(p2c_prefers_the_faster_of_two)
+{
+	conf.policy = POLICY_P2C_LATENCY;
+	for (unsigned i = 0; i < 3; i++)
+		balance->views[targets[i].backend->index].udp.srtt_us = 1000 * (i + 1);
+	choose_often();
+	assert_about(0, CHOICES * 2 / 3);
+	assert_about(1, CHOICES / 3);
+	ck_assert_uint_eq(chosen[2], 0);
+}
+END_TEST
+
+START_TEST(consistent_hash_moves_only_the_questions_of_the_target_that_left)
+{
+	int before[512];
+
+	conf.policy = POLICY_CONSISTENT_HASH;
+	pool.target_count = 6;
+	memset(chosen, 0, sizeof(chosen));
+	for (unsigned i = 0; i < 512; i++) {
+		ask.hash = i * 2654435761u;
+		before[i] = choose();
+		chosen[before[i]]++;
+		ck_assert_int_eq(choose(), before[i]);
+	}
+	for (unsigned i = 0; i < 6; i++)
+		ck_assert_uint_gt(chosen[i], 40);
+	atomic_store(&targets[3].backend->share, 0);
+	for (unsigned i = 0; i < 512; i++) {
+		ask.hash = i * 2654435761u;
+		ck_assert_int_ne(choose(), 3);
+		if (before[i] != 3)
+			ck_assert_int_eq(choose(), before[i]);
+	}
+}
+END_TEST
+
+START_TEST(slow_start_gets_its_share_of_what_would_fall_on_it)
+{
+	targets[1].tier = targets[2].tier = 1;
+	atomic_store(&targets[0].backend->share, BACKEND_SHARE_FULL / 4);
+	choose_often();
+	assert_about(0, CHOICES / 4);
+	assert_about(1, CHOICES * 3 / 4);
+}
+END_TEST
+
+START_TEST(operators_order_moves_the_pool_and_back)
+{
+	targets[1].tier = targets[2].tier = 1;
+	forced = POOL_FAILOVER_ON;
+	ck_assert_int_eq(choose(), 1);
+	forced = POOL_FAILOVER_OFF;
+	atomic_store(&targets[0].backend->share, 0);
+	ck_assert_int_eq(choose(), 0);
+	forced = POOL_FAILOVER_AUTO;
+	ck_assert_int_eq(choose(), 1);
+}
+END_TEST
+
+START_TEST(last_resort_asks_whoever_is_there)
+{
+	for (unsigned i = 0; i < 3; i++)
+		atomic_store(&targets[i].backend->share, 0);
+	ck_assert_int_eq(choose(), -1);
+	ask.is_last_resort = true;
+	ck_assert_int_eq(choose(), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("balance");
+	TCase *tc = tcase_create("choices");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, lowest_tier_with_an_eligible_target_is_used);
+	tcase_add_test(tc, mirror_is_a_target_when_it_can_answer);
+	tcase_add_test(tc, ordered_takes_the_first);
+	tcase_add_test(tc, round_robin_takes_turns_by_weight);
+	tcase_add_test(tc, weighted_random_follows_the_weights);
+	tcase_add_test(tc, least_outstanding_takes_the_least_by_weight);
+	tcase_add_test(tc, least_outstanding_shares_evenly_among_equals);
+	tcase_add_test(tc, p2c_prefers_the_faster_of_two);
+	tcase_add_test(tc, consistent_hash_moves_only_the_questions_of_the_target_that_left);
+	tcase_add_test(tc, slow_start_gets_its_share_of_what_would_fall_on_it);
+	tcase_add_test(tc, operators_order_moves_the_pool_and_back);
+	tcase_add_test(tc, last_resort_asks_whoever_is_there);
+	suite_add_tcase(s, tc);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
