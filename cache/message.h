@@ -25,8 +25,8 @@
 enum message_verdict {
 	MESSAGE_OK,		/* every field of struct message is set */
 	MESSAGE_DROP,		/* short, or QR set: silence, or two servers loop */
-	MESSAGE_FORMERR,	/* only id, flags and opcode are set; 12 bytes back */
-	MESSAGE_NOTIMP,		/* likewise: an opcode without a question that we can read */
+	MESSAGE_FORMERR,	/* rely on id, flags and opcode only; 12 bytes back */
+	MESSAGE_NOTIMP,		/* likewise: DSO, or an opcode not ours whose body we cannot read */
 	MESSAGE_BADVERS,	/* well-formed but EDNS version > 0; every field is set */
 };
 
@@ -55,8 +55,9 @@ struct message {
 /*
  * Parses `len` bytes as a query. Walks every record; a record that does not parse, a
  * count that lies, an OPT that is not alone and in the additional section, or a TSIG
- * that is not last is a FORMERR. Bytes behind the last record are ignored (m->len says
- * where it ended).
+ * that is not last is a FORMERR, and so is a question whose name holds a pointer. Pointers
+ * in other owner names are not followed. Bytes behind the last record are ignored (m->len
+ * says where it ended).
  */
 enum message_verdict message_parse(const uint8_t *packet, size_t len, struct message *m);
 
@@ -73,8 +74,9 @@ size_t message_reply_short(const struct message *m, enum dns_rcode rcode,
 /*
  * A reply without records: header, the question as the client wrote it, OPT if and only
  * if the query had one, `ede` in it unless EDE_NONE, COOKIE if the query had one:
- * `cookie` (COOKIE_FULL_LEN bytes, see cookie.h) when it is not NULL.
- * `packet` is the query. Returns the length; 512 bytes at `out` always suffice.
+ * `cookie` (COOKIE_FULL_LEN bytes, see cookie.h) when it is not NULL. For MESSAGE_OK and
+ * MESSAGE_BADVERS only; `packet` is the query. Returns the length: 512 bytes at `out` always
+ * suffice, and with fewer EDE, COOKIE, OPT and question are left out in that order.
  */
 size_t message_reply_error(const struct message *m, const uint8_t *packet,
 			   enum dns_rcode rcode, enum dns_ede ede, const uint8_t *cookie,

@@ -7,7 +7,7 @@
 #include <string.h>
 
 static struct backend slots[BACKENDS_MAX];	/* the registry; control only */
-static unsigned slots_begun;			/* slots [0 .. slots_begun) have been taken before */
+static unsigned slots_begun; /* slots [0 .. slots_begun) have been taken before */
 
 static bool backend_is(const struct backend *b, const char *pool, const char *name,
 		       const struct address *address)
@@ -119,7 +119,8 @@ void backend_sum(struct backend *b, struct evidence_sum *sum)
 
 	memset(sum, 0, sizeof(*sum));
 	for (unsigned i = 0; i < WORKERS_MAX; i++) {
-		uint32_t srtt_us = atomic_load_explicit(&b->evidence[i].srtt_us, memory_order_relaxed);
+		uint32_t srtt_us =
+			atomic_load_explicit(&b->evidence[i].srtt_us, memory_order_relaxed);
 
 		sum_add(sum, &b->evidence[i]);
 		srtt_total_us += srtt_us;

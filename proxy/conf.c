@@ -48,10 +48,12 @@ static void options_fill(cfg_opt_t options[SECTION_COUNT][CONF_OPTIONS_MAX], enu
 	options[id][n++] = title;
 	for (size_t i = 0; i < conf_row_count; i++)
 		if (conf_rows[i].section == id)
-			options[id][n++] = (cfg_opt_t)CFG_STR_LIST(conf_rows[i].name, 0, CFGF_NODEFAULT);
+			options[id][n++] =
+				(cfg_opt_t)CFG_STR_LIST(conf_rows[i].name, 0, CFGF_NODEFAULT);
 	for (size_t i = 0; i < SECTION_COUNT; i++)
 		if (conf_sections[i].parent == id)
-			options[id][n++] = (cfg_opt_t)CFG_SEC(conf_sections[i].name, options[i], CFGF_MULTI);
+			options[id][n++] =
+				(cfg_opt_t)CFG_SEC(conf_sections[i].name, options[i], CFGF_MULTI);
 	assert(n < CONF_OPTIONS_MAX);
 	options[id][n] = end;
 }
@@ -119,7 +121,8 @@ static void row_absent(struct build *b, const struct conf_row *row, const cfg_op
 	bool is_written = option && option->flags & CFGF_MODIFIED;
 
 	if (is_written && row->type == CONF_LISTEN)
-		conf_report_add(&b->report, where, "listen has no address: add one, or leave it out");
+		conf_report_add(&b->report, where,
+				"listen has no address: add one, or leave it out");
 	else if (is_written)
 		return;		/* an empty list, or its value is a syntax error */
 	else if (row->flags & CONF_REQUIRED)
@@ -192,8 +195,9 @@ static cfg_t *section_single(struct build *b, cfg_t *parent, enum conf_section i
 	title_of(b, section, where);
 	for (unsigned i = 1; i < count; i++) {
 		title_of(b, cfg_getnsec(parent, name, i), &again);
-		conf_report_add(&b->report, again, "section '%s' is given twice: the first is at %s:%d",
-				name, where->file, where->line);
+		conf_report_add(&b->report, again,
+				"section '%s' is given twice: the first is at %s:%d", name,
+				where->file, where->line);
 	}
 	return section;
 }
@@ -203,19 +207,23 @@ static void check_either(struct build *b, cfg_t *section, const char *one, const
 			 struct conf_where where)
 {
 	if (cfg_size(section, one) > 0 && cfg_size(section, other) > 0)
-		conf_report_add(&b->report, where, "both %s and %s are given: remove one", one, other);
+		conf_report_add(&b->report, where, "both %s and %s are given: remove one", one,
+				other);
 }
 
 /* Names go into logs, control lines and metrics as they are. */
 static void name_set(struct build *b, const char *kind, const char *name, char to[CONF_NAME_MAX],
 		     struct conf_where where)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
 	size_t len = strlen(name);
 
 	if (len == 0 || len >= CONF_NAME_MAX || name[strspn(name, allowed)])
-		conf_report_add(&b->report, where, "%s '%.80s' has no usable name: use 1 to %d letters, "
-				"digits and _ . -", kind, name, CONF_NAME_MAX - 1);
+		conf_report_add(&b->report, where,
+				"%s '%.80s' has no usable name: use 1 to %d letters, "
+				"digits and _ . -",
+				kind, name, CONF_NAME_MAX - 1);
 	snprintf(to, CONF_NAME_MAX, "%.*s", CONF_NAME_MAX - 1, name);
 }
 
@@ -225,15 +233,19 @@ static void build_key(struct build *b, cfg_t *section, struct tsig_key *key, con
 		      struct conf_where where)
 {
 	if (!name_from_text(title, key->name))
-		conf_report_add(&b->report, where, "key '%.80s' is no domain name: name it as the primary "
-				"does, as in \"transfer.example.com\"", title);
+		conf_report_add(&b->report, where,
+				"key '%.80s' is no domain name: name it as the primary "
+				"does, as in \"transfer.example.com\"",
+				title);
 	name_lower(key->name);
 	section_set(b, section, SECTION_KEY, key, where);
 	check_either(b, section, "secret", "secret-file", where);
 	if (!(cfg_getopt(section, "secret")->flags & CFGF_MODIFIED) &&
 	    !(cfg_getopt(section, "secret-file")->flags & CFGF_MODIFIED))
-		conf_report_add(&b->report, where, "key '%.80s' has no secret: add secret = \"...\" or "
-				"secret-file = \"...\"", title);
+		conf_report_add(&b->report, where,
+				"key '%.80s' has no secret: add secret = \"...\" or "
+				"secret-file = \"...\"",
+				title);
 }
 
 static void build_keys(struct build *b, cfg_t *tree)
@@ -247,8 +259,8 @@ static void build_keys(struct build *b, cfg_t *tree)
 		cfg_t *section = section_at(b, tree, SECTION_KEY, i, &title, &b->key_places[i]);
 
 		if (i == CONF_KEYS_MAX) {
-			conf_report_add(&b->report, b->key_places[i], "more than %d keys: remove some",
-					CONF_KEYS_MAX);
+			conf_report_add(&b->report, b->key_places[i],
+					"more than %d keys: remove some", CONF_KEYS_MAX);
 			return;
 		}
 		build_key(b, section, &b->conf->keys[i], title, b->key_places[i]);
@@ -261,7 +273,8 @@ static void build_backend(struct build *b, cfg_t *section, struct conf_target *t
 	t->kind = TARGET_BACKEND;
 	name_set(b, "backend", title, t->name, t->where);
 	if (strcmp(t->name, "mirror") == 0)
-		conf_report_add(&b->report, t->where, "backend 'mirror' has the name of the mirror: "
+		conf_report_add(&b->report, t->where,
+				"backend 'mirror' has the name of the mirror: "
 				"choose another");
 	section_set(b, section, SECTION_BACKEND, t, t->where);
 }
@@ -277,7 +290,8 @@ static void build_mirror(struct build *b, cfg_t *pool, cfg_t *section, struct co
 {
 	unsigned at = 0;
 
-	while (at < p->target_count && place_of(cfg_getnsec(pool, "backend", at)) < place_of(section))
+	while (at < p->target_count &&
+	       place_of(cfg_getnsec(pool, "backend", at)) < place_of(section))
 		at++;
 	memmove(&p->targets[at + 1], &p->targets[at], (p->target_count - at) * sizeof(*p->targets));
 	struct conf_target *t = &p->targets[at];
@@ -295,7 +309,8 @@ static void build_pool(struct build *b, cfg_t *section, struct conf_pool *p, con
 
 	name_set(b, "pool", title, p->name, p->where);
 	section_set(b, section, SECTION_POOL, p, p->where);
-	section_set(b, section_single(b, section, SECTION_HEALTH, &where), SECTION_HEALTH, p, where);
+	section_set(b, section_single(b, section, SECTION_HEALTH, &where), SECTION_HEALTH, p,
+		    where);
 
 	p->targets = zeroed(backends + 1, sizeof(*p->targets));
 	for (unsigned i = 0; i < backends; i++) {
@@ -321,7 +336,8 @@ static void build_pools(struct build *b, cfg_t *tree)
 		cfg_t *section = section_at(b, tree, SECTION_POOL, i, &title, &p->where);
 
 		if (i == CONF_POOLS_MAX) {
-			conf_report_add(&b->report, p->where, "more than %d pools: remove some", CONF_POOLS_MAX);
+			conf_report_add(&b->report, p->where, "more than %d pools: remove some",
+					CONF_POOLS_MAX);
 			return;
 		}
 		b->conf->pool_count++;
@@ -353,8 +369,10 @@ static void build_zones(struct build *b, cfg_t *tree)
 		cfg_t *section = section_at(b, tree, SECTION_ZONE, i, &title, &z->where);
 
 		if (!name_from_text(title, z->origin)) {
-			conf_report_add(&b->report, z->where, "zone '%.80s' is no domain name: write it as in "
-					"\"example.com\"", title);
+			conf_report_add(&b->report, z->where,
+					"zone '%.80s' is no domain name: write it as in "
+					"\"example.com\"",
+					title);
 			continue;
 		}
 		name_lower(z->origin);

@@ -17,9 +17,11 @@ static void check_key_names(const struct conf *c, const struct conf_where *place
 	for (size_t i = 0; i < c->key_count; i++)
 		for (size_t j = 0; j < i; j++)
 			if (name_is_equal(c->keys[i].name, c->keys[j].name)) {
-				conf_report_add(r, places[i], "key '%.80s' is given twice: the first is at "
-						"%s:%d", name_to_text(c->keys[i].name, text),
-						places[j].file, places[j].line);
+				conf_report_add(r, places[i],
+						"key '%.80s' is given twice: the first is at "
+						"%s:%d",
+						name_to_text(c->keys[i].name, text), places[j].file,
+						places[j].line);
 				break;
 			}
 }
@@ -32,7 +34,8 @@ static void check_pool_names(const struct conf *c, struct conf_report *r)
 		while (strcmp(first->name, c->pools[i].name) != 0)
 			first++;
 		if (first != &c->pools[i])
-			conf_report_add(r, c->pools[i].where, "pool '%s' is given twice: the first is at %s:%d",
+			conf_report_add(r, c->pools[i].where,
+					"pool '%s' is given twice: the first is at %s:%d",
 					c->pools[i].name, first->where.file, first->where.line);
 	}
 }
@@ -45,8 +48,10 @@ static void check_target_names(const struct conf_pool *p, struct conf_report *r)
 		while (strcmp(first->name, t->name) != 0)
 			first++;
 		if (first != t && first->kind == TARGET_BACKEND && t->kind == TARGET_BACKEND)
-			conf_report_add(r, t->where, "backend '%s' is given twice in pool '%s': the first is at "
-					"%s:%d", t->name, p->name, first->where.file, first->where.line);
+			conf_report_add(r, t->where,
+					"backend '%s' is given twice in pool '%s': the first is at "
+					"%s:%d",
+					t->name, p->name, first->where.file, first->where.line);
 	}
 }
 
@@ -73,24 +78,32 @@ static void check_pool(const struct conf_pool *p, struct conf_report *r)
 
 	check_target_names(p, r);
 	if (p->target_count == 0)
-		conf_report_add(r, p->where, "pool '%s' has no target: add backend \"NAME\" { address = ... }",
+		conf_report_add(r, p->where,
+				"pool '%s' has no target: add backend \"NAME\" { address = ... }",
 				p->name);
 	if (p->target_count > CONF_TARGETS_MAX)
-		conf_report_add(r, p->where, "pool '%s' has more than %d targets: split it", p->name,
-				CONF_TARGETS_MAX);
+		conf_report_add(r, p->where, "pool '%s' has more than %d targets: split it",
+				p->name, CONF_TARGETS_MAX);
 	if (p->has_mirror && primaries == 0)
-		conf_report_add(r, mirror_where(p), "pool '%s' has a mirror but no primary to transfer from: "
-				"add primary = true to a backend", p->name);
+		conf_report_add(r, mirror_where(p),
+				"pool '%s' has a mirror but no primary to transfer from: "
+				"add primary = true to a backend",
+				p->name);
 	if (primaries > MIRROR_PRIMARIES_MAX)
-		conf_report_add(r, p->where, "pool '%s' has more than %d primaries: remove primary = true "
-				"from some", p->name, MIRROR_PRIMARIES_MAX);
+		conf_report_add(r, p->where,
+				"pool '%s' has more than %d primaries: remove primary = true "
+				"from some",
+				p->name, MIRROR_PRIMARIES_MAX);
 	if (p->attempt_max_us > p->give_up_us)
-		conf_report_add(r, p->where, "pool '%s': attempt-max is longer than give-up: no second "
-				"target would ever be tried, so make it shorter", p->name);
+		conf_report_add(r, p->where,
+				"pool '%s': attempt-max is longer than give-up: no second "
+				"target would ever be tried, so make it shorter",
+				p->name);
 	if (p->health.timeout_us > p->health.interval_us)
-		conf_report_add(r, p->where, "pool '%s': health timeout (%llums) is longer than interval "
-				"(%llums): probes would overlap, so make it shorter", p->name,
-				(unsigned long long)(p->health.timeout_us / US_PER_MS),
+		conf_report_add(r, p->where,
+				"pool '%s': health timeout (%llums) is longer than interval "
+				"(%llums): probes would overlap, so make it shorter",
+				p->name, (unsigned long long)(p->health.timeout_us / US_PER_MS),
 				(unsigned long long)(p->health.interval_us / US_PER_MS));
 }
 
@@ -116,8 +129,10 @@ static void check_zone_names(const struct conf *c, struct conf_report *r)
 	qsort(sorted, c->zone_count, sizeof(struct conf_zone *), zone_order);
 	for (size_t i = 1; i < c->zone_count; i++)
 		if (name_is_equal(sorted[i - 1]->origin, sorted[i]->origin))
-			conf_report_add(r, sorted[i]->where, "zone '%.200s' is given twice: the other is at %s:%d",
-					sorted[i]->text, sorted[i - 1]->where.file, sorted[i - 1]->where.line);
+			conf_report_add(r, sorted[i]->where,
+					"zone '%.200s' is given twice: the other is at %s:%d",
+					sorted[i]->text, sorted[i - 1]->where.file,
+					sorted[i - 1]->where.line);
 	free(sorted);
 }
 
@@ -126,7 +141,8 @@ static void check_zone_names(const struct conf *c, struct conf_report *r)
 static bool is_loopback(const struct address *a)
 {
 	if (a->storage.ss_family == AF_INET)
-		return ntohl(((const struct sockaddr_in *)&a->storage)->sin_addr.s_addr) >> 24 == 127;
+		return ntohl(((const struct sockaddr_in *)&a->storage)->sin_addr.s_addr) >> 24 ==
+		       127;
 	return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)&a->storage)->sin6_addr);
 }
 
@@ -172,9 +188,11 @@ static void check_address(const struct conf *c, const struct conf_target *t, str
 	for (size_t i = 0; t->address.len > 0 && i < c->listen_count; i++) {
 		if (!is_ourselves(&c->listen[i], &t->address))
 			continue;
-		conf_report_add(r, t->where, "backend '%s' is our own listener %s, so queries would go in "
-				"circles: give the server another port, or set listen to other addresses",
-				t->name, address_to_text(&c->listen[i], text));
+		conf_report_add(
+			r, t->where,
+			"backend '%s' is our own listener %s, so queries would go in "
+			"circles: give the server another port, or set listen to other addresses",
+			t->name, address_to_text(&c->listen[i], text));
 		return;
 	}
 }
@@ -191,7 +209,8 @@ static void check_backends(const struct conf *c, struct conf_report *r)
 				continue;
 			check_address(c, t, r);
 			if (++count == CONF_BACKENDS_MAX + 1)
-				conf_report_add(r, t->where, "more than %d backends in all pools: remove some",
+				conf_report_add(r, t->where,
+						"more than %d backends in all pools: remove some",
 						CONF_BACKENDS_MAX);
 		}
 }

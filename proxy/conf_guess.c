@@ -79,7 +79,8 @@ static enum conf_section home_of(const char *name, size_t len)
 	return SECTION_NONE;
 }
 
-void conf_name_mend(enum conf_section section, const char *name, size_t len, char *mend, size_t room)
+void conf_name_mend(enum conf_section section, const char *name, size_t len, char *mend,
+		    size_t room)
 {
 	enum conf_section home = home_of(name, len);
 	struct guess g = guess_for(name, len);

@@ -17,7 +17,8 @@
  * Mend for a name that `section` does not know: "did you mean 'policy'?", "it belongs in
  * section 'backend'", or where to look.
  */
-void conf_name_mend(enum conf_section section, const char *name, size_t len, char *mend, size_t room);
+void conf_name_mend(enum conf_section section, const char *name, size_t len, char *mend,
+		    size_t room);
 
 /* "did you mean 'hmac-sha256'?" or "one of a b c", for words. */
 void conf_word_mend(const struct conf_word *words, const char *text, char *mend, size_t room);

@@ -87,12 +87,15 @@ static struct conf_token lex_string(struct conf_lex *l)
 			if (p == l->end || *p == '\n')
 				break;
 			if (quote == '"' && (*p == 'x' || (*p >= '0' && *p <= '9')))
-				return bad(l, "number behind \\ in a string: write \\\\ for a backslash");
+				return bad(
+					l,
+					"number behind \\ in a string: write \\\\ for a backslash");
 			p++;
 		} else if (quote == '"' && *p == '$' && p + 1 < l->end && p[1] == '{') {
 			p = variable_end(p, l->end);
 			if (!p)
-				return bad(l, "${ without }: write ${NAME} for a variable of the environment");
+				return bad(l, "${ without }: write ${NAME} for a variable of the "
+					      "environment");
 		} else {
 			p++;
 		}
@@ -106,7 +109,8 @@ static struct conf_token lex_word(struct conf_lex *l)
 {
 	const char *p = l->at;
 
-	while (p < l->end && (unsigned char)*p > ' ' && *p != 0x7f && !strchr("#\"'={}()+,*\\", *p)) {
+	while (p < l->end && (unsigned char)*p > ' ' && *p != 0x7f &&
+	       !strchr("#\"'={}()+,*\\", *p)) {
 		if (*p == '/' && p + 1 < l->end && (p[1] == '/' || p[1] == '*'))
 			break;
 		p++;

@@ -41,7 +41,8 @@ static bool is_same(const struct conf_row *row, const struct conf *old, const st
 }
 
 /* password and password-file are one field: one complaint. */
-static bool needs_restart(const struct conf_row *row, const struct conf *old, const struct conf *new)
+static bool needs_restart(const struct conf_row *row, const struct conf *old,
+			  const struct conf *new)
 {
 	if (!conf_row_is_single(row) || row->flags & CONF_RELOAD || row->type == CONF_TEXT_FILE)
 		return false;
@@ -64,8 +65,10 @@ bool conf_can_replace(const struct conf *old, const struct conf *new, FILE *erro
 	}
 	for (size_t i = 0; i < conf_row_count; i++)
 		if (needs_restart(&conf_rows[i], old, new))
-			conf_report_add(&report, new->places[i], "%s has changed and needs a restart: restart, "
-					"or put the old value back", conf_rows[i].name);
+			conf_report_add(&report, new->places[i],
+					"%s has changed and needs a restart: restart, "
+					"or put the old value back",
+					conf_rows[i].name);
 	bool can = report.count == 0;
 
 	conf_report_print(&report, errors);

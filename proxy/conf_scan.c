@@ -279,7 +279,8 @@ static void scan_section(struct conf_scan *s, struct source *src, enum conf_sect
 	}
 	if (row->has_title)
 		conf_lex_next(&src->lex);
-	snprintf(expected, sizeof(expected), "%s%s { ... }", row->name, row->has_title ? " \"NAME\"" : "");
+	snprintf(expected, sizeof(expected), "%s%s { ... }", row->name,
+		 row->has_title ? " \"NAME\"" : "");
 	if (!expect(s, src, '{', expected))
 		return;
 	emit_text(s, row->name);
@@ -413,8 +414,9 @@ static void scan_text(struct conf_scan *s, struct source *src, enum conf_section
 {
 	s->bytes_read += len;
 	if (s->bytes_read > SCAN_BYTES_MAX)
-		conf_report_add(s->report, where_of(src, 0),
-				"larger than 64 MB with all that it includes: is this the right file?");
+		conf_report_add(
+			s->report, where_of(src, 0),
+			"larger than 64 MB with all that it includes: is this the right file?");
 	else if (memchr(src->lex.at, '\0', len))
 		conf_report_add(s->report, where_of(src, 0), "not a text file: it has NUL bytes");
 	else

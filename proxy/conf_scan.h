@@ -52,6 +52,7 @@ bool conf_scan_file(struct conf_scan *s, const char *file);
  * Takes "PLACE:value" apart. Anything else (there is no way to write it into a file) is a
  * programming error.
  */
-const char *conf_scan_value(const struct conf_scan *s, const char *marked, struct conf_where *where);
+const char *conf_scan_value(const struct conf_scan *s, const char *marked,
+			    struct conf_where *where);
 
 #endif

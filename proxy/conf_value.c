@@ -87,7 +87,8 @@ static bool check_range(const struct setting *s, uint64_t n)
 	if (n >= s->row->min && n <= s->row->max)
 		return true;
 	conf_range_text(s->row, range, sizeof(range));
-	return fail(s, "%s = %.40s is out of range: it must be in %s", s->row->name, s->text, range);
+	return fail(s, "%s = %.40s is out of range: it must be in %s", s->row->name, s->text,
+		    range);
 }
 
 static bool set_number(const struct setting *s)
@@ -95,7 +96,8 @@ static bool set_number(const struct setting *s)
 	uint64_t n;
 
 	if (!quantity_parse(s->text, no_units, &n))
-		return fail(s, "%s = '%.40s' is no number: write digits only", s->row->name, s->text);
+		return fail(s, "%s = '%.40s' is no number: write digits only", s->row->name,
+			    s->text);
 	return check_range(s, n) && store(s, n);
 }
 
@@ -104,11 +106,17 @@ static bool set_duration(const struct setting *s)
 	uint64_t n;
 
 	if (quantity_parse(s->text, no_units, &n))
-		return fail(s, "%s = %.20s has no unit: write \"%.20ss\" for seconds or \"%.20sms\" for "
-			    "milliseconds", s->row->name, s->text, s->text, s->text);
+		return fail(
+			s,
+			"%s = %.20s has no unit: write \"%.20ss\" for seconds or \"%.20sms\" for "
+			"milliseconds",
+			s->row->name, s->text, s->text, s->text);
 	if (!quantity_parse(s->text, durations, &n))
-		return fail(s, "%s = '%.40s' is no duration: write a whole number and ms, s, m, h or d, "
-			    "as in \"500ms\"", s->row->name, s->text);
+		return fail(
+			s,
+			"%s = '%.40s' is no duration: write a whole number and ms, s, m, h or d, "
+			"as in \"500ms\"",
+			s->row->name, s->text);
 	return check_range(s, n) && store(s, s->row->size == sizeof(unsigned) ? n / US_PER_MS : n);
 }
 
@@ -117,7 +125,9 @@ static bool set_size(const struct setting *s)
 	uint64_t n;
 
 	if (!quantity_parse(s->text, sizes, &n))
-		return fail(s, "%s = '%.40s' is no size: write a whole number and k, M or G, as in \"64M\"",
+		return fail(s,
+			    "%s = '%.40s' is no size: write a whole number and k, M or G, as in "
+			    "\"64M\"",
 			    s->row->name, s->text);
 	return check_range(s, n) && store(s, n);
 }
@@ -194,7 +204,8 @@ static bool set_address(const struct setting *s)
 		return fail_address(s, "an IP address and port, as in \"192.0.2.53:53\" or "
 				       "\"[2001:db8::53]:53\"");
 	if (address_is_any(&a))
-		return fail(s, "%s = '%.80s' means all addresses: write the one that is to be asked",
+		return fail(s,
+			    "%s = '%.80s' means all addresses: write the one that is to be asked",
 			    s->row->name, s->text);
 	memcpy(s->field, &a, sizeof(a));
 	return true;
@@ -204,7 +215,8 @@ static bool set_redis_address(const struct setting *s)
 {
 	if (address_unix_from_text(s->text, s->field) || parse_address(s, s->field))
 		return true;
-	return fail_address(s, "\"unix:/PATH\" or an IP address and port, as in \"127.0.0.1:6379\"");
+	return fail_address(s,
+			    "\"unix:/PATH\" or an IP address and port, as in \"127.0.0.1:6379\"");
 }
 
 static bool set_listen(const struct setting *s)
@@ -213,7 +225,8 @@ static bool set_listen(const struct setting *s)
 	struct address a;
 
 	if (!parse_address(s, &a))
-		return fail_address(s, "IP addresses and ports, as in \"192.0.2.1:53\" or \"[::]:53\"");
+		return fail_address(
+			s, "IP addresses and ports, as in \"192.0.2.1:53\" or \"[::]:53\"");
 	for (size_t i = 0; i < c->listen_count; i++)
 		if (address_is_equal(&c->listen[i], &a))
 			return fail(s, "listen has '%.80s' twice: remove one", s->text);
@@ -241,7 +254,8 @@ static bool set_text(const struct setting *s)
 /* Braces mark hash tags in our keys, so the prefix must be free of them. */
 static bool set_prefix(const struct setting *s)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-";
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:-";
 
 	if (!*s->text || s->text[strspn(s->text, allowed)])
 		return fail(s, "%s = '%.40s' is no prefix: use letters, digits and _ . : - only",
@@ -297,8 +311,9 @@ static bool set_algorithm(const struct setting *s)
 static bool set_secret(const struct setting *s)
 {
 	if (!tsig_key_set_secret(key_of(s), s->text))
-		return fail(s, "%s is no base64 of 1 to %d bytes: copy it again from the primary's key",
-			    s->row->name, TSIG_SECRET_MAX);
+		return fail(
+			s, "%s is no base64 of 1 to %d bytes: copy it again from the primary's key",
+			s->row->name, TSIG_SECRET_MAX);
 	return true;
 }
 
@@ -335,7 +350,8 @@ const struct conf_pool *conf_pool_find(const struct conf *c, const char *name)
 static bool set_key(const struct setting *s)
 {
 	uint8_t name[NAME_LEN_MAX];
-	const struct tsig_key *key = name_from_text(s->text, name) ? conf_key_find(s->conf, name) : NULL;
+	const struct tsig_key *key =
+		name_from_text(s->text, name) ? conf_key_find(s->conf, name) : NULL;
 
 	if (!key)
 		return fail(s, "there is no key '%.80s': add key \"%.80s\" { secret = \"...\" }",
@@ -349,7 +365,8 @@ static bool set_pool(const struct setting *s)
 	const struct conf_pool *pool = conf_pool_find(s->conf, s->text);
 
 	if (!pool)
-		return fail(s, "there is no pool '%.63s': add pool \"%.63s\" { ... }", s->text, s->text);
+		return fail(s, "there is no pool '%.63s': add pool \"%.63s\" { ... }", s->text,
+			    s->text);
 	memcpy(s->field, &pool, sizeof(pool));
 	return true;
 }

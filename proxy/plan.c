@@ -91,7 +91,8 @@ static void pool_init(struct plan_pool *p, const struct conf_pool *conf, unsigne
 	for (unsigned tier = 0; tier < CONF_TIERS_MAX; tier++)
 		for (size_t i = 0; i < conf->target_count; i++)
 			if (conf->targets[i].tier == tier)
-				p->targets[p->target_count++] = target_from(conf, &conf->targets[i]);
+				p->targets[p->target_count++] =
+					target_from(conf, &conf->targets[i]);
 	assert(p->target_count == conf->target_count);
 }
 

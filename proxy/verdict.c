@@ -174,7 +174,7 @@ static enum health_cause find_evidence(struct watched *b, const struct evidence_
 static bool is_calm(const struct watched *b)
 {
 	return (b->health.state == HEALTH_UP || b->health.state == HEALTH_PROBATION) &&
-	       b->health.evidence_us == 0;
+	       b->health.evidence_us == 0 && b->silent_us == 0;
 }
 
 void verdict_look(struct watched *b, uint64_t now)

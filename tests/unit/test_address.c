@@ -47,18 +47,19 @@ START_TEST(address_is_read_and_shown)
 }
 END_TEST
 
+#define ONES	"11111111111111111111111111111111"
+
 static const char *const bad[] = {
 	"", ":", ":53", "localhost", "localhost:53", "ns1.example.com:53", "127.1", "127.0.0.1:",
 	"127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:99999999999", "127.0.0.1:-1", "127.0.0.1:+53",
-	"127.0.0.1: 53", "127.0.0.1:53 ", " 127.0.0.1", "127.0.0.1:dns", "127.0.0.256", "127.0.0.01",
-	"0x7f000001", "1", "[127.0.0.1]:53", "[::1", "::1]", "[::1]53", "[::1]:", "[::1]:0", "[]:53",
-	"[", "]", "::1%", "::1%nosuchinterface", "::g", "1:2:3:4:5:6:7:8:9", "2001:db8::1:53:",
+	"127.0.0.1: 53", "127.0.0.1:53 ", " 127.0.0.1", "127.0.0.1:dns", "127.0.0.256",
+	"127.0.0.01", "0x7f000001", "1", "[127.0.0.1]:53", "[::1", "::1]", "[::1]53", "[::1]:", "[::1]:0",
+	"[]:53", "[", "]", "::1%", "::1%nosuchinterface", "::g", "1:2:3:4:5:6:7:8:9", "2001:db8::1:53:",
 	"unix:", "unix:/", "unix:relative", "/run/sock", "UNIX:/run/x",
-	"11111111111111111111111111111111111111111111111111111111111111111111111111"
-	"11111111111111111111111111111111111111111111111111111111111111111111111111",
+	ONES ONES ONES ONES,
 };
 
-START_TEST(text_that_is_no_address_is_refused_and_writes_nothing)
+START_TEST(text_that_is_no_address_is_refused)
 {
 	struct address a, before;
 
@@ -139,7 +140,7 @@ int main(void)
 	TCase *tc = tcase_create("text and comparison");
 
 	tcase_add_loop_test(tc, address_is_read_and_shown, 0, COUNT(good));
-	tcase_add_loop_test(tc, text_that_is_no_address_is_refused_and_writes_nothing, 0, COUNT(bad));
+	tcase_add_loop_test(tc, text_that_is_no_address_is_refused, 0, COUNT(bad));
 	tcase_add_loop_test(tc, addresses_are_compared_by_what_they_mean, 0, COUNT(pairs));
 	tcase_add_test(tc, unset_address_equals_only_another);
 	tcase_add_test(tc, longest_socket_path_has_107_bytes);
