@@ -68,15 +68,15 @@ static void go_to_next_name(struct dump *d)
 
 static void go_to_next_set(struct dump *d)
 {
-	d->pos = 0;
 	if (d->is_at_soa) {
 		d->is_at_soa = false;
 		node_first(d->node, &d->set);
 	} else if (!node_next(d->node, &d->set)) {
 		go_to_next_name(d);
 	}
+	d->pos = 0;
 	if (d->node == d->zone->apex && d->set.type == TYPE_SOA)
-		go_to_next_set(d);	/* once: there is one SOA */
+		d->pos = d->set.rdata_len;	/* was the first of all */
 }
 
 /* The next record. False at the end. */

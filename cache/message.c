@@ -200,6 +200,27 @@ enum message_verdict message_parse(const uint8_t *packet, size_t len, struct mes
 	return m->edns_version > 0 ? MESSAGE_BADVERS : MESSAGE_OK;
 }
 
+bool message_reply_is_whole(const uint8_t *packet, size_t len)
+{
+	struct wire w = wire_over(packet, len);
+	unsigned records = wire_get_u16(packet + 6);
+	struct record r;
+
+	records += wire_get_u16(packet + 8);
+	records += wire_get_u16(packet + 10);
+
+	if (wire_get_u16(packet + 2) & DNS_TC)
+		return true;
+	wire_skip(&w, DNS_HEADER_LEN);
+	for (unsigned i = wire_get_u16(packet + 4); i > 0 && !w.bad; i--) {
+		skip_owner(&w);
+		wire_skip(&w, 4);
+	}
+	while (records-- > 0 && record_parse(&w, &r))
+		;
+	return !w.bad;
+}
+
 size_t message_udp_limit(const struct message *m)
 {
 	return m->has_edns ? m->edns_size : DNS_UDP_MAX;

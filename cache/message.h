@@ -61,6 +61,13 @@ struct message {
  */
 enum message_verdict message_parse(const uint8_t *packet, size_t len, struct message *m);
 
+/*
+ * True when every record that a reply's header promises is there, whole. Says nothing of what
+ * they hold, nor of bytes behind them. A truncated reply (TC) may end in mid-record: old servers
+ * cut there. `len` is at least DNS_HEADER_LEN.
+ */
+bool message_reply_is_whole(const uint8_t *packet, size_t len);
+
 /* The largest reply this client takes by UDP: 512, or its EDNS size. */
 size_t message_udp_limit(const struct message *m);
 
@@ -76,7 +83,7 @@ size_t message_reply_short(const struct message *m, enum dns_rcode rcode,
  * if the query had one, `ede` in it unless EDE_NONE, COOKIE if the query had one:
  * `cookie` (COOKIE_FULL_LEN bytes, see cookie.h) when it is not NULL. For MESSAGE_OK and
  * MESSAGE_BADVERS only; `packet` is the query. Returns the length: 512 bytes at `out` always
- * suffice, and with fewer EDE, COOKIE, OPT and question are left out in that order.
+ * suffice; with fewer, whatever does not fit is left out whole.
  */
 size_t message_reply_error(const struct message *m, const uint8_t *packet,
 			   enum dns_rcode rcode, enum dns_ede ede, const uint8_t *cookie,

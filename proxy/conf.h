@@ -126,7 +126,7 @@ struct conf {
 	size_t zone_count;
 	const struct conf_pool *forward_unlisted;	/* NULL: such names are refused */
 
-	char **files;			/* the file, then what it includes: conf_where points here */
+	char **files;			/* the file, then what it includes; for conf_where */
 	size_t file_count;
 	struct conf_where *places;	/* of the options outside keys, pools and zones, by row */
 };

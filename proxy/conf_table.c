@@ -49,8 +49,9 @@ static const struct conf_word level_words[] = {
 #define GIB			((uint64_t)1 << 30)
 
 const struct conf_row conf_rows[] = {
-	{ SECTION_ROOT, "listen", CONF_LISTEN, 53, 0, "0.0.0.0:53, [::]:53", CONF_RELOAD | CONF_LIST,
-	  FIELD(conf, listen), NULL, "addresses that clients ask, over UDP and TCP" },
+	{ SECTION_ROOT, "listen", CONF_LISTEN, 53, 0, "0.0.0.0:53, [::]:53",
+	  CONF_RELOAD | CONF_LIST, FIELD(conf, listen), NULL,
+	  "addresses that clients ask, over UDP and TCP" },
 	{ SECTION_ROOT, "workers", CONF_NUMBER, 0, 64, "0", 0,
 	  FIELD(conf, workers), NULL, "threads that answer; 0 is one for each CPU" },
 	{ SECTION_ROOT, "control", CONF_TEXT, 1, 0, "/run/understudy/control.sock", 0,
@@ -68,18 +69,23 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_ROOT, "tcp-connections", CONF_NUMBER, 1, 65536, "4096", 0,
 	  FIELD(conf, tcp_connections), NULL, "client connections, for each worker" },
 	{ SECTION_ROOT, "tcp-per-client", CONF_NUMBER, 1, 65536, "256", 0,
-	  FIELD(conf, tcp_per_client), NULL, "client connections from one address, for each worker" },
+	  FIELD(conf, tcp_per_client), NULL,
+	  "client connections from one address, for each worker" },
 	{ SECTION_ROOT, "tcp-pipeline", CONF_NUMBER, 1, 1024, "128", 0,
 	  FIELD(conf, tcp_pipeline), NULL, "unanswered queries on one client connection" },
 	{ SECTION_ROOT, "tcp-idle", CONF_DURATION, MS(100), S(600), "10s", 0,
-	  FIELD(conf, tcp_idle_us), NULL, "a client connection that asks nothing is closed after this" },
+	  FIELD(conf, tcp_idle_us), NULL,
+	  "a client connection that asks nothing is closed after this" },
 	{ SECTION_ROOT, "tcp-message-timeout", CONF_DURATION, MS(100), S(60), "2s", 0,
-	  FIELD(conf, tcp_message_us), NULL, "a query that has begun on TCP must be whole within this" },
+	  FIELD(conf, tcp_message_us), NULL,
+	  "a query that has begun on TCP must be whole within this" },
 	{ SECTION_ROOT, "forward-unlisted", CONF_POOL, 0, 0, NULL, CONF_RELOAD,
-	  FIELD(conf, forward_unlisted), NULL, "the pool that gets names of no zone; without it they are refused" },
+	  FIELD(conf, forward_unlisted), NULL,
+	  "the pool that gets names of no zone; without it they are refused" },
 
 	{ SECTION_REDIS, "address", CONF_REDIS_ADDRESS, 6379, 0, NULL, CONF_REQUIRED,
-	  FIELD(conf, redis.address), NULL, "Redis: an IP address or unix:PATH, never a host name" },
+	  FIELD(conf, redis.address), NULL,
+	  "Redis: an IP address or unix:PATH, never a host name" },
 	{ SECTION_REDIS, "prefix", CONF_PREFIX, 0, 0, "understudy", 0,
 	  FIELD(conf, redis_prefix), NULL, "what all our keys in Redis begin with" },
 	{ SECTION_REDIS, "username", CONF_TEXT, 0, 0, "", 0,
@@ -112,7 +118,8 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_POOL, "attempt-max", CONF_DURATION, MS(5), S(5), "150ms", CONF_RELOAD,
 	  FIELD(conf_pool, attempt_max_us), NULL, "the longest that one attempt may take" },
 	{ SECTION_POOL, "give-up", CONF_DURATION, MS(50), S(5), "700ms", CONF_RELOAD,
-	  FIELD(conf_pool, give_up_us), NULL, "a query without any answer gets SERVFAIL after this" },
+	  FIELD(conf_pool, give_up_us), NULL,
+	  "a query without any answer gets SERVFAIL after this" },
 
 	{ SECTION_BACKEND, "address", CONF_ADDRESS, 53, 0, NULL, CONF_RELOAD | CONF_REQUIRED,
 	  FIELD(conf_target, address), NULL, "IP address of the server, and its port" },
@@ -125,7 +132,8 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_BACKEND, "key", CONF_KEY, 0, 0, NULL, CONF_RELOAD,
 	  FIELD(conf_target, key), NULL, "the key that signs transfers from it" },
 	{ SECTION_BACKEND, "max-outstanding", CONF_NUMBER, 1, 32768, "4096", CONF_RELOAD,
-	  FIELD(conf_target, max_outstanding), NULL, "queries that may wait for it, for each worker" },
+	  FIELD(conf_target, max_outstanding), NULL,
+	  "queries that may wait for it, for each worker" },
 
 	{ SECTION_MIRROR, "tier", CONF_NUMBER, 0, CONF_TIERS_MAX - 1, "1", CONF_RELOAD,
 	  FIELD(conf_target, tier), NULL, "lower tiers are tried first" },
@@ -133,15 +141,18 @@ const struct conf_row conf_rows[] = {
 	  FIELD(conf_target, weight), NULL, "its share among the targets of its tier" },
 
 	{ SECTION_HEALTH, "interval", CONF_DURATION, MS(100), S(3600), "1s", CONF_RELOAD,
-	  FIELD(conf_pool, health.interval_us), NULL, "between two probes over UDP; over TCP ten times that" },
+	  FIELD(conf_pool, health.interval_us), NULL,
+	  "between two probes over UDP; over TCP ten times that" },
 	{ SECTION_HEALTH, "timeout", CONF_DURATION, MS(10), S(60), "500ms", CONF_RELOAD,
-	  FIELD(conf_pool, health.timeout_us), NULL, "a probe without reply is bad after this; not over interval" },
+	  FIELD(conf_pool, health.timeout_us), NULL,
+	  "a probe without reply is bad after this; not over interval" },
 	{ SECTION_HEALTH, "rise", CONF_NUMBER, 1, 100, "3", CONF_RELOAD,
 	  FIELD(conf_pool, health.rise), NULL, "good probes in a row that bring a backend back" },
 	{ SECTION_HEALTH, "fall", CONF_NUMBER, 1, 100, "2", CONF_RELOAD,
 	  FIELD(conf_pool, health.fall), NULL, "bad probes in a row that take a backend down" },
 	{ SECTION_HEALTH, "slow-start", CONF_DURATION, 0, S(3600), "3s", CONF_RELOAD,
-	  FIELD(conf_pool, health.slow_start_us), NULL, "a backend that is back gets its full share after this" },
+	  FIELD(conf_pool, health.slow_start_us), NULL,
+	  "a backend that is back gets its full share after this" },
 
 	{ SECTION_ZONE, "pool", CONF_POOL, 0, 0, NULL, CONF_RELOAD | CONF_REQUIRED,
 	  FIELD(conf_zone, pool), NULL, "the pool that answers for the zone" },
@@ -217,7 +228,8 @@ void conf_range_text(const struct conf_row *row, char *text, size_t room)
 
 	if (row->words) {
 		conf_words_list(row->words, text, room);
-	} else if (row->type == CONF_NUMBER || row->type == CONF_DURATION || row->type == CONF_SIZE) {
+	} else if (row->type == CONF_NUMBER || row->type == CONF_DURATION ||
+		   row->type == CONF_SIZE) {
 		put_bound(low, sizeof(low), row->type, row->min);
 		put_bound(high, sizeof(high), row->type, row->max);
 		snprintf(text, room, "%s..%s", low, high);
@@ -255,13 +267,13 @@ void conf_print_options(FILE *out)
 	for (size_t i = 0; i < conf_row_count; i++) {
 		const struct conf_row *row = &conf_rows[i];
 		const char *path = conf_sections[row->section].path;
+		const char *def = row->def && *row->def ? row->def : "-";
 		char range[128];
 
 		conf_range_text(row, range, sizeof(range));
 		fprintf(out, "%s%s%s\t%s\t%s\t%s\t%s\n", path, *path ? "/" : "", row->name,
 			type_text(row->type), range,
-			row->flags & CONF_REQUIRED ? "required" : row->def && *row->def ? row->def : "-",
-			row->sentence);
+			row->flags & CONF_REQUIRED ? "required" : def, row->sentence);
 	}
 }
 

@@ -67,7 +67,7 @@ struct conf_row {
 	enum conf_section section;
 	const char *name;
 	enum conf_type type;
-	uint64_t min, max;		/* of numbers, durations, sizes; default port of addresses */
+	uint64_t min, max;		/* of numbers, times, sizes; default port of addresses */
 	const char *def;		/* as it would be written; lists with ", "; NULL: none */
 	unsigned flags;			/* enum conf_flag */
 	size_t offset, size;		/* of the field, in the struct that the section fills */

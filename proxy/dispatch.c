@@ -17,6 +17,7 @@ enum {
 	LATE_WELCOME_US = 2000000,	/* how long a reply after the deadline is still looked for */
 	ROUND_PAUSE_US = 50000,		/* between rounds when every target refused at once */
 	ROUND_BACKOFF_MAX = 4,		/* deadlines double with each round, up to 16 times */
+	RTT_SAMPLE_MAX_US = 500000,
 	TRICKLE = 16,			/* one query in so many is tried although all is down */
 	UDP_ANSWER_MAX = DNS_EDNS_SIZE,	/* what we send by UDP at the most: RFC 9715 */
 };
@@ -461,6 +462,8 @@ static void note_reply(struct dispatch *d, const struct attempt *a)
 	struct balance_view *view = &d->balance.views[a->backend];
 	uint64_t rtt = d->now_us - a->sent_us;
 
+	/* A server that was frozen and woke up is not a slow one. */
+	rtt = rtt < RTT_SAMPLE_MAX_US ? rtt : RTT_SAMPLE_MAX_US;
 	rtt_add(a->is_tcp ? &view->tcp : &view->udp, rtt);
 	counter_add(&e->replies, 1);
 	counter_add(&e->rtt_sum_us, rtt);
@@ -531,7 +534,8 @@ bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8
 	struct query *q;
 	unsigned flags;
 
-	if (!a) {
+	/* What is no answer is ignored, and the attempt waits on for the true one. */
+	if (!a || !message_reply_is_whole(packet, len)) {
 		counter_add(&d->stats->replies_mismatched, 1);
 		counter_add(&evidence_of(d, backend)->mismatched, 1);
 		return false;

@@ -68,7 +68,7 @@ struct plan *plan_new(struct conf *conf, struct mirror *mirror, uint64_t number)
  */
 void plan_set_mirror(struct plan *p, struct mirror *mirror);
 
-/* After all workers have left it. Leaves its backends, frees the configuration too. NULL is fine. */
+/* After all workers have left it. Leaves its backends, frees its configuration; NULL is fine. */
 void plan_free(struct plan *p);
 
 /* The zone at or above the name, the longest match; NULL when none is configured. */

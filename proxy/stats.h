@@ -4,7 +4,7 @@
  *
  * Purpose:  counters on the query path; the same table names them for `understudyctl stats`.
  * Threads:  one writer (the worker), any readers.
- * The account: queries = answers by all sources + dropped; each query has exactly one end.
+ * The account: queries = the six kinds of answers + dropped_malformed; each query has one end.
  */
 #ifndef STATS_H
 #define STATS_H
@@ -21,7 +21,7 @@
 	X(answers_error,	"FORMERR, NOTIMP, BADVERS and answered NOTIFY") \
 	X(answers_servfail,	"SERVFAIL by us: no target left") \
 	X(dropped_malformed,	"packets that must not be answered: short, or QR set") \
-	X(dropped_closed,	"answers whose client connection was gone") \
+	X(dropped_closed,	"of the answers above: their client's connection was gone") \
 	X(rescued,		"queries answered by a later target after an attempt failed") \
 	X(attempts,		"queries sent to backends, retries counted") \
 	X(attempts_expired,	"attempts whose deadline passed") \

@@ -329,6 +329,7 @@ static void init_parts(struct worker *w, const struct plan *plan, const uint8_t 
 
 	w->dispatch = dispatch_new(&shell_ops, w, w->index, plan->conf->in_flight, cookie_secret,
 				   &w->stats, clock_monotonic_us());
+	w->dispatch->wall_s = (uint32_t)(clock_wall_us() / US_PER_S);
 	shell.dispatch = w->dispatch;
 	w->upstreams = upstreams_new(&shell);
 	w->udp = udp_new(w->loop, w->dispatch, flush, w);
@@ -359,8 +360,12 @@ struct worker *worker_new(const struct worker_conf *conf, const struct plan *pla
 
 void worker_start(struct worker *w)
 {
+	char name[16];
+
 	if (pthread_create(&w->thread, NULL, run, w) != 0)
 		abort();
+	snprintf(name, sizeof(name), "worker-%u", w->index);
+	pthread_setname_np(w->thread, name);
 }
 
 void worker_stop(struct worker *w)

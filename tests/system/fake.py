@@ -80,6 +80,8 @@ class FakeBackend:
                 message, peer = self.udp.recvfrom(65535)
             except OSError:
                 return
+            if not message:             # what a shutdown of the socket looks like
+                continue
             threading.Thread(target=self._answer_udp, args=(message, peer), daemon=True).start()
 
     def _answer_udp(self, message, peer):

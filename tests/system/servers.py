@@ -23,7 +23,7 @@ import dns.rcode
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("UNDERSTUDY_BUILD", "build"))
 TOOLS = os.path.join(ROOT, os.environ.get("UNDERSTUDY_TOOLS", "build"), "tests")
-IS_SANITIZED = os.path.basename(BUILD) not in ("build", "clang")
+IS_SANITIZED = any(word in os.path.basename(BUILD) for word in ("address", "thread", "undefined"))
 SANITIZER_CRIES = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
 
 

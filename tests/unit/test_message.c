@@ -476,6 +476,7 @@ static TCase *parse_case(void)
 	TCase *tc = tcase_create("parse");
 
 	tcase_add_loop_test(tc, input_gets_the_verdict_that_nsd_gives, 0, COUNT(inputs));
+	tcase_add_test(tc, reply_is_whole_only_with_every_record_it_promises);
 	tcase_add_test(tc, name_of_256_bytes_is_formerr);
 	tcase_add_test(tc, owner_of_a_record_is_a_name);
 	tcase_add_test(tc, every_type_and_class_is_a_question);
@@ -489,6 +490,29 @@ static TCase *parse_case(void)
 	tcase_add_test(tc, message_of_64_kilobytes_of_records_is_walked);
 	return tc;
 }
+
+/* A referral with one record in each section but the first, as sent by a server. */
+static const uint8_t REPLY[] = "\0\1\204\0\0\1\0\1\0\0\0\1"
+			       "\3www\7example\3com\0\0\1\0\1"
+			       "\300\14\0\1\0\1\0\0\1\54\0\4\300\0\2\1"
+			       "\0\0\51\4\320\0\0\0\0\0\0";
+
+START_TEST(reply_is_whole_only_with_every_record_it_promises)
+{
+	uint8_t reply[sizeof(REPLY)];
+	size_t len = sizeof(REPLY) - 1;
+
+	memcpy(reply, REPLY, len);
+	ck_assert(message_reply_is_whole(reply, len));
+	for (size_t cut = 12; cut < len; cut++)
+		ck_assert_msg(!message_reply_is_whole(reply, cut), "cut at %zu", cut);
+	reply[2] |= 0x02;
+	ck_assert(message_reply_is_whole(reply, 40));	/* TC: cut by its sender */
+	reply[2] &= (uint8_t)~0x02;
+	reply[9] = 1;					/* one more is promised */
+	ck_assert(!message_reply_is_whole(reply, len));
+}
+END_TEST
 
 int main(void)
 {
