@@ -471,26 +471,6 @@ START_TEST(reply_never_exceeds_its_room)
 }
 END_TEST
 
-static TCase *parse_case(void)
-{
-	TCase *tc = tcase_create("parse");
-
-	tcase_add_loop_test(tc, input_gets_the_verdict_that_nsd_gives, 0, COUNT(inputs));
-	tcase_add_test(tc, reply_is_whole_only_with_every_record_it_promises);
-	tcase_add_test(tc, name_of_256_bytes_is_formerr);
-	tcase_add_test(tc, owner_of_a_record_is_a_name);
-	tcase_add_test(tc, every_type_and_class_is_a_question);
-	tcase_add_test(tc, every_record_type_in_every_section_is_survived);
-	tcase_add_test(tc, fields_of_a_query_are_read);
-	tcase_add_test(tc, plain_query_has_no_edns);
-	tcase_add_test(tc, small_edns_size_counts_as_512);
-	tcase_add_loop_test(tc, signed_message_is_known_as_such, 0, COUNT(signed_ones));
-	tcase_add_test(tc, first_of_two_cookies_counts);
-	tcase_add_test(tc, options_beyond_the_32nd_are_not_looked_at);
-	tcase_add_test(tc, message_of_64_kilobytes_of_records_is_walked);
-	return tc;
-}
-
 /* A referral with one record in each section but the first, as sent by a server. */
 static const uint8_t REPLY[] = "\0\1\204\0\0\1\0\1\0\0\0\1"
 			       "\3www\7example\3com\0\0\1\0\1"
@@ -513,6 +493,26 @@ START_TEST(reply_is_whole_only_with_every_record_it_promises)
 	ck_assert(!message_reply_is_whole(reply, len));
 }
 END_TEST
+
+static TCase *parse_case(void)
+{
+	TCase *tc = tcase_create("parse");
+
+	tcase_add_loop_test(tc, input_gets_the_verdict_that_nsd_gives, 0, COUNT(inputs));
+	tcase_add_test(tc, reply_is_whole_only_with_every_record_it_promises);
+	tcase_add_test(tc, name_of_256_bytes_is_formerr);
+	tcase_add_test(tc, owner_of_a_record_is_a_name);
+	tcase_add_test(tc, every_type_and_class_is_a_question);
+	tcase_add_test(tc, every_record_type_in_every_section_is_survived);
+	tcase_add_test(tc, fields_of_a_query_are_read);
+	tcase_add_test(tc, plain_query_has_no_edns);
+	tcase_add_test(tc, small_edns_size_counts_as_512);
+	tcase_add_loop_test(tc, signed_message_is_known_as_such, 0, COUNT(signed_ones));
+	tcase_add_test(tc, first_of_two_cookies_counts);
+	tcase_add_test(tc, options_beyond_the_32nd_are_not_looked_at);
+	tcase_add_test(tc, message_of_64_kilobytes_of_records_is_walked);
+	return tc;
+}
 
 int main(void)
 {

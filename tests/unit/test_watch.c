@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * watch: real probes, by UDP and TCP, to a server that lives in the same loop and has moods.
+ * Workers are played by writing their counters.
+ */
+#include <arpa/inet.h>
+#include <check.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cache/clock.h"
+#include "cache/dns.h"
+#include "cache/event.h"
+#include "cache/wire.h"
+#include "proxy/backend.h"
+#include "proxy/watch.h"
+
+enum mood { WELL, SILENT, REFUSING, LAME, GARBAGE, TCP_HANGS };
+enum { LINES_MAX = 64 };
+
+static struct {
+	struct ev_loop *loop;
+	ev_io udp, tcp, peer[64];
+	ev_timer limit;
+	uint16_t port;
+	enum mood mood;
+	uint32_t serial;
+	unsigned asked;
+	bool is_over;
+} server;
+
+static char lines[LINES_MAX][EVENT_LINE_MAX];
+static unsigned line_count;
+static struct watch *watch;
+static struct plan *plan;
+static struct backend *backend;
+static struct mirror_zone mirrored;
+
+/* ---- The server ---- */
+
+static size_t write_reply(uint8_t *m, size_t query_len)
+{
+	struct wire_out o = wire_into(m, 600);
+	unsigned flags = DNS_QR | DNS_AA;
+
+	o.len = query_len;
+	if (server.mood == REFUSING)
+		flags = DNS_QR | RCODE_REFUSED;
+	if (server.mood == LAME)
+		flags = DNS_QR;
+	wire_put_u16(m + 2, (uint16_t)flags);
+	wire_put_u16(m + 6, server.mood == REFUSING ? 0 : 1);
+	if (server.mood == REFUSING)
+		return o.len;
+	wire_add_bytes(&o, "\xc0\x0c\0\6\0\1\0\0\1\54\0\30\xc0\x0c\xc0\x0c", 16);
+	wire_add_u32(&o, server.serial);
+	for (int i = 0; i < 4; i++)
+		wire_add_u32(&o, 60);
+	if (server.mood == GARBAGE)
+		m[0] ^= 0xff;
+	return o.len;
+}
+
+static void on_udp(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct sockaddr_storage from;
+	socklen_t from_len = sizeof(from);
+	uint8_t m[600];
+	ssize_t n = recvfrom(io->fd, m, sizeof(m), 0, (struct sockaddr *)&from, &from_len);
+
+	(void)loop, (void)revents;
+	if (n <= 0 || server.mood == SILENT)
+		return;
+	server.asked++;
+	n = (ssize_t)write_reply(m, (size_t)n);
+	(void)!sendto(io->fd, m, (size_t)n, 0, (struct sockaddr *)&from, from_len);
+}
+
+static void on_peer(struct ev_loop *loop, ev_io *io, int revents)
+{
+	uint8_t m[602];
+	ssize_t n = recv(io->fd, m, sizeof(m), 0);
+
+	(void)revents;
+	if (n > 2 && server.mood != SILENT && server.mood != TCP_HANGS) {
+		size_t len = write_reply(m + 2, (size_t)n - 2);
+
+		wire_put_u16(m, (uint16_t)len);
+		(void)!send(io->fd, m, len + 2, MSG_NOSIGNAL);
+	}
+	if (n <= 0) {
+		ev_io_stop(loop, io);
+		close(io->fd);
+	}
+}
+
+static void on_tcp(struct ev_loop *loop, ev_io *io, int revents)
+{
+	int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK);
+
+	(void)revents;
+	for (int i = 0; fd >= 0 && i < 64; i++) {
+		if (ev_is_active(&server.peer[i]))
+			continue;
+		ev_io_init(&server.peer[i], on_peer, fd, EV_READ);
+		ev_io_start(loop, &server.peer[i]);
+		return;
+	}
+	close(fd);
+}
+
+static int bound(int type)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(server.port) };
+	socklen_t len = sizeof(a);
+	int fd = socket(AF_INET, type | SOCK_NONBLOCK, 0), one = 1;
+
+	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
+	if (type == SOCK_STREAM)
+		ck_assert_int_eq(listen(fd, 16), 0);
+	getsockname(fd, (struct sockaddr *)&a, &len);
+	server.port = ntohs(a.sin_port);
+	return fd;
+}
+
+static void server_open(void)
+{
+	ev_io_init(&server.tcp, on_tcp, bound(SOCK_STREAM), EV_READ);
+	ev_io_init(&server.udp, on_udp, bound(SOCK_DGRAM), EV_READ);
+	ev_io_start(server.loop, &server.udp);
+	ev_io_start(server.loop, &server.tcp);
+}
+
+static void server_kill(void)
+{
+	ev_io_stop(server.loop, &server.udp);
+	ev_io_stop(server.loop, &server.tcp);
+	close(server.udp.fd);
+	close(server.tcp.fd);
+}
+
+/* ---- The world ---- */
+
+static void hear(const char *line, size_t len, void *arg)
+{
+	(void)arg;
+	ck_assert_uint_lt(line_count, LINES_MAX);
+	memcpy(lines[line_count], line, len);
+	lines[line_count++][len] = '\0';
+}
+
+static struct plan *given_plan(const char *health, unsigned number)
+{
+	char path[] = "/tmp/test_watch_XXXXXX";
+	FILE *f = fdopen(mkstemp(path), "w");
+	struct conf *conf;
+
+	fprintf(f, "listen = { \"127.0.0.1:1\" }\npool \"main\" {\n"
+		"backend \"ns1\" { address = \"127.0.0.1:%u\" tier = 0 primary = true }\n"
+		"mirror { tier = 1 }\nhealth { interval = \"100ms\" timeout = \"100ms\" rise = 3 %s }\n}\n"
+		"zone \"example.com\" { pool = \"main\" }\n", server.port, health);
+	fclose(f);
+	conf = conf_read(path, stderr);
+	unlink(path);
+	ck_assert_ptr_nonnull(conf);
+	return plan_new(conf, NULL, number);
+}
+
+static void hold_mirror(uint32_t serial)
+{
+	static const uint8_t origin[] = "\7example\3com";
+	uint8_t soa[] = "\2ns\0\2ns\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+	struct zone_edit *e = zone_edit_new(origin, NULL, 0, 0);
+	enum zone_error why;
+	char where[NAME_TEXT_MAX];
+
+	wire_put_u32(soa + 8, serial);
+	ck_assert_int_eq(zone_edit_add(e, origin, TYPE_SOA, 60, soa, 28), ZONE_OK);
+	ck_assert_int_eq(zone_edit_add(e, origin, TYPE_NS, 60, (const uint8_t *)"\2ns", 4), ZONE_OK);
+	mirrored.current = zone_edit_finish(e, serial, &why, where);
+	ck_assert_ptr_nonnull(mirrored.current);
+	atomic_store(&mirrored.is_servable, true);
+}
+
+static void setup_with(const char *health)
+{
+	memset(&server, 0, sizeof(server));
+	line_count = 0;
+	server.loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	server.serial = 42;
+	server_open();
+	event_open_log("/dev/null", EVENT_LOGFMT, EVENT_INFO);
+	event_listen(hear, NULL);
+	hold_mirror(42);
+	plan = given_plan(health, 1);
+	plan->zones[0].mirror = &mirrored;
+	backend = plan->pools[0].targets[0].backend;
+	watch = watch_new(server.loop, NULL, 1);
+	watch_set_plan(watch, plan);
+}
+
+static void setup(void) { setup_with("fall = 2 slow-start = \"200ms\""); }
+
+static void teardown(void)
+{
+	watch_free(watch);
+	plan_free(plan);
+	event_listen(NULL, NULL);
+	generation_free(mirrored.current);
+	ev_loop_destroy(server.loop);
+}
+
+static void on_limit(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	(void)loop, (void)t, (void)revents;
+	server.is_over = true;
+}
+
+/* The index of the next line from `from` on with this in it; runs the loop for it. */
+static unsigned wait_line(const char *text, unsigned from, unsigned at_most_ms)
+{
+	ev_now_update(server.loop);
+	server.is_over = false;
+	ev_timer_init(&server.limit, on_limit, at_most_ms / 1000., 0.);
+	ev_timer_start(server.loop, &server.limit);
+	for (;;) {
+		for (unsigned i = from; i < line_count; i++)
+			if (strstr(lines[i], text)) {
+				ev_timer_stop(server.loop, &server.limit);
+				return i;
+			}
+		if (server.is_over)
+			break;
+		ev_run(server.loop, EVRUN_ONCE);
+	}
+	for (unsigned i = 0; i < line_count; i++)
+		fprintf(stderr, "%s", lines[i]);
+	ck_abort_msg("no line with '%s'", text);
+	return 0;
+}
+
+static void run_ms(unsigned ms)
+{
+	ev_now_update(server.loop);
+	server.is_over = false;
+	ev_timer_init(&server.limit, on_limit, ms / 1000., 0.);
+	ev_timer_start(server.loop, &server.limit);
+	while (!server.is_over)
+		ev_run(server.loop, EVRUN_ONCE);
+}
+
+static void given_silent_attempts(unsigned n)
+{
+	struct evidence *e = &backend->evidence[0];
+
+	counter_set(&e->last_reply_us, clock_monotonic_us() - 5000);
+	counter_set(&e->first_silent_us, clock_monotonic_us() - 1000);
+	counter_add(&e->silent, n);
+	counter_add(&e->rescued, n);
+	watch_wake(watch);
+}
+
+static void given_down(void)
+{
+	run_ms(50);
+	server.mood = SILENT;
+	given_silent_attempts(12);
+	wait_line("event=backend_down", 0, 2000);
+	counter_set(&backend->evidence[0].first_silent_us, 0);
+}
+
+/* The number after `key` in a line. */
+static long number_in(const char *line, const char *key)
+{
+	const char *at = strstr(line, key);
+
+	ck_assert_ptr_nonnull(at);
+	return strtol(at + strlen(key), NULL, 10);
+}
+
+/* ---- Tests ---- */
+
+START_TEST(well_backend_makes_no_noise)
+{
+	run_ms(500);
+	ck_assert_uint_eq(line_count, 0);
+	ck_assert_uint_ge(server.asked, 3);
+	ck_assert(!watch_is_degraded(watch));
+}
+END_TEST
+
+START_TEST(silence_ends_in_a_verdict_and_failover)
+{
+	unsigned at;
+
+	run_ms(50);
+	server.mood = SILENT;
+	given_silent_attempts(12);
+	at = wait_line("event=backend_suspect backend=ns1 pool=main address=127.0.0.1:", 0, 1000);
+	ck_assert_ptr_nonnull(strstr(lines[at], " from=up cause=silent evidence=\"12 attempts silent"));
+	ck_assert(atomic_load(&backend->is_suspect));
+	ck_assert_uint_eq(atomic_load(&backend->share), BACKEND_SHARE_FULL);
+	at = wait_line("event=backend_down backend=ns1 pool=main address=127.0.0.1:", at, 1000);
+	ck_assert_ptr_nonnull(strstr(lines[at], " from=suspect cause=timeout "
+				     "evidence=\"12 attempts silent, last reply "));
+	ck_assert_int_lt(number_in(lines[at], "detect_ms="), 300);
+	ck_assert_int_eq(number_in(lines[at], "rescued="), 12);
+	ck_assert_uint_eq(atomic_load(&backend->share), 0);
+	ck_assert_ptr_nonnull(strstr(lines[at + 1],
+		"event=failover pool=main from=ns1 to=mirror cause=backend_down"));
+	ck_assert(watch_is_degraded(watch));
+}
+END_TEST
+
+START_TEST(broken_silence_is_no_evidence)
+{
+	run_ms(50);
+	given_silent_attempts(1);
+	run_ms(5);
+	counter_set(&backend->evidence[0].first_silent_us, 0);	/* it was only late */
+	run_ms(300);
+	ck_assert_uint_eq(line_count, 0);
+}
+END_TEST
+
+START_TEST(killed_backend_is_down_at_once)
+{
+	unsigned at;
+
+	run_ms(50);
+	server_kill();
+	counter_add(&backend->evidence[0].refused, 1);
+	watch_wake(watch);
+	at = wait_line("event=backend_suspect", 0, 1000);
+	ck_assert_ptr_nonnull(strstr(lines[at], "cause=refused evidence=\"connection refused\""));
+	at = wait_line("event=backend_down", at, 1000);
+	ck_assert_ptr_nonnull(strstr(lines[at], "from=suspect cause=refused evidence=\"connection refused\""));
+	ck_assert_int_lt(number_in(lines[at], "detect_ms="), 150);
+}
+END_TEST
+
+static const struct { enum mood mood; const char *cause; } faults[] = {
+	{ SILENT,    "cause=timeout evidence=\"2 probes timed out\"" },
+	{ REFUSING,  "cause=rcode evidence=\"REFUSED to SOA of example.com.\"" },
+	{ LAME,      "cause=lame evidence=\"no authority for example.com.\"" },
+	{ GARBAGE,   "cause=malformed evidence=\"2 probes with malformed replies\"" },
+	{ TCP_HANGS, "cause=tcp evidence=\"2 probes over TCP failed, UDP answers\"" },
+};
+
+START_TEST(probes_alone_find_every_fault)
+{
+	run_ms(50);
+	server.mood = faults[_i].mood;
+	ck_assert_ptr_nonnull(strstr(lines[wait_line("event=backend_down", 0, 3000)], faults[_i].cause));
+}
+END_TEST
+
+START_TEST(well_backend_is_acquitted)
+{
+	unsigned at;
+
+	run_ms(50);
+	counter_add(&backend->evidence[0].refused, 1);
+	watch_wake(watch);
+	at = wait_line("event=backend_up", 0, 1000);
+	ck_assert_ptr_nonnull(strstr(lines[at], "from=suspect cause=probes_good"));
+	ck_assert(!atomic_load(&backend->is_suspect));
+	ck_assert_uint_eq(line_count, 2);
+}
+END_TEST
+
+START_TEST(return_goes_through_probation)
+{
+	unsigned at;
+
+	given_down();
+	server.mood = WELL;
+	at = wait_line("event=backend_probation", 0, 3000);
+	ck_assert_ptr_nonnull(strstr(lines[at], "from=down cause=probes_good evidence=\"3 probes good"));
+	ck_assert_uint_lt(atomic_load(&backend->share), BACKEND_SHARE_FULL / 2);
+	ck_assert_ptr_nonnull(strstr(lines[at + 1],
+		"event=failback pool=main from=mirror to=ns1 cause=backend_probation held_ms="));
+	wait_line("event=backend_up", at, 1000);
+	ck_assert_uint_eq(atomic_load(&backend->share), BACKEND_SHARE_FULL);
+	ck_assert(!watch_is_degraded(watch));
+}
+END_TEST
+
+START_TEST(older_serial_is_held_and_told_once)
+{
+	unsigned at;
+
+	given_down();
+	server.mood = WELL;
+	server.serial = 41;
+	at = wait_line("event=failback_held", 0, 3000);
+	ck_assert_ptr_nonnull(strstr(lines[at], "backend=ns1"));
+	ck_assert_ptr_nonnull(strstr(lines[at], "zone=example.com. serial=41 mirror_serial=42"));
+	run_ms(500);
+	ck_assert_uint_eq(line_count, at + 1);
+	server.serial = 42;
+	wait_line("event=backend_probation", at, 2000);
+}
+END_TEST
+
+START_TEST(orders_are_told_and_sticky)
+{
+	run_ms(50);
+	ck_assert(!watch_order_backend(watch, "ns9", ORDER_DOWN));
+	ck_assert(watch_order_backend(watch, "ns1", ORDER_DRAIN));
+	ck_assert_uint_eq(atomic_load(&backend->share), 0);
+	ck_assert_ptr_nonnull(strstr(lines[0], "event=backend_down"));
+	ck_assert_ptr_nonnull(strstr(lines[0], "cause=operator evidence=\"ordered: drain\""));
+	ck_assert_ptr_nonnull(strstr(lines[1], "event=failover pool=main from=ns1 to=mirror cause=operator"));
+	run_ms(300);
+	ck_assert_uint_eq(line_count, 2);
+	ck_assert(watch_order_backend(watch, "ns1", ORDER_AUTO));
+	ck_assert_uint_eq(atomic_load(&backend->share), BACKEND_SHARE_FULL);
+	ck_assert_uint_eq(line_count, 4);
+}
+END_TEST
+
+START_TEST(failover_is_ordered_for_a_pool)
+{
+	ck_assert(!watch_order_failover(watch, "nil", POOL_FAILOVER_ON));
+	ck_assert(watch_order_failover(watch, "main", POOL_FAILOVER_ON));
+	ck_assert_ptr_nonnull(strstr(lines[0], "event=failover pool=main from=ns1 to=mirror cause=operator"));
+	ck_assert_uint_eq(atomic_load(&backend->share), BACKEND_SHARE_FULL);
+	ck_assert(watch_order_failover(watch, "main", POOL_FAILOVER_OFF));
+	given_down();
+	for (unsigned i = 2; i < line_count; i++)
+		ck_assert_ptr_null(strstr(lines[i], "event=failover"));
+	ck_assert(watch_order_failover(watch, "main", POOL_FAILOVER_AUTO));
+	wait_line("event=failover", 2, 100);
+}
+END_TEST
+
+START_TEST(reload_keeps_health)
+{
+	struct plan *next;
+
+	given_down();
+	ck_assert(watch_order_backend(watch, "ns1", ORDER_DRAIN));
+	next = given_plan("fall = 3 slow-start = \"0s\"", 2);
+	next->zones[0].mirror = &mirrored;
+	watch_set_plan(watch, next);
+	plan_free(plan);
+	plan = next;
+	ck_assert_uint_eq(atomic_load(&backend->share), 0);
+	server.mood = WELL;
+	wait_line("event=backend_up", 0, 2000);		/* no slow start: the new rules hold */
+	ck_assert_uint_eq(atomic_load(&backend->share), 0);	/* and so does the order */
+}
+END_TEST
+
+START_TEST(mirror_alone_can_be_missing)
+{
+	atomic_store(&mirrored.is_servable, false);
+	given_down();
+	wait_line("event=failover pool=main from=ns1 to=none cause=backend_down", 0, 100);
+	atomic_store(&mirrored.is_servable, true);
+	wait_line("event=failback pool=main from=none to=mirror cause=mirror_servable", 0, 1000);
+}
+END_TEST
+
+START_TEST(views_are_whole)
+{
+	json_t *backends = watch_backends_json(watch), *pools = watch_pools_json(watch), *targets;
+	const char *why;
+
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(backends, 0), "state")), "up");
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(pools, 0), "serving")), "ns1");
+	watch_order_backend(watch, "ns1", ORDER_DOWN);
+	targets = watch_targets_json(watch, &plan->pools[0], &plan->zones[0]);
+	ck_assert_uint_eq(json_array_size(targets), 2);
+	why = json_string_value(json_object_get(json_array_get(targets, 0), "why"));
+	ck_assert_str_eq(why, "takes no queries in its state");
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(targets, 0), "state")), "DOWN");
+	ck_assert(json_is_true(json_object_get(json_array_get(targets, 1), "serves")));
+	json_decref(backends);
+	json_decref(pools);
+	json_decref(targets);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("watch");
+	TCase *tc = tcase_create("loopback");
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 20);
+	tcase_add_test(tc, well_backend_makes_no_noise);
+	tcase_add_test(tc, silence_ends_in_a_verdict_and_failover);
+	tcase_add_test(tc, broken_silence_is_no_evidence);
+	tcase_add_test(tc, killed_backend_is_down_at_once);
+	tcase_add_loop_test(tc, probes_alone_find_every_fault, 0, sizeof(faults) / sizeof(faults[0]));
+	tcase_add_test(tc, well_backend_is_acquitted);
+	tcase_add_test(tc, return_goes_through_probation);
+	tcase_add_test(tc, older_serial_is_held_and_told_once);
+	tcase_add_test(tc, orders_are_told_and_sticky);
+	tcase_add_test(tc, failover_is_ordered_for_a_pool);
+	tcase_add_test(tc, reload_keeps_health);
+	tcase_add_test(tc, mirror_alone_can_be_missing);
+	tcase_add_test(tc, views_are_whole);
+	suite_add_tcase(s, tc);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
