@@ -8,7 +8,8 @@
  * Memory:   none; the reply goes into the caller's buffer.
  * Failure:  none: whatever the zone holds, some reply comes out that fits `limit`.
  * Spec:     RFC 1034 s.4.3.2, RFC 2181, RFC 2308 (negative), RFC 4592 (wildcards),
- *           RFC 6604 (rcode of a chain), RFC 6891, RFC 9471 (glue or TC).
+ *           RFC 6604 (rcode of a chain), RFC 6672 (DNAME), RFC 6891, RFC 8482 (ANY),
+ *           RFC 9471 (glue or TC). Where these leave a choice, as NSD does.
  */
 #ifndef ANSWER_H
 #define ANSWER_H
@@ -22,11 +23,11 @@
 
 struct answer_ask {
 	const struct generation *zone;	/* the name is at or below its origin */
-	const struct message *query;
+	const struct message *query;	/* MESSAGE_OK, opcode QUERY */
 	const uint8_t *packet;		/* the query's bytes */
 	const struct name_key *key;	/* lookup form of query->qname */
 	const uint8_t *cookie;		/* COOKIE_FULL_LEN bytes to return, or NULL */
-	size_t limit;			/* the most bytes this client takes */
+	size_t limit;			/* the most bytes this client takes: DNS_UDP_MAX or more */
 	bool is_tcp;
 };
 

@@ -46,11 +46,16 @@ bool holding_wants(const struct holding *h, uint32_t serial)
 	return !g || serial_is_newer(serial, g->soa.serial);
 }
 
-static void set_servable(struct holding *h, uint64_t wall_s)
+/* A new lease of life, if there is any left; from here on the monotonic clock counts. */
+static void set_times(struct holding *h, const struct zone_times *times)
 {
-	bool is_servable = holding_current(h) && wall_s < h->times.expires_at;
+	uint64_t wall_s = clock_wall_us() / US_PER_S;
+	uint64_t left_s = times->expires_at > wall_s ? times->expires_at - wall_s : 0;
 
-	atomic_store_explicit(&h->slot->is_servable, is_servable, memory_order_release);
+	h->times = *times;
+	h->expires_us = clock_monotonic_us() + left_s * US_PER_S;
+	h->warned = 0;
+	atomic_store_explicit(&h->slot->is_servable, left_s > 0, memory_order_release);
 }
 
 /*
@@ -58,8 +63,9 @@ static void set_servable(struct holding *h, uint64_t wall_s)
  * hostile store may stretch the life of a zone past one SOA expire from now.
  */
 static struct zone_times sane_times(const struct zone_times *times, const struct generation *g,
-				    uint64_t wall_s, struct random *random)
+				    struct random *random)
 {
+	uint64_t wall_s = clock_wall_us() / US_PER_S;
 	struct zone_times sane = *times;
 	struct schedule confirmed;
 
@@ -78,24 +84,21 @@ void holding_publish(struct holding *h, struct generation *g, const struct zone_
 
 	if (g->number > h->seen)
 		h->seen = g->number;
-	h->times = *times;
-	h->warned = 0;
 	h->is_fresh = true;
 	if (source != h->source)
 		snprintf(h->source, sizeof(h->source), "%s", source);
 	rcu_publish(h->slot->current, g);
-	set_servable(h, clock_wall_us() / US_PER_S);
+	set_times(h, times);
 	retired_add(&h->shop->retired, old);
+	/* whoever reads the event and then asks for the status shall find the same there */
+	h->shop->report(h->slot->work, h->shop->report_arg);
 }
 
 /* The generation that we hold, confirmed by someone else (our former self, another of us). */
 static void take_confirmation(struct holding *h, const struct zone_times *times)
 {
-	if (times->refreshed_at <= h->times.refreshed_at)
-		return;
-	h->times = *times;
-	h->warned = 0;
-	set_servable(h, clock_wall_us() / US_PER_S);
+	if (times->refreshed_at > h->times.refreshed_at)
+		set_times(h, times);
 }
 
 static bool is_better(const struct generation *g, const struct generation *held)
@@ -108,8 +111,7 @@ static bool is_better(const struct generation *g, const struct generation *held)
 bool holding_restore(struct holding *h, struct generation *g, const struct zone_times *times,
 		     const char *source)
 {
-	uint64_t wall_s = clock_wall_us() / US_PER_S;
-	struct zone_times sane = sane_times(times, g, wall_s, &h->shop->random);
+	struct zone_times sane = sane_times(times, g, &h->shop->random);
 	const struct generation *held = holding_current(h);
 
 	if (g->number > h->seen)
@@ -124,7 +126,7 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
 	h->is_fresh = false;
 	h->touched_at = sane.refreshed_at;
 	zonelog_restored(h->log, g, source);
-	holding_check_expiry(h, wall_s);
+	holding_check_expiry(h);
 	return true;
 }
 
@@ -176,9 +178,7 @@ void holding_confirm(struct holding *h, const struct zone_times *times)
 	const struct generation *g = holding_current(h);
 
 	assert(g);
-	h->times = *times;
-	h->warned = 0;
-	set_servable(h, clock_wall_us() / US_PER_S);
+	set_times(h, times);
 	if (!is_worth_a_touch(h))
 		return;
 	h->touched_at = times->refreshed_at;
@@ -205,29 +205,30 @@ void holding_renumber(struct holding *h)
 
 /* ---- Expiry ---- */
 
-static void warn(struct holding *h, uint64_t wall_s)
+static void warn(struct holding *h, uint64_t left_us)
 {
-	uint64_t life = h->times.expires_at - h->times.refreshed_at;
-	uint64_t left = h->times.expires_at - wall_s;
+	uint64_t life_us = (h->times.expires_at - h->times.refreshed_at) * US_PER_S;
 	unsigned due = h->warned;
 
-	while (due < WARNINGS_COUNT && left * 100 <= life * WARNINGS[due])
+	while (due < WARNINGS_COUNT && left_us <= life_us / 100 * WARNINGS[due])
 		due++;
 	if (due == h->warned)
 		return;
 	h->warned = due;	/* the last one due speaks for those before it */
-	zonelog_expiring(h->log, &h->times, wall_s, WARNINGS[due - 1]);
+	zonelog_expiring(h->log, WARNINGS[due - 1], left_us / US_PER_S);
 }
 
-void holding_check_expiry(struct holding *h, uint64_t wall_s)
+void holding_check_expiry(struct holding *h)
 {
+	uint64_t now_us = clock_monotonic_us();
+
 	if (!holding_current(h) || h->warned > WARNINGS_COUNT)
 		return;
-	if (wall_s < h->times.expires_at) {
-		warn(h, wall_s);
+	if (now_us < h->expires_us) {
+		warn(h, h->expires_us - now_us);
 		return;
 	}
 	h->warned = WARNINGS_COUNT + 1;
-	set_servable(h, wall_s);
-	zonelog_expired(h->log, &h->times, wall_s);
+	atomic_store_explicit(&h->slot->is_servable, false, memory_order_release);
+	zonelog_expired(h->log, holding_current(h)->soa.serial);
 }

@@ -7,7 +7,8 @@
  * Not here: getting generations (work.c), freeing old ones (retired.h).
  * Owns:     slot->current and slot->is_servable: it is their only writer.
  * Threads:  the mirror's.
- * Time:     wall seconds for expiry; monotonic microseconds for the log.
+ * Time:     wall seconds for what the stores keep; but a zone expires by the monotonic clock,
+ *           so that a wall clock that is set (a board without a battery) expires nothing.
  * Failure:  what cannot be saved is one event, and is served all the same.
  * Spec:     RFC 1035 s.3.3.13 (expire), RFC 1982.
  */
@@ -43,6 +44,7 @@ struct holding {
 	struct mirror_zone *slot;
 	struct zonelog *log;
 	struct zone_times times;
+	uint64_t expires_us;		/* monotonic: times.expires_at as seen when it was set */
 	uint64_t seen;			/* highest number that some generation has */
 	uint64_t stored;		/* number of the one that the store has; 0: none */
 	uint64_t touched_at;		/* refreshed_at as the stores have it */
@@ -89,6 +91,6 @@ void holding_confirm(struct holding *h, const struct zone_times *times);
 void holding_renumber(struct holding *h);
 
 /* Looks at the clock: warns, and takes an expired zone out of service. */
-void holding_check_expiry(struct holding *h, uint64_t wall_s);
+void holding_check_expiry(struct holding *h);
 
 #endif

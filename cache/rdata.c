@@ -322,7 +322,8 @@ bool rdata_is_valid(uint16_t type, const uint8_t *rdata, uint16_t len)
 	return !w.bad && w.pos == w.len;
 }
 
-bool rdata_is_equal(uint16_t type, const uint8_t *a, uint16_t a_len, const uint8_t *b, uint16_t b_len)
+bool rdata_is_equal(uint16_t type, const uint8_t *a, uint16_t a_len, const uint8_t *b,
+		    uint16_t b_len)
 {
 	if (a_len != b_len)
 		return false;

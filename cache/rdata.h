@@ -33,10 +33,11 @@ bool rdata_parse(struct wire *w, uint16_t type, uint16_t rdlength, uint8_t *out,
 bool rdata_is_valid(uint16_t type, const uint8_t *rdata, uint16_t len);
 
 /*
- * Equal as records: names in types of RFC 1035 and those listed in RFC 4034 s.6.2
- * compare without case, all else by the byte.
+ * Equal as records: names in types of RFC 1035 and those listed in RFC 4034 s.6.2 compare
+ * without case (but A6, which RFC 6563 buried), all else by the byte. Both are valid.
  */
-bool rdata_is_equal(uint16_t type, const uint8_t *a, uint16_t a_len, const uint8_t *b, uint16_t b_len);
+bool rdata_is_equal(uint16_t type, const uint8_t *a, uint16_t a_len, const uint8_t *b,
+		    uint16_t b_len);
 
 /*
  * Offset of the next name in stored rdata that may be compressed on the wire (types of

@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/rcu.h"
 
 enum {
-	ROUNDS_MAX = 16,	/* at once: a restart with many zones must not flood a primary */
+	ROUNDS_MAX = 64,	/* at once: a restart with many zones must not flood a primary */
 	EMPTY_MAX = 100,	/* messages without a record in one transfer */
 	BEHIND_MAX = 20,	/* rounds that wait for the store before we fetch it ourselves */
 	BEHIND_MAX_EMPTY = 3,	/* the same while we hold nothing */
@@ -59,6 +60,13 @@ static enum fetch_want what_to_fetch(const struct mirror_work *w)
 	return is_shared(w) && !w->has_lease && is_patient(w) ? FETCH_SOA_ONLY : FETCH_IF_NEWER;
 }
 
+static uint64_t held_number(const struct mirror_work *w)
+{
+	const struct generation *g = holding_current(&w->hold);
+
+	return g ? g->number : 0;
+}
+
 static void ask_primary(struct mirror_work *w)
 {
 	const struct mirror_primary *p = &w->conf->primaries[w->primary];
@@ -72,6 +80,7 @@ static void ask_primary(struct mirror_work *w)
 	};
 
 	w->round = ROUND_PRIMARY;
+	w->asked_with = held_number(w);
 	w->fetch = fetch_new(w->shop->loop, &job, &w->shop->random, on_fetch_end, w);
 	w->shop->report(w, w->shop->report_arg);
 }
@@ -216,6 +225,7 @@ static void attempt_failed(struct mirror_work *w, enum zone_error broken, const 
 	f.now_us = clock_monotonic_us();
 	f.retry_s = is_last_attempt(w) ? seconds_until(w->schedule.next_us, f.now_us) : 0;
 	snprintf(w->last_error, sizeof(w->last_error), "%s: %s", source, reason);
+	w->shop->report(w, w->shop->report_arg);
 	if (broken != ZONE_OK)
 		zonelog_rejected(&w->log, &f);
 	else
@@ -237,19 +247,19 @@ static void take_failure(struct mirror_work *w, struct transfer *t)
 
 static void take_not_newer(struct mirror_work *w, uint32_t serial)
 {
+	uint32_t ours = holding_current(&w->hold)->soa.serial;
 	char reason[100];
 
-	snprintf(reason, sizeof(reason), "the primary's serial %u is older than ours, %u", serial,
-		 holding_current(&w->hold)->soa.serial);
+	if (serial == ours)
+		snprintf(reason, sizeof(reason), "a newer serial was promised, but the zone has %u again", serial);
+	else
+		snprintf(reason, sizeof(reason), "the primary's serial %u is older than ours, %u", serial, ours);
 	attempt_failed(w, ZONE_OK, reason, NULL);
 }
 
-static void take_up_to_date(struct mirror_work *w, struct transfer *t)
+/* The SOA reply has it, or a zone that a store delivered first: what we hold is confirmed. */
+static void take_same(struct mirror_work *w)
 {
-	if (transfer_serial(t) != holding_current(&w->hold)->soa.serial) {
-		take_not_newer(w, transfer_serial(t));
-		return;
-	}
 	w->is_confirmed = true;
 	if (is_last_attempt(w))
 		settle(w);
@@ -270,14 +280,29 @@ static void deliver(struct mirror_work *w, struct generation *g)
 
 	schedule_success(&w->schedule, &g->soa, clock_monotonic_us(), wall_s(), &w->shop->random);
 	times = times_of(&w->schedule);
-	holding_publish(&w->hold, g, &times, source);
-	zonelog_transferred(&w->log, &done);
 	w->behind = 0;
 	w->last_error[0] = '\0';
+	holding_publish(&w->hold, g, &times, source);
+	zonelog_transferred(&w->log, &done);
 	if (!w->is_blemished)
 		zonelog_forget(&w->log);
 	end_round(w);
 	holding_save(&w->hold, old);
+}
+
+/* Finishing a big zone takes time; no other thread's rcu_wait() is to wait for it. */
+static struct generation *finish(struct mirror_work *w, struct transfer *t, enum zone_error *why,
+				 char owner[NAME_TEXT_MAX])
+{
+	struct generation *g;
+
+	if (!w->is_snapshot_seen)	/* its number must not be given again */
+		work_read_snapshot(w);
+	rcu_sleep();
+	g = zone_edit_finish(transfer_take_edit(t), w->hold.seen + 1, why, owner);
+	rcu_wake();
+	ev_now_update(w->shop->loop);
+	return g;
 }
 
 static void take_zone(struct mirror_work *w, struct transfer *t)
@@ -285,15 +310,16 @@ static void take_zone(struct mirror_work *w, struct transfer *t)
 	enum zone_error why = ZONE_OK;
 	char owner[NAME_TEXT_MAX] = "";
 	uint32_t serial = transfer_serial(t);
-	struct generation *g =
-		zone_edit_finish(transfer_take_edit(t), w->hold.seen + 1, &why, owner);
+	struct generation *g = finish(w, t, &why, owner);
 
-	ev_now_update(w->shop->loop);
 	if (!g) {
 		attempt_failed(w, why, zone_error_text(why), owner[0] ? owner : NULL);
 	} else if (!w->is_forced && !holding_wants(&w->hold, serial)) {
 		generation_free(g);
-		take_not_newer(w, serial);
+		if (serial == holding_current(&w->hold)->soa.serial && w->asked_with != held_number(w))
+			take_same(w);
+		else
+			take_not_newer(w, serial);
 	} else {
 		deliver(w, g);
 	}
@@ -304,8 +330,16 @@ static void leave_to_others(struct mirror_work *w)
 {
 	w->behind++;
 	w->schedule.next_us = clock_monotonic_us() + BEHIND_US;
-	w->polled_us = 0;
+	w->poll_at_us = 0;
 	end_round(w);
+}
+
+static void take_up_to_date(struct mirror_work *w, struct transfer *t)
+{
+	if (transfer_serial(t) == holding_current(&w->hold)->soa.serial)
+		take_same(w);
+	else
+		take_not_newer(w, transfer_serial(t));
 }
 
 static void on_fetch_end(struct fetch *f, enum fetch_outcome outcome, void *arg)

@@ -133,7 +133,6 @@ static const struct twig *descend(const struct twig *t, const struct name_key *k
 		unsigned offset = twig_offset(t), step = name_key_step(key, offset);
 		const struct twigs *twigs = twig_entries(t);
 
-		__builtin_prefetch(twigs);
 		if ((t->word & twig_bit(0)) && offset <= key->len &&
 		    (offset == 0 || key->step[offset - 1] == 0) && !twig_is_branch(&twigs->at[0])) {
 			at[match->depth] = (uint16_t)offset;

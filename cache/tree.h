@@ -5,7 +5,7 @@
  * Purpose:  one descent finds the leaf of a name and all of its ancestors that exist;
  *           walks go in canonical order (RFC 4034 s.6.1); a changed tree shares with its
  *           predecessor every part off the changed path.
- * Not here: what a leaf holds (zone.c: records; route.c: zones and their pools).
+ * Not here: what a leaf holds (node.h: records; plan.c: zones and their pools).
  *
  * The tree is a popcount-compressed radix trie over the lookup form (name.h). A branch
  * tests one step of the key and keeps a bitmap of the steps that occur and one packed
@@ -19,7 +19,7 @@
  *
  * Twigs are counted references: a copy of a tree costs one count, and a change copies the
  * twigs on its path only (those shared with another tree). Two million names take about
- * 32 bytes each here, leaves apart.
+ * 22 bytes each here, leaves apart.
  *
  * Owns:     the twigs, and through ops->hold/drop its references to leaves.
  * Threads:  changes, tree_copy() and tree_clear() in one thread only; a published tree
@@ -42,7 +42,7 @@ struct tree_ops {
 	void (*drop)(void *leaf);	/* one fewer; frees it at none */
 };
 
-/* One entry: a branch (low bit of `word` set) or a leaf. Only tree.c looks inside. */
+/* One entry: a branch (low bit of `word` set) or a leaf. Only twig.h looks inside. */
 struct twig {
 	uint64_t word;
 	void *ptr;

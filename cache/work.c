@@ -18,6 +18,7 @@
 #define LEASE_PATIENCE_US	(3 * US_PER_S)		/* the store is up and does not answer */
 #define POLL_US			(US_PER_S - 50 * US_PER_MS)	/* at each tick */
 #define POLL_OURS_US		(10 * US_PER_S)		/* with the lease: others rarely write */
+#define POLL_BROKEN_US		(30 * US_PER_S)		/* what the store has cannot be believed */
 
 static const char FENCED[] = "a later generation is there";	/* as store.h has it */
 
@@ -54,16 +55,23 @@ static void report(struct mirror_work *w)
 
 /* ---- The timer ---- */
 
+/* Only ever forward: a flood of refreshes must not put off the very thing they ask for. */
 void work_rearm(struct mirror_work *w)
 {
+	struct ev_loop *loop = w->shop->loop;
 	uint64_t now_us = clock_monotonic_us(), wait_us = TICK_US;
+	double wait_s;
 
 	if (schedule_is_due(&w->schedule, now_us))
 		wait_us = WAIT_TURN_US;
 	else if (w->schedule.next_us - now_us < TICK_US)
 		wait_us = w->schedule.next_us - now_us;
-	w->tick.repeat = (double)wait_us / (double)US_PER_S;
-	ev_timer_again(w->shop->loop, &w->tick);
+	wait_s = (double)wait_us / (double)US_PER_S;
+	if (ev_is_active(&w->tick) && ev_timer_remaining(loop, &w->tick) <= wait_s)
+		return;
+	ev_timer_stop(loop, &w->tick);
+	ev_timer_set(&w->tick, wait_s, 0.);
+	ev_timer_start(loop, &w->tick);
 }
 
 /* Renews what we have; looks whether others have written. */
@@ -77,8 +85,8 @@ static void tend_store(struct mirror_work *w, uint64_t now_us)
 		w->lease_asked_us = now_us;
 		store_take_lease(store, w->conf->origin);
 	}
-	if (now_us - w->polled_us >= (w->has_lease ? POLL_OURS_US : POLL_US) && !w->is_loading) {
-		w->polled_us = now_us;
+	if (now_us >= w->poll_at_us && !w->is_loading) {
+		w->poll_at_us = now_us + (w->has_lease ? POLL_OURS_US : POLL_US);
 		store_poll(store, w->conf->origin, w->hold.seen);
 	}
 }
@@ -90,7 +98,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 
 	(void)loop;
 	(void)revents;
-	holding_check_expiry(&w->hold, clock_wall_us() / US_PER_S);
+	holding_check_expiry(&w->hold);
 	tend_store(w, now_us);
 	if (w->round == ROUND_LEASE && now_us - w->lease_asked_us >= LEASE_PATIENCE_US)
 		round_go_on(w, true);
@@ -273,20 +281,26 @@ static void take_loaded(struct mirror_work *w, struct generation *g, const struc
 		catch_up_store(w, number);
 }
 
-void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times,
-		    const char *reason)
+static void reject_loaded(struct mirror_work *w, const char *reason)
 {
 	struct zonelog_failure bad = {
-		.source = "redis", .reason = reason, .retry_s = UINT64_MAX,
+		.source = "redis", .reason = reason, .retry_s = POLL_BROKEN_US / US_PER_S,
 		.now_us = clock_monotonic_us(),
 	};
 
+	w->poll_at_us = bad.now_us + POLL_BROKEN_US;
+	zonelog_rejected(&w->log, &bad);
+}
+
+void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times,
+		    const char *reason)
+{
 	w->is_loading = false;
 	w->is_store_seen = w->is_store_read = true;
 	if (g)
 		take_loaded(w, g, times);
 	else if (reason)
-		zonelog_rejected(&w->log, &bad);
+		reject_loaded(w, reason);
 	else if (holding_current(&w->hold))
 		holding_save_store(&w->hold, NULL);
 	report(w);

@@ -51,13 +51,14 @@ struct mirror_work {
 	bool is_confirmed;		/* some primary of this round has what we hold */
 	bool is_blemished;		/* some primary of this round failed */
 	unsigned primary;
+	uint64_t asked_with;		/* number of the generation held then; 0: none */
 	unsigned behind;		/* rounds in a row that saw newer and left it to others */
 	struct fetch *fetch;
 
 	bool has_lease;
 	bool is_loading;		/* from the store */
 	uint64_t lease_asked_us;	/* last taken or renewed */
-	uint64_t polled_us;
+	uint64_t poll_at_us;		/* when to look for what others wrote */
 
 	/* the start: mirror_wait_loaded() waits for both */
 	bool is_snapshot_seen, is_store_seen, is_counted;
@@ -82,7 +83,7 @@ void work_start(struct mirror_work *w, struct workshop *shop, uint64_t spread_us
 /* Ends what runs; the generation stays published. Twice is fine. */
 void work_stop(struct mirror_work *w);
 
-/* Sets the timer for what the schedule says now. */
+/* Brings the timer forward to what the schedule says now. */
 void work_rearm(struct mirror_work *w);
 
 /* Takes a new configuration of the same zone; asks anew when it differs. */

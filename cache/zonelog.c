@@ -151,25 +151,23 @@ void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failur
 	event_end(&e);
 }
 
-void zonelog_expiring(const struct zonelog *l, const struct zone_times *times, uint64_t wall_s,
-		      unsigned percent_left)
+void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t left_s)
 {
 	struct event e;
 
 	event_begin(&e, EVENT_WARNING, "zone_expiring");
 	event_name(&e, "zone", l->origin);
 	event_number(&e, "percent_left", percent_left);
-	event_number(&e, "expires_in_s", times->expires_at - wall_s);
-	event_number(&e, "unconfirmed_s", wall_s - times->refreshed_at);
+	event_number(&e, "expires_in_s", left_s);
 	event_end(&e);
 }
 
-void zonelog_expired(const struct zonelog *l, const struct zone_times *times, uint64_t wall_s)
+void zonelog_expired(const struct zonelog *l, uint32_t serial)
 {
 	struct event e;
 
 	event_begin(&e, EVENT_ERROR, "zone_expired");
 	event_name(&e, "zone", l->origin);
-	event_number(&e, "unconfirmed_s", wall_s > times->refreshed_at ? wall_s - times->refreshed_at : 0);
+	event_number(&e, "serial", serial);
 	event_end(&e);
 }

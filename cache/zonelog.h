@@ -16,7 +16,6 @@
 #include <stdint.h>
 
 #include "cache/event.h"
-#include "cache/snapshot.h"
 #include "cache/zone.h"
 
 enum { ZONELOG_MEMORY = 8 };	/* different failures that are remembered */
@@ -63,8 +62,7 @@ void zonelog_not_saved(struct zonelog *l, const char *event, const char *reason,
 /* The primary answers again after failures, with what we hold. */
 void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failures, const char *source);
 
-void zonelog_expiring(const struct zonelog *l, const struct zone_times *times, uint64_t wall_s,
-		      unsigned percent_left);
-void zonelog_expired(const struct zonelog *l, const struct zone_times *times, uint64_t wall_s);
+void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t left_s);
+void zonelog_expired(const struct zonelog *l, uint32_t serial);
 
 #endif

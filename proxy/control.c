@@ -207,7 +207,9 @@ static void client_read(struct client *c)
 	if (end || n == 0) {
 		client_run(c, end ? (size_t)(end - c->in) : c->in_len);
 	} else if (c->in_len == WORDS_LINE_MAX) {
-		struct verb_answer answer = { .json = verbs_error("usage", "the line is too long") };
+		struct verb_answer answer = {
+			.json = verbs_error("usage", "the line is too long"),
+		};
 
 		client_answer(c, &answer);
 	}

@@ -113,7 +113,8 @@ json_t *follow_recent(void)
 	json_t *all = json_array();
 
 	pthread_mutex_lock(&follow.mutex);
-	unsigned first = follow.recent_count > FOLLOW_RECENT ? follow.recent_count - FOLLOW_RECENT : 0;
+	unsigned first =
+		follow.recent_count > FOLLOW_RECENT ? follow.recent_count - FOLLOW_RECENT : 0;
 
 	for (unsigned i = first; i < follow.recent_count; i++)
 		json_array_append_new(all, json_string(follow.recent[i % FOLLOW_RECENT]));

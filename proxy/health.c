@@ -219,8 +219,12 @@ static enum health_cause guilty_of(const struct health *h, const struct health_r
 /* Enough good probes in a burst, by UDP and by TCP. */
 static bool is_acquitted(const struct health *h, const struct health_rules *r)
 {
-	unsigned enough = r->fall < ACQUIT_MIN ? ACQUIT_MIN : r->fall > ACQUIT_MAX ? ACQUIT_MAX : r->fall;
+	unsigned enough = r->fall;
 
+	if (enough < ACQUIT_MIN)
+		enough = ACQUIT_MIN;
+	if (enough > ACQUIT_MAX)
+		enough = ACQUIT_MAX;
 	return h->udp.good >= enough && h->tcp.good > 0;
 }
 
@@ -270,7 +274,8 @@ static struct health_change on_probe_down(struct health *h, const struct health_
 		h->is_held = true;
 		return no_change;
 	}
-	return set_state(h, r, r->slow_start_us ? HEALTH_PROBATION : HEALTH_UP, CAUSE_PROBES_GOOD, now);
+	return set_state(h, r, r->slow_start_us ? HEALTH_PROBATION : HEALTH_UP, CAUSE_PROBES_GOOD,
+			 now);
 }
 
 static struct health_change on_probe_probation(struct health *h, const struct health_rules *r,
@@ -306,7 +311,8 @@ struct health_change health_on_time(struct health *h, const struct health_rules 
 {
 	if (h->state == HEALTH_UP && now - h->since_us >= CALM_US)
 		h->downs = 0;
-	if (h->state == HEALTH_PROBATION && !h->evidence_us && now - h->since_us >= r->slow_start_us)
+	if (h->state == HEALTH_PROBATION && !h->evidence_us &&
+	    now - h->since_us >= r->slow_start_us)
 		return set_state(h, r, HEALTH_UP, CAUSE_SLOW_START_OVER, now);
 	return no_change;
 }

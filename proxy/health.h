@@ -98,7 +98,8 @@ struct health_change health_on_evidence(struct health *h, const struct health_ru
 					enum health_cause cause, uint64_t now);
 
 /* A probe was sent: sets when the next of its kind is due. */
-void health_on_probe_sent(struct health *h, const struct health_rules *r, bool is_tcp, uint64_t now);
+void health_on_probe_sent(struct health *h, const struct health_rules *r, bool is_tcp,
+			  uint64_t now);
 
 /* How long a good UDP probe took. */
 void health_on_rtt(struct health *h, uint64_t rtt_us);

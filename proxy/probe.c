@@ -306,7 +306,7 @@ struct probe *probe_start(struct ev_loop *loop, struct random *random, const str
 	ev_io_init(&p->io, ask->is_tcp ? on_tcp : on_udp, p->fd, ask->is_tcp ? EV_WRITE : EV_READ);
 	p->io.data = p;
 	ev_set_priority(&p->io, 1);
-	ev_now_update(loop);		/* the timeout counts from now, not from this turn's start */
+	ev_now_update(loop); /* the timeout counts from now, not from this turn's start */
 	ev_timer_init(&p->timer, on_timer, p->is_early ? 0. : (double)ask->timeout_us / 1e6, 0.);
 	p->timer.data = p;
 	if (!p->is_early)

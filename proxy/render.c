@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "proxy/render.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,19 +133,28 @@ static const struct column pool_columns[] = {
 };
 
 static const struct column backend_columns[] = {
-	{ "BACKEND", "name", PLAIN }, { "POOL", "pool", PLAIN }, { "ADDRESS", "address", PLAIN },
-	{ "TIER", "tier", PLAIN }, { "STATE", "state", PLAIN }, { "SINCE", "since_s", DURATION },
+	{ "BACKEND", "name", PLAIN },          { "POOL", "pool", PLAIN },
+	{ "ADDRESS", "address", PLAIN },       { "TIER", "tier", PLAIN },
+	{ "STATE", "state", PLAIN },           { "SINCE", "since_s", DURATION },
 	{ "SHARE", "share_percent", PERCENT }, { "RTT ms", "srtt_ms", PLAIN },
-	{ "OUT", "outstanding", PLAIN }, { "SENT", "sent", PLAIN }, { "REPLIES", "replies", PLAIN },
-	{ "SILENT", "silent", PLAIN }, { "REFUSED", "refused", PLAIN }, { "FAILED", "failed", PLAIN },
-	{ "RESCUED", "rescued", PLAIN }, { NULL, NULL, PLAIN },
+	{ "OUT", "outstanding", PLAIN },       { "SENT", "sent", PLAIN },
+	{ "REPLIES", "replies", PLAIN },       { "SILENT", "silent", PLAIN },
+	{ "REFUSED", "refused", PLAIN },       { "FAILED", "failed", PLAIN },
+	{ "RESCUED", "rescued", PLAIN },       { NULL, NULL, PLAIN },
 };
 
 static const struct column health_columns[] = {
-	{ "BACKEND", "name", PLAIN }, { "POOL", "pool", PLAIN }, { "STATE", "state", PLAIN },
-	{ "HEALTH", "health", PLAIN }, { "CAUSE", "cause", PLAIN }, { "SINCE", "since_s", DURATION },
-	{ "SHARE", "share_percent", PERCENT }, { "PROBE ms", "probe_rtt_ms", PLAIN },
-	{ "RISE", "rise", PLAIN }, { "HELD FOR", "held_zone", PLAIN }, { NULL, NULL, PLAIN },
+	{ "BACKEND", "name", PLAIN },
+	{ "POOL", "pool", PLAIN },
+	{ "STATE", "state", PLAIN },
+	{ "HEALTH", "health", PLAIN },
+	{ "CAUSE", "cause", PLAIN },
+	{ "SINCE", "since_s", DURATION },
+	{ "SHARE", "share_percent", PERCENT },
+	{ "PROBE ms", "probe_rtt_ms", PLAIN },
+	{ "RISE", "rise", PLAIN },
+	{ "HELD FOR", "held_zone", PLAIN },
+	{ NULL, NULL, PLAIN },
 };
 
 static const struct column zones_columns[] = {
@@ -178,7 +188,9 @@ static const struct column status_pairs[] = {
 
 static void show_status(const json_t *answer, FILE *out)
 {
-	const json_t *zones = json_object_get(answer, "zones"), *store = json_object_get(answer, "store");
+	const json_t *zones = json_object_get(answer, "zones");
+	const json_t *store = json_object_get(answer, "store");
+	bool is_degraded = json_is_true(json_object_get(answer, "degraded"));
 	char a[CELL_MAX], b[CELL_MAX], c[CELL_MAX];
 
 	put_pairs(status_pairs, answer, out);
@@ -189,7 +201,7 @@ static void show_status(const json_t *answer, FILE *out)
 	fprintf(out, "store          %s", put_cell(json_object_get(store, "state"), PLAIN, a));
 	if (*put_cell(json_object_get(store, "reason"), PLAIN, b) != '-')
 		fprintf(out, " (%s)", b);
-	fprintf(out, "\n%s       ", json_is_true(json_object_get(answer, "degraded")) ? "DEGRADED" : "all well");
+	fprintf(out, "\n%s       ", is_degraded ? "DEGRADED" : "all well");
 	put_list(json_object_get(answer, "reasons"), "\n               ", "", out);
 	fprintf(out, "\n");
 	put_table(pool_columns, json_object_get(answer, "pools"), out);
@@ -267,10 +279,13 @@ static void show_reload(const json_t *answer, FILE *out)
 /* Verbs that are not here have nothing to show. */
 void render_answer(const char *verb, const json_t *answer, FILE *out)
 {
-	static const struct { const char *verb; void (*show)(const json_t *answer, FILE *out); } views[] = {
+	static const struct {
+		const char *verb;
+		void (*show)(const json_t *answer, FILE *out);
+	} views[] = {
 		{ "status", show_status }, { "backends", show_backends }, { "zones", show_zones },
-		{ "zone", show_zone }, { "health", show_health }, { "explain", show_explain },
-		{ "stats", show_stats }, { "reload", show_reload },
+		{ "zone", show_zone },     { "health", show_health },     { "explain", show_explain },
+		{ "stats", show_stats },   { "reload", show_reload },
 	};
 
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)

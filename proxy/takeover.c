@@ -76,7 +76,8 @@ unsigned takeover_tier(const struct watched_pool *p, const struct plan_zone *zon
 	return TAKEOVER_NONE;
 }
 
-const char *takeover_names(const struct watched_pool *p, unsigned tier, char text[WATCHED_NAMES_MAX])
+const char *takeover_names(const struct watched_pool *p, unsigned tier,
+			   char text[WATCHED_NAMES_MAX])
 {
 	size_t len = 0;
 	bool only_eligible = tier == takeover_tier(p, NULL);

@@ -32,7 +32,8 @@ bool takeover_target_is_eligible(const struct watched_pool *p, const struct plan
 unsigned takeover_tier(const struct watched_pool *p, const struct plan_zone *zone);
 
 /* The names of a tier's targets: "mirror,ns2"; of those that are eligible, if there are any. */
-const char *takeover_names(const struct watched_pool *p, unsigned tier, char text[WATCHED_NAMES_MAX]);
+const char *takeover_names(const struct watched_pool *p, unsigned tier,
+			   char text[WATCHED_NAMES_MAX]);
 
 /* Notes the serving tier without a word: a new plan. */
 void takeover_set(struct watched_pool *p, uint64_t now);

@@ -37,7 +37,8 @@ struct row {
 };
 
 static const struct row rows[] = {
-#define VERB_ROW(name, arguments, fewest, most, sentence) { #name, arguments, fewest, most, sentence },
+#define VERB_ROW(name, arguments, fewest, most, sentence) \
+	{ #name, arguments, fewest, most, sentence },
 	VERBS_TABLE(VERB_ROW)
 #undef VERB_ROW
 };
@@ -57,7 +58,8 @@ static void print_usage(FILE *out)
 {
 	fprintf(out, "usage: understudyctl [-s SOCKET] VERB [ARGUMENTS] [--json]\n\n");
 	for (int i = 0; i < ROWS; i++)
-		fprintf(out, "  %-10s %-24s %s\n", rows[i].name, rows[i].arguments, rows[i].sentence);
+		fprintf(out, "  %-10s %-24s %s\n", rows[i].name, rows[i].arguments,
+			rows[i].sentence);
 	fprintf(out, "\nexit: 0 done, 1 refused, 2 usage, 3 not running, 4 degraded (status)\n");
 }
 
@@ -103,7 +105,8 @@ static bool check_command(const struct command *c)
 	if (c->count == 0)
 		print_usage(stderr);
 	else if (!row)
-		fprintf(stderr, "understudyctl: unknown verb '%s': understudyctl --help lists them\n",
+		fprintf(stderr,
+			"understudyctl: unknown verb '%s': understudyctl --help lists them\n",
 			c->words[0]);
 	else if (c->count - 1 < row->fewest || c->count - 1 > row->most)
 		fprintf(stderr, "usage: understudyctl %s %s\n", row->name, row->arguments);
@@ -128,7 +131,8 @@ static bool parse_command(int argc, char **argv, struct command *c)
 			c->socket = argv[++i];
 		} else if (word[0] == '-' && strcmp(word, "-f") != 0) {
 			fprintf(stderr, "understudyctl: %s '%s'\n",
-				strcmp(word, "-s") == 0 ? "a path must follow" : "unknown option", word);
+				strcmp(word, "-s") == 0 ? "a path must follow" : "unknown option",
+				word);
 			return false;
 		} else if (!add_word(c, word)) {
 			return false;
@@ -147,7 +151,8 @@ static int connect_to(const char *path, int *code)
 
 	*code = EXIT_USAGE;
 	if (fd < 0 || strlen(path) >= sizeof(address.sun_path)) {
-		fprintf(stderr, "understudyctl: %s: %s\n", path, fd < 0 ? strerror(errno) : "path too long");
+		fprintf(stderr, "understudyctl: %s: %s\n", path,
+			fd < 0 ? strerror(errno) : "path too long");
 		return -1;
 	}
 	memcpy(address.sun_path, path, strlen(path));

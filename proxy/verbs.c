@@ -13,11 +13,17 @@
 #include "proxy/view.h"
 #include "proxy/words.h"
 
+struct call {
+	struct daemon *d;
+	const char *const *words;	/* the arguments, as many as the table allows */
+	unsigned count;
+	struct verb_answer *answer;
+};
+
 struct verb {
 	const char *name, *arguments;
 	unsigned fewest, most;
-	void (*run)(struct daemon *d, const char *const *arguments, unsigned count,
-		    struct verb_answer *a);
+	void (*run)(struct call *c);
 };
 
 /* ---- Answers ---- */
@@ -60,148 +66,143 @@ static json_t *bad_choice(const char *what, const char *given, const char *choic
 
 /* ---- Verbs that read ---- */
 
-static void run_status(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_status(struct call *c)
 {
-	(void)words, (void)count;
-	a->json = done_as(view_status(d));
+	c->answer->json = done_as(view_status(c->d));
 }
 
-static void run_backends(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_backends(struct call *c)
 {
-	(void)words, (void)count;
-	a->json = done_with("backends", watch_backends_json(d->watch));
+	c->answer->json = done_with("backends", watch_backends_json(c->d->watch));
 }
 
-static void run_zones(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_zones(struct call *c)
 {
-	(void)words, (void)count;
-	a->json = done_with("zones", view_zones(d));
+	c->answer->json = done_with("zones", view_zones(c->d));
 }
 
-static void run_health(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_health(struct call *c)
 {
-	if (count == 1 && strcmp(words[0], "-f") != 0) {
-		a->json = bad_choice("health", words[0], "-f");
+	if (c->count == 1 && strcmp(c->words[0], "-f") != 0) {
+		c->answer->json = bad_choice("health", c->words[0], "-f");
 		return;
 	}
-	a->json = json_pack("{sb so so so}", "ok", 1, "backends", watch_backends_json(d->watch),
-			    "pools", watch_pools_json(d->watch), "events", follow_recent());
-	a->is_followed = count == 1;
+	c->answer->json =
+		json_pack("{sb so so so}", "ok", 1, "backends", watch_backends_json(c->d->watch),
+			  "pools", watch_pools_json(c->d->watch), "events", follow_recent());
+	c->answer->is_followed = c->count == 1;
 }
 
-static void run_explain(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_explain(struct call *c)
 {
 	uint8_t name[NAME_LEN_MAX];
-	uint16_t type = rdata_type_from_text(words[1]);
+	uint16_t type = rdata_type_from_text(c->words[1]);
 
-	(void)count;
-	if (name_from_text(words[0], name) == 0)
-		a->json = verbs_error("usage", "'%.255s' is not a domain name", words[0]);
+	if (name_from_text(c->words[0], name) == 0)
+		c->answer->json =
+			verbs_error("usage", "'%.255s' is not a domain name", c->words[0]);
 	else if (type == 0)
-		a->json = verbs_error("usage", "'%.32s' is not a record type", words[1]);
+		c->answer->json = verbs_error("usage", "'%.32s' is not a record type", c->words[1]);
 	else
-		a->json = done_as(view_explain(d, name, type));
+		c->answer->json = done_as(view_explain(c->d, name, type));
 }
 
-static void run_stats(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_stats(struct call *c)
 {
-	(void)words, (void)count;
-	a->json = done_with("stats", view_stats(d));
+	c->answer->json = done_with("stats", view_stats(c->d));
 }
 
 /* ---- Zones ---- */
 
-/* The zone that an operator named, or NULL with the reason in a->json. */
-static const struct plan_zone *find_zone(struct daemon *d, const char *text, struct verb_answer *a)
+/* The zone that an operator named, or NULL with the reason in the answer. */
+static const struct plan_zone *find_zone(struct call *c)
 {
 	uint8_t name[NAME_LEN_MAX];
+	const char *text = c->words[0];
 	const struct plan_zone *z = NULL;
 
 	if (name_from_text(text, name) == 0) {
-		a->json = verbs_error("usage", "'%.255s' is not a domain name", text);
+		c->answer->json = verbs_error("usage", "'%.255s' is not a domain name", text);
 		return NULL;
 	}
 	name_lower(name);
-	z = plan_zone_named(d->plan, name);
+	z = plan_zone_named(c->d->plan, name);
 	if (!z)
-		a->json = verbs_error("refused", "no zone %.255s is configured", text);
+		c->answer->json = verbs_error("refused", "no zone %.255s is configured", text);
 	return z;
 }
 
-static const struct plan_zone *find_mirrored(struct daemon *d, const char *text, struct verb_answer *a)
+static const struct plan_zone *find_mirrored(struct call *c)
 {
-	const struct plan_zone *z = find_zone(d, text, a);
+	const struct plan_zone *z = find_zone(c);
 
 	if (!z || z->mirror)
 		return z;
-	a->json = verbs_error("refused", "zone %s is not mirrored: its pool %s has no mirror",
-			      z->conf->text, z->conf->pool->name);
+	c->answer->json =
+		verbs_error("refused", "zone %s is not mirrored: its pool %s has no mirror",
+			    z->conf->text, z->conf->pool->name);
 	return NULL;
 }
 
-static void run_zone(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_zone(struct call *c)
 {
-	const struct plan_zone *z = find_zone(d, words[0], a);
+	const struct plan_zone *z = find_zone(c);
 
-	(void)count;
 	if (z)
-		a->json = done_with("zone", view_zone(d, z));
+		c->answer->json = done_with("zone", view_zone(c->d, z));
 }
 
-static void run_refresh(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_refresh(struct call *c)
 {
-	const struct plan_zone *z = find_mirrored(d, words[0], a);
+	const struct plan_zone *z = find_mirrored(c);
 
-	(void)count;
 	if (!z)
 		return;
-	mirror_refresh(d->mirror, z->mirror);
-	a->json = done();
+	mirror_refresh(c->d->mirror, z->mirror);
+	c->answer->json = done();
 }
 
-static void run_retransfer(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_retransfer(struct call *c)
 {
-	const struct plan_zone *z = find_mirrored(d, words[0], a);
+	const struct plan_zone *z = find_mirrored(c);
 
-	(void)count;
 	if (!z)
 		return;
-	mirror_retransfer(d->mirror, z->mirror);
-	a->json = done();
+	mirror_retransfer(c->d->mirror, z->mirror);
+	c->answer->json = done();
 }
 
-static void run_dump(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_dump(struct call *c)
 {
-	const struct plan_zone *z = find_mirrored(d, words[0], a);
+	const struct plan_zone *z = find_mirrored(c);
 	const struct generation *g = z ? rcu_read(z->mirror->current) : NULL;
 
-	(void)count;
 	if (!z)
 		return;
 	if (!g) {
-		a->json = verbs_error("refused", "nothing is held of zone %s yet", z->conf->text);
+		c->answer->json =
+			verbs_error("refused", "nothing is held of zone %s yet", z->conf->text);
 		return;
 	}
-	a->dump = dump_new(g);
-	a->json = json_pack("{sb ss sI sI}", "ok", 1, "zone", z->conf->text,
+	c->answer->dump = dump_new(g);
+	c->answer->json = json_pack("{sb ss sI sI}", "ok", 1, "zone", z->conf->text,
 			    "serial", (json_int_t)g->soa.serial, "records", (json_int_t)g->records);
 }
 
 /* ---- Orders ---- */
 
-static void run_backend(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_backend(struct call *c)
 {
 	static const enum health_order orders[] = { ORDER_AUTO, ORDER_UP, ORDER_DOWN, ORDER_DRAIN };
 
-	(void)count;
 	for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
-		if (strcmp(words[1], health_order_text(orders[i])) != 0)
+		if (strcmp(c->words[1], health_order_text(orders[i])) != 0)
 			continue;
-		a->json = watch_order_backend(d->watch, words[0], orders[i])
-			? done() : verbs_error("refused", "no backend '%.64s'", words[0]);
+		c->answer->json = watch_order_backend(c->d->watch, c->words[0], orders[i])
+			? done() : verbs_error("refused", "no backend '%.64s'", c->words[0]);
 		return;
 	}
-	a->json = bad_choice("backend", words[1], "up, down, auto, drain");
+	c->answer->json = bad_choice("backend", c->words[1], "up, down, auto, drain");
 }
 
 /* Without a second tier nobody would be left to answer. */
@@ -210,45 +211,44 @@ static bool has_one_tier(const struct plan_pool *p)
 	return p->target_count == 0 || p->targets[0].tier == p->targets[p->target_count - 1].tier;
 }
 
-static void run_failover(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_failover(struct call *c)
 {
-	const struct plan_pool *pool = plan_pool_named(d->plan, words[0]);
+	const struct plan_pool *pool = plan_pool_named(c->d->plan, c->words[0]);
 	enum plan_failover order = POOL_FAILOVER_AUTO;
 
-	(void)count;
-	if (strcmp(words[1], "on") == 0)
+	if (strcmp(c->words[1], "on") == 0)
 		order = POOL_FAILOVER_ON;
-	else if (strcmp(words[1], "off") == 0)
+	else if (strcmp(c->words[1], "off") == 0)
 		order = POOL_FAILOVER_OFF;
-	else if (strcmp(words[1], "auto") != 0) {
-		a->json = bad_choice("failover", words[1], "on, off, auto");
+	else if (strcmp(c->words[1], "auto") != 0) {
+		c->answer->json = bad_choice("failover", c->words[1], "on, off, auto");
 		return;
 	}
 	if (!pool)
-		a->json = verbs_error("refused", "no pool '%.64s'", words[0]);
+		c->answer->json = verbs_error("refused", "no pool '%.64s'", c->words[0]);
 	else if (order == POOL_FAILOVER_ON && has_one_tier(pool))
-		a->json = verbs_error("refused", "pool %s has one tier: nobody could take over",
-				      pool->conf->name);
+		c->answer->json =
+			verbs_error("refused", "pool %s has one tier: nobody could take over",
+				    pool->conf->name);
 	else
-		a->json = watch_order_failover(d->watch, pool->conf->name, order)
-			? done() : verbs_error("refused", "no pool '%.64s'", words[0]);
+		c->answer->json = watch_order_failover(c->d->watch, pool->conf->name, order)
+			? done() : verbs_error("refused", "no pool '%.64s'", c->words[0]);
 }
 
-static void run_reload(struct daemon *d, const char *const *words, unsigned count, struct verb_answer *a)
+static void run_reload(struct call *c)
 {
 	char *text = NULL;
 	size_t len = 0;
 	FILE *errors = open_memstream(&text, &len);
 	bool is_done;
 
-	(void)words, (void)count;
 	if (!errors)
 		abort();
-	is_done = daemon_reload(d, errors);
+	is_done = daemon_reload(c->d, errors);
 	fclose(errors);
 	while (len > 0 && text[len - 1] == '\n')
 		text[--len] = '\0';
-	a->json = is_done ? done_with("plan", json_integer((json_int_t)d->plan->number))
+	c->answer->json = is_done ? done_with("plan", json_integer((json_int_t)c->d->plan->number))
 			  : verbs_error("refused", "%s", len > 0 ? text : "reload failed");
 	free(text);
 }
@@ -263,6 +263,9 @@ static const struct verb verbs[] = { VERBS_TABLE(VERB_ROW) };
 void verbs_run(struct daemon *d, const struct words *words, struct verb_answer *answer)
 {
 	unsigned count = words->count - 1;
+	struct call call = {
+		.d = d, .words = words->word + 1, .count = count, .answer = answer,
+	};
 
 	*answer = (struct verb_answer){ .json = NULL };
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
@@ -274,9 +277,10 @@ void verbs_run(struct daemon *d, const struct words *words, struct verb_answer *
 			answer->json = verbs_error("usage", "usage: %s%s%s", v->name,
 						   *v->arguments ? " " : "", v->arguments);
 		else
-			v->run(d, words->word + 1, count, answer);
+			v->run(&call);
 		if (!answer->json)	/* text of some name was not UTF-8 */
-			answer->json = verbs_error("refused", "the answer cannot be written as JSON");
+			answer->json =
+				verbs_error("refused", "the answer cannot be written as JSON");
 		return;
 	}
 	answer->json = verbs_error("usage", "unknown verb '%.64s'", words->word[0]);

@@ -20,19 +20,32 @@ struct words;
 
 /* name, arguments, fewest, most, sentence */
 #define VERBS_TABLE(X) \
-	X(status,     "",                        0, 0, "one look: pools, zones, store; exit 4 when degraded") \
-	X(backends,   "",                        0, 0, "each backend: state, share, round trips, counts") \
-	X(zones,      "",                        0, 0, "each zone: serial, generation, age, state") \
-	X(zone,       "ZONE",                    1, 1, "all about one zone") \
-	X(health,     "[-f]",                    0, 1, "states, causes and the last events; -f follows them") \
-	X(explain,    "NAME TYPE",               2, 2, "who would answer this question now, and why") \
-	X(backend,    "NAME up|down|auto|drain", 2, 2, "orders a backend's state; auto: health decides") \
-	X(failover,   "POOL on|off|auto",        2, 2, "on: without the first tier; off: never leave it") \
-	X(refresh,    "ZONE",                    1, 1, "asks the primary for a newer serial now") \
-	X(retransfer, "ZONE",                    1, 1, "transfers the whole zone again") \
-	X(dump,       "ZONE",                    1, 1, "the mirror's copy in presentation form") \
-	X(stats,      "",                        0, 0, "counters since the start") \
-	X(reload,     "",                        0, 0, "reads the configuration again, all or nothing")
+	X(status, "", 0, 0, \
+	  "one look: pools, zones, store; exit 4 when degraded") \
+	X(backends, "", 0, 0, \
+	  "each backend: state, share, round trips, counts") \
+	X(zones, "", 0, 0, \
+	  "each zone: serial, generation, age, state") \
+	X(zone, "ZONE", 1, 1, \
+	  "all about one zone") \
+	X(health, "[-f]", 0, 1, \
+	  "states, causes and the last events; -f follows them") \
+	X(explain, "NAME TYPE", 2, 2, \
+	  "who would answer this question now, and why") \
+	X(backend, "NAME up|down|auto|drain", 2, 2, \
+	  "orders a backend's state; auto: health decides") \
+	X(failover, "POOL on|off|auto", 2, 2, \
+	  "on: without the first tier; off: never leave it") \
+	X(refresh, "ZONE", 1, 1, \
+	  "asks the primary for a newer serial now") \
+	X(retransfer, "ZONE", 1, 1, \
+	  "transfers the whole zone again") \
+	X(dump, "ZONE", 1, 1, \
+	  "the mirror's copy in presentation form") \
+	X(stats, "", 0, 0, \
+	  "counters since the start") \
+	X(reload, "", 0, 0, \
+	  "reads the configuration again, all or nothing")
 
 /* The last line of a dump (a comment in the master file format): without it, it was cut off. */
 #define VERBS_DUMP_END	"; end of zone\n"
@@ -47,6 +60,7 @@ struct verb_answer {
 void verbs_run(struct daemon *d, const struct words *words, struct verb_answer *answer);
 
 /* {"ok": false, ...} with a sentence made printable. `kind`: "usage" or "refused". */
-json_t *verbs_error(const char *kind, const char *format, ...) __attribute__((format(printf, 2, 3)));
+json_t *verbs_error(const char *kind, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 #endif

@@ -6,8 +6,8 @@
 
 enum {
 	PATIENCE_US = 20 * 1000,
-	PATIENCE_QUIET_US = 50 * 1000,	/* with fall = 2: 10 + 50 + 150 ms from silence to verdict */
-	REASK_US = 30 * 1000 * 1000,	/* the mirror failed to fetch a serial: not at each probe */
+	PATIENCE_QUIET_US = 50 * 1000, /* with fall = 2: 10 + 50 + 150 ms from silence to verdict */
+	REASK_US = 30 * 1000 * 1000,   /* the mirror failed to fetch a serial: not at each probe */
 };
 
 _Static_assert((int)HEALTH_SHARE_FULL == (int)BACKEND_SHARE_FULL, "one scale of shares");
@@ -65,8 +65,9 @@ void verdict_follow(struct watched *b, struct health_change c, uint64_t now)
 	takeover_look(b->pool, takeover_cause(&c), now);
 	if (c.cause == CAUSE_OPERATOR)
 		return;
-	if (c.to != HEALTH_SUSPECT)	/* what was sent before the change proves nothing after it; */
-		check_cancel_all(b);	/* but a suspect's burst goes on */
+	/* What was sent before the change proves nothing after it; but a suspect's burst goes on. */
+	if (c.to != HEALTH_SUSPECT)
+		check_cancel_all(b);
 	if (c.to == HEALTH_DOWN) {
 		fitness_forget(b->fitness);
 		b->held.is_told = false;
@@ -124,6 +125,7 @@ void verdict_on_check(struct watched *b, const struct check *c, const struct pro
 {
 	size_t behind = SIZE_MAX;
 	bool gate_is_open = true;
+	struct health_change change;
 
 	if (v->is_ours || !note_zone(b, c, v, now) || c->is_sweep)
 		return;
@@ -134,7 +136,8 @@ void verdict_on_check(struct watched *b, const struct check *c, const struct pro
 	if (b->health.state == HEALTH_DOWN)
 		gate_is_open = watched_gate_is_open(b, &behind);
 	b->good_run = b->health.udp.good + (v->cause == CAUSE_NONE && !c->is_tcp);
-	verdict_follow(b, health_on_probe(&b->health, &b->rules, c->is_tcp, v->cause, gate_is_open, now), now);
+	change = health_on_probe(&b->health, &b->rules, c->is_tcp, v->cause, gate_is_open, now);
+	verdict_follow(b, change, now);
 	if (b->health.is_held && behind != SIZE_MAX)
 		watched_tell_held(b, behind);
 	verdict_publish(b, now);	/* suspicion in PROBATION ends without a change */
@@ -157,7 +160,8 @@ uint64_t verdict_next_us(const struct watched *b, uint64_t now)
 }
 
 /* Compares what workers saw with the last look. */
-static enum health_cause find_evidence(struct watched *b, const struct evidence_sum *new, uint64_t now)
+static enum health_cause find_evidence(struct watched *b, const struct evidence_sum *new,
+				       uint64_t now)
 {
 	if (new->refused > b->seen.refused)
 		return CAUSE_REFUSED;

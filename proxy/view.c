@@ -87,8 +87,9 @@ static void put_zone_counts(json_t *o, json_t *reasons, const struct plan *plan)
 		"configured", (json_int_t)plan->zone_count, "mirrored", (json_int_t)mirrored,
 		"servable", (json_int_t)servable));
 	if (servable < mirrored)
-		json_array_append_new(reasons, json_sprintf("%zu of %zu mirrored zones cannot be served",
-							    mirrored - servable, mirrored));
+		json_array_append_new(reasons,
+				      json_sprintf("%zu of %zu mirrored zones cannot be served",
+						   mirrored - servable, mirrored));
 }
 
 /* The store is a replica: its absence is told, but no client feels it. */
@@ -166,7 +167,8 @@ static void put_answering(json_t *o, const json_t *targets)
 	json_object_set_new(o, "answered_by", names);
 }
 
-static json_t *explain_route(struct daemon *d, const struct plan_pool *pool, const struct plan_zone *z)
+static json_t *explain_route(struct daemon *d, const struct plan_pool *pool,
+			     const struct plan_zone *z)
 {
 	json_t *targets = watch_targets_json(d->watch, pool, z);
 	json_t *o = json_pack("{ss ss ss}", "answer", "forwarded or mirrored",

@@ -48,7 +48,8 @@ json_t *watch_pools_json(struct watch *w);
  * The targets of a pool in the order they are tried, each with whether it may be asked now and
  * why. `zone` decides for the mirror; NULL: any zone of the pool.
  */
-json_t *watch_targets_json(struct watch *w, const struct plan_pool *pool, const struct plan_zone *zone);
+json_t *watch_targets_json(struct watch *w, const struct plan_pool *pool,
+			   const struct plan_zone *zone);
 
 /* True when some pool is not served by its first tier, or some backend is not UP. */
 bool watch_is_degraded(struct watch *w);

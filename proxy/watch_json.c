@@ -107,8 +107,9 @@ static const char *target_reason(const struct watched_pool *p, const struct plan
 	return "serves";
 }
 
-static json_t *target_json(struct watch *w, const struct watched_pool *p, const struct plan_target *t,
-			   const struct plan_zone *zone, unsigned serving)
+static json_t *target_json(struct watch *w, const struct watched_pool *p,
+			   const struct plan_target *t, const struct plan_zone *zone,
+			   unsigned serving)
 {
 	bool is_mirror = t->kind == TARGET_MIRROR;
 	const struct watched *b = is_mirror ? NULL : w->by_index[t->backend->index];
@@ -129,7 +130,8 @@ static json_t *target_json(struct watch *w, const struct watched_pool *p, const 
 		"why", target_reason(p, t, zone, serving));
 }
 
-static json_t *targets_json(struct watch *w, const struct watched_pool *p, const struct plan_zone *zone)
+static json_t *targets_json(struct watch *w, const struct watched_pool *p,
+			    const struct plan_zone *zone)
 {
 	json_t *all = json_array();
 	unsigned serving = takeover_tier(p, zone);
@@ -139,7 +141,8 @@ static json_t *targets_json(struct watch *w, const struct watched_pool *p, const
 	return all;
 }
 
-json_t *watch_targets_json(struct watch *w, const struct plan_pool *pool, const struct plan_zone *zone)
+json_t *watch_targets_json(struct watch *w, const struct plan_pool *pool,
+			   const struct plan_zone *zone)
 {
 	for (unsigned i = 0; i < w->pool_count; i++)
 		if (w->pools[i].plan == pool)

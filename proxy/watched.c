@@ -73,8 +73,8 @@ static void put_silence(const struct watched *b, uint64_t now, char text[WATCHED
 	if (b->seen.last_reply_us == 0 || b->seen.last_reply_us > now)
 		snprintf(text, WATCHED_TEXT_MAX, "%llu attempt%s silent, no reply yet", silent, s);
 	else
-		snprintf(text, WATCHED_TEXT_MAX, "%llu attempt%s silent, last reply %llu ms ago", silent,
-			 s, (unsigned long long)(now - b->seen.last_reply_us) / US_PER_MS);
+		snprintf(text, WATCHED_TEXT_MAX, "%llu attempt%s silent, last reply %llu ms ago",
+			 silent, s, (unsigned long long)(now - b->seen.last_reply_us) / US_PER_MS);
 }
 
 static void put_refusal(const struct watched *b, char text[WATCHED_TEXT_MAX])
@@ -87,7 +87,8 @@ static void put_refusal(const struct watched *b, char text[WATCHED_TEXT_MAX])
 
 static void put_probes(const struct watched *b, const char *what, char text[WATCHED_TEXT_MAX])
 {
-	snprintf(text, WATCHED_TEXT_MAX, "%u probe%s %s", b->bad_run, b->bad_run == 1 ? "" : "s", what);
+	snprintf(text, WATCHED_TEXT_MAX, "%u probe%s %s", b->bad_run, b->bad_run == 1 ? "" : "s",
+		 what);
 }
 
 const char *watched_evidence(const struct watched *b, const struct health_change *c, uint64_t now,

@@ -13,7 +13,8 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SIGNATURE " 13 3 300 20370101000000 20260101000000 1 example.com. AAAA\n"
-#define LABEL60 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define LABEL58 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define LABEL60 LABEL58 "aa"
 
 static const char zone_text[] =
 	"@ 3600 SOA ns1 host 7 7200 3600 1209600 300\n"
@@ -24,7 +25,8 @@ static const char zone_text[] =
 	"alias 60 CNAME www\nout 60 CNAME www.example.net.\nvoid 60 CNAME nowhere\n"
 	"loop1 60 CNAME loop2\nloop2 60 CNAME loop1\nself 60 CNAME self\ndown 60 CNAME host.sub\n"
 	"a.b.ent 60 TXT \"deep\"\n"
-	"*.wild 60 A 192.0.2.77\nstop.wild 60 TXT \"no\"\n*.walias 60 CNAME www\n*.wself 60 CNAME x.wself\n"
+	"*.wild 60 A 192.0.2.77\nstop.wild 60 TXT \"no\"\n"
+	"*.walias 60 CNAME www\n*.wself 60 CNAME x.wself\n"
 	"sub 60 NS ns.sub\nsub 60 NS ns.beside\nsub 60 NS ns.example.net.\nsub 60 DS 1 13 2 00\n"
 	"ns.sub 60 A 192.0.2.53\nns.sub 60 TXT \"hidden\"\n"
 	"beside 60 NS ns.beside\nns.beside 60 A 192.0.2.54\n"
@@ -145,8 +147,8 @@ static uint16_t flags(void)
 #define SOA "example.com. 300 SOA ns1.example.com. host.example.com. 7 7200 3600 1209600 300"
 #define WWW "www.example.com. 300 A 192.0.2.10; www.example.com. 300 A 192.0.2.11"
 #define NS1 "ns1.example.com. 60 A 192.0.2.1; ns1.example.com. 60 AAAA 2001:db8::1"
-#define REFERRAL "sub.example.com. 60 NS ns.sub.example.com.; sub.example.com. 60 NS ns.beside.example.com.; " \
-	"sub.example.com. 60 NS ns.example.net."
+#define REFERRAL "sub.example.com. 60 NS ns.sub.example.com.; " \
+	"sub.example.com. 60 NS ns.beside.example.com.; sub.example.com. 60 NS ns.example.net."
 #define GLUE "ns.sub.example.com. 60 A 192.0.2.53; ns.beside.example.com. 60 A 192.0.2.54"
 
 static const struct {
@@ -168,33 +170,48 @@ static const struct {
 	{ "b.ent.example.com.", TYPE_TXT, 0, RCODE_NOERROR, "", SOA, "" },
 	{ "c.ent.example.com.", TYPE_TXT, 0, RCODE_NXDOMAIN, "", SOA, "" },
 	/* aliases */
-	{ "alias.example.com.", TYPE_A, 0, RCODE_NOERROR, "alias.example.com. 60 CNAME www.example.com.; " WWW, "", "" },
-	{ "alias.example.com.", TYPE_CNAME, 0, RCODE_NOERROR, "alias.example.com. 60 CNAME www.example.com.", "", "" },
-	{ "alias.example.com.", TYPE_TXT, 0, RCODE_NOERROR, "alias.example.com. 60 CNAME www.example.com.", SOA, "" },
-	{ "out.example.com.", TYPE_A, 0, RCODE_NOERROR, "out.example.com. 60 CNAME www.example.net.", "", "" },
-	{ "void.example.com.", TYPE_A, 0, RCODE_NXDOMAIN, "void.example.com. 60 CNAME nowhere.example.com.", SOA, "" },
-	{ "self.example.com.", TYPE_A, 0, RCODE_NOERROR, "self.example.com. 60 CNAME self.example.com.", "", "" },
-	{ "loop1.example.com.", TYPE_A, 0, RCODE_NOERROR, "loop1.example.com. 60 CNAME loop2.example.com.; "
+	{ "alias.example.com.", TYPE_A, 0, RCODE_NOERROR,
+	  "alias.example.com. 60 CNAME www.example.com.; " WWW, "", "" },
+	{ "alias.example.com.", TYPE_CNAME, 0, RCODE_NOERROR,
+	  "alias.example.com. 60 CNAME www.example.com.", "", "" },
+	{ "alias.example.com.", TYPE_TXT, 0, RCODE_NOERROR,
+	  "alias.example.com. 60 CNAME www.example.com.", SOA, "" },
+	{ "out.example.com.", TYPE_A, 0, RCODE_NOERROR,
+	  "out.example.com. 60 CNAME www.example.net.", "", "" },
+	{ "void.example.com.", TYPE_A, 0, RCODE_NXDOMAIN,
+	  "void.example.com. 60 CNAME nowhere.example.com.", SOA, "" },
+	{ "self.example.com.", TYPE_A, 0, RCODE_NOERROR,
+	  "self.example.com. 60 CNAME self.example.com.", "", "" },
+	{ "loop1.example.com.", TYPE_A, 0, RCODE_NOERROR,
+	  "loop1.example.com. 60 CNAME loop2.example.com.; "
 	  "loop2.example.com. 60 CNAME loop1.example.com.", "", "" },
-	{ "down.example.com.", TYPE_A, 0, RCODE_NOERROR, "down.example.com. 60 CNAME host.sub.example.com.",
+	{ "down.example.com.", TYPE_A, 0, RCODE_NOERROR,
+	  "down.example.com. 60 CNAME host.sub.example.com.",
 	  REFERRAL, GLUE },
 	/* wildcards: at the closest encloser only */
 	{ "x.wild.example.com.", TYPE_A, 0, RCODE_NOERROR, "x.wild.example.com. 60 A 192.0.2.77", "", "" },
-	{ "x.y.wild.example.com.", TYPE_A, 0, RCODE_NOERROR, "x.y.wild.example.com. 60 A 192.0.2.77", "", "" },
+	{ "x.y.wild.example.com.", TYPE_A, 0, RCODE_NOERROR,
+	  "x.y.wild.example.com. 60 A 192.0.2.77", "", "" },
 	{ "*.wild.example.com.", TYPE_A, 0, RCODE_NOERROR, "*.wild.example.com. 60 A 192.0.2.77", "", "" },
 	{ "x.wild.example.com.", TYPE_TXT, 0, RCODE_NOERROR, "", SOA, "" },
 	{ "stop.wild.example.com.", TYPE_A, 0, RCODE_NOERROR, "", SOA, "" },
 	{ "x.stop.wild.example.com.", TYPE_A, 0, RCODE_NXDOMAIN, "", SOA, "" },
 	{ "wild.example.com.", TYPE_A, 0, RCODE_NOERROR, "", SOA, "" },
-	{ "x.walias.example.com.", TYPE_A, 0, RCODE_NOERROR, "x.walias.example.com. 60 CNAME www.example.com.; " WWW, "", "" },
-	{ "y.wself.example.com.", TYPE_A, 0, RCODE_NOERROR, "y.wself.example.com. 60 CNAME x.wself.example.com.; "
+	{ "x.walias.example.com.", TYPE_A, 0, RCODE_NOERROR,
+	  "x.walias.example.com. 60 CNAME www.example.com.; " WWW, "", "" },
+	{ "y.wself.example.com.", TYPE_A, 0, RCODE_NOERROR,
+	  "y.wself.example.com. 60 CNAME x.wself.example.com.; "
 	  "x.wself.example.com. 60 CNAME x.wself.example.com.", "", "" },
 	/* DNAME */
 	{ "x.dn.example.com.", TYPE_A, 0, RCODE_NOERROR, "dn.example.com. 60 DNAME wild.example.com.; "
 	  "x.dn.example.com. 60 CNAME x.wild.example.com.; x.wild.example.com. 60 A 192.0.2.77", "", "" },
+	{ "x.dn.example.com.", TYPE_CNAME, 0, RCODE_NOERROR, "dn.example.com. 60 DNAME wild.example.com.; "
+	  "x.dn.example.com. 60 CNAME x.wild.example.com.", "", "" },
 	{ "dn.example.com.", TYPE_A, 0, RCODE_NOERROR, "", SOA, "" },
-	{ "dn.example.com.", TYPE_DNAME, 0, RCODE_NOERROR, "dn.example.com. 60 DNAME wild.example.com.", "", "" },
-	{ "x.dnself.example.com.", TYPE_A, 0, RCODE_NOERROR, "dnself.example.com. 60 DNAME dnself.example.com.; "
+	{ "dn.example.com.", TYPE_DNAME, 0, RCODE_NOERROR,
+	  "dn.example.com. 60 DNAME wild.example.com.", "", "" },
+	{ "x.dnself.example.com.", TYPE_A, 0, RCODE_NOERROR,
+	  "dnself.example.com. 60 DNAME dnself.example.com.; "
 	  "x.dnself.example.com. 60 CNAME x.dnself.example.com.", "", "" },
 	{ LABEL60 ".dnlong.example.com.", TYPE_A, 0, RCODE_YXDOMAIN, "dnlong.example.com. 60 DNAME "
 	  LABEL60 "." LABEL60 "." LABEL60 ".example.com.", "", "" },
@@ -206,8 +223,10 @@ static const struct {
 	{ "ns1.example.com.", TYPE_ANY, 0, RCODE_NOERROR, "ns1.example.com. 60 A 192.0.2.1", "", "" },
 	{ "ns1.example.com.", TYPE_ANY, BY_TCP, RCODE_NOERROR, NS1, "", "" },
 	/* addresses once each, and none that is another zone's */
-	{ "srv.example.com.", TYPE_SRV, 0, RCODE_NOERROR, "srv.example.com. 60 SRV 0 0 1 mail.example.com.; "
-	  "srv.example.com. 60 SRV 0 0 2 mail.example.com.; srv.example.com. 60 SRV 0 0 3 ns.sub.example.com.", "",
+	{ "srv.example.com.", TYPE_SRV, 0, RCODE_NOERROR,
+	  "srv.example.com. 60 SRV 0 0 1 mail.example.com.; "
+	  "srv.example.com. 60 SRV 0 0 2 mail.example.com.; "
+	  "srv.example.com. 60 SRV 0 0 3 ns.sub.example.com.", "",
 	  "mail.example.com. 60 A 192.0.2.25" },
 	{ "sub.example.com.", TYPE_DS, 0, RCODE_NOERROR, "sub.example.com. 60 DS 1 13 2 00", "", "" },
 	{ "beside.example.com.", TYPE_DS, 0, RCODE_NOERROR, "", SOA, "" },
@@ -216,7 +235,8 @@ static const struct {
 START_TEST(answer_is_that_of_rfc1034)
 {
 	ask(cases[_i].name, cases[_i].type, cases[_i].how);
-	ck_assert_msg((flags() & DNS_RCODE) == cases[_i].rcode, "%s: rcode %d", cases[_i].name, flags() & DNS_RCODE);
+	ck_assert_msg((flags() & DNS_RCODE) == cases[_i].rcode, "%s: rcode %d", cases[_i].name,
+		      flags() & DNS_RCODE);
 	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), cases[_i].answer);
 	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), cases[_i].authority);
 	ck_assert_str_eq(section_text(LDNS_SECTION_ADDITIONAL), cases[_i].additional);
@@ -258,7 +278,20 @@ START_TEST(signatures_come_only_to_those_who_ask)
 	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 5);	/* each signature once */
 
 	ask("www.sub.example.com.", TYPE_A, EDNS | DO);
-	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), REFERRAL "; sub.example.com. 60 DS 1 13 2 00");
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY),
+			 REFERRAL "; sub.example.com. 60 DS 1 13 2 00");
+}
+END_TEST
+
+START_TEST(a_signature_lives_as_long_as_what_it_signs)
+{
+	generation_free(zone);
+	zone = fixture_zone("example.com.", "@ 3600 SOA ns host 1 2 3 4 300\n@ 3600 NS ns\n"
+			    "@ 3600 RRSIG SOA" SIGNATURE "www 60 A 192.0.2.1\nwww 60 RRSIG A" SIGNATURE);
+	ask("nowhere.example.com.", TYPE_A, EDNS | DO);	/* RFC 2308 s.3: the SOA's TTL is lowered */
+	ck_assert_ptr_nonnull(strstr(section_text(LDNS_SECTION_AUTHORITY), "example.com. 300 RRSIG SOA"));
+	ask("www.example.com.", TYPE_A, EDNS | DO);
+	ck_assert_ptr_nonnull(strstr(section_text(LDNS_SECTION_ANSWER), "www.example.com. 60 RRSIG A"));
 }
 END_TEST
 
@@ -386,7 +419,8 @@ START_TEST(names_beyond_the_reach_of_pointers_stand_in_full)
 	ask("many.example.com.", TYPE_MX, BY_TCP);
 	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 1200);
 	ck_assert_uint_gt(reply.len, 0x4000);
-	ck_assert_ptr_nonnull(strstr(section_text(LDNS_SECTION_ANSWER), "host-0-255.somewhere.in.the.zone.example.com."));
+	ck_assert_ptr_nonnull(strstr(section_text(LDNS_SECTION_ANSWER),
+				     "host-0-255.somewhere.in.the.zone.example.com."));
 }
 END_TEST
 
@@ -460,6 +494,45 @@ START_TEST(a_chain_ends_after_17_links)
 }
 END_TEST
 
+START_TEST(a_dname_comes_once_however_often_it_is_used)
+{
+	given_zone("dn 60 DNAME a.dn\n", 0, "");
+	ask("x.dn.example.com.", TYPE_A, BY_TCP);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 1 + 17);
+	ck_assert_uint_eq(flags() & DNS_RCODE, RCODE_NOERROR);
+}
+END_TEST
+
+START_TEST(a_dname_makes_names_of_up_to_255_bytes)
+{
+	ask(LABEL58 ".dnlong.example.com.", TYPE_A, BY_TCP);	/* 59 + 196 */
+	ck_assert_uint_eq(flags() & DNS_RCODE, RCODE_NXDOMAIN);
+	ask(LABEL58 "a.dnlong.example.com.", TYPE_A, BY_TCP);
+	ck_assert_uint_eq(flags() & DNS_RCODE, RCODE_YXDOMAIN);
+}
+END_TEST
+
+/* The second record of an owner that stands where no pointer reaches. */
+START_TEST(owners_beyond_the_reach_of_pointers_stand_in_full)
+{
+	given_zone("h0-0 60 A 192.0.2.1\nh0-0 60 A 192.0.2.2\n", 1200, "mx 60 MX 1 h%u-%u\n");
+	ask("mx.example.com.", TYPE_MX, BY_TCP);
+	ck_assert_uint_gt(reply.len, 0x4000);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ADDITIONAL),
+			 "h0-0.example.com. 60 A 192.0.2.1; h0-0.example.com. 60 A 192.0.2.2");
+}
+END_TEST
+
+/* SRV's target is not compressed, so the owners in the additional section are new names. */
+START_TEST(what_did_not_fit_is_not_pointed_at)
+{
+	given_zone("srv 60 SRV 0 0 1 a.deep\nsrv 60 SRV 0 0 2 b.deep\nb.deep 60 A 192.0.2.1\n", 29,
+		   "a.deep 60 A 10.0.%u.%u\n");
+	ask("srv.example.com.", TYPE_SRV, 0);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ADDITIONAL), "b.deep.example.com. 60 A 192.0.2.1");
+}
+END_TEST
+
 START_TEST(the_root_is_a_zone_like_others)
 {
 	generation_free(zone);
@@ -481,6 +554,7 @@ int main(void)
 	tcase_add_loop_test(rules, answer_is_that_of_rfc1034, 0, COUNT(cases));
 	tcase_add_loop_test(rules, below_a_cut_there_is_only_a_referral, 0, COUNT(delegated));
 	tcase_add_test(rules, signatures_come_only_to_those_who_ask);
+	tcase_add_test(rules, a_signature_lives_as_long_as_what_it_signs);
 	tcase_add_test(rules, opt_comes_back_if_and_only_if_it_was_sent);
 	tcase_add_test(rules, cookie_comes_back_if_and_only_if_one_was_sent);
 	tcase_add_test(rules, question_comes_back_in_the_client_s_case);
@@ -499,6 +573,10 @@ int main(void)
 	tcase_add_test(limits, sibling_glue_that_does_not_fit_sets_nothing);
 	tcase_add_test(limits, a_set_whose_signature_does_not_fit_stays_away_too);
 	tcase_add_test(limits, a_chain_ends_after_17_links);
+	tcase_add_test(limits, a_dname_comes_once_however_often_it_is_used);
+	tcase_add_test(limits, a_dname_makes_names_of_up_to_255_bytes);
+	tcase_add_test(limits, owners_beyond_the_reach_of_pointers_stand_in_full);
+	tcase_add_test(limits, what_did_not_fit_is_not_pointed_at);
 	tcase_add_test(limits, the_root_is_a_zone_like_others);
 	tcase_set_timeout(limits, 30);
 	suite_add_tcase(s, rules);

@@ -212,6 +212,9 @@ static const struct { const char *what, *body; size_t len; uint32_t records; con
 	{ "no owner at all", BODY("\0\0\0\1\0\0\0\1\0\4" "1234", 1), "owner name" },
 	{ "a pointer", BODY("\0\4\1a\xc0\0\0\1\0\0\0\1\0\4" "1234", 1), "owner name" },
 	{ "a label of 64", BODY("\0\2\x40\0\0\1\0\0\0\1\0\4" "1234", 1), "owner name" },
+	{ "a label of 64, all of it there", BODY("\0\x42\x40"
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+		"\0\0\1\0\0\0\1\0\4" "1234", 1), "owner name" },
 	{ "bytes behind the root", BODY("\0\3\0\1\0\0\1\0\0\0\1\0\4" "1234", 1), "owner name" },
 	{ "rdata too short", BODY("\0\1\0\0\1\0\0\0\1\0\3" "123", 1), "record data" },
 	{ "rdata past the end", BODY("\0\1\0\0\1\0\0\0\1\0\5" "1234", 1), "ends inside" },
@@ -244,11 +247,16 @@ START_TEST(name_grown_over_255_bytes_by_sharing_is_refused)
 		strncat(owner, "a.", 3);
 	ck_assert(add(owner, 65280, 1, "", 0));
 	size_t second = w->len;
+	uint8_t *own;
 
 	ck_assert(add(owner, 65280, 1, "", 0));
-	memmove(w->bytes + second + 4, w->bytes + second + 2, w->len - second - 2);
-	memcpy(w->bytes + second, "\xff\2\1a", 4);
-	w->len += 2;
+	own = w->bytes + second + 2;
+	memmove(own + 200, own, w->len - second - 2);
+	for (int i = 0; i < 100; i++)
+		memcpy(own + 2 * i, "\1a", 2);
+	w->bytes[second] = 255;
+	w->bytes[second + 1] = 200;
+	w->len += 200;
 	chunk_finish(w);
 	ck_assert_str_eq(read_back(), "owner name in chunk is malformed");
 	ck_assert_uint_eq(seen.count, 1);

@@ -10,16 +10,22 @@
 #include "cache/cookie.h"
 
 /* RFC 9018 appendix A: client, its cookie, the secret, the time, and our cookie for it. */
-static const struct { const char *client, *client_cookie, *secret; uint32_t wall_s; const char *server_cookie; } vectors[] = {
+static const struct {
+	const char *client, *client_cookie, *secret;
+	uint32_t wall_s;
+	const char *server_cookie;
+} vectors[] = {
 	{ "198.51.100.100", "2464c4abcf10c957", "e5e973e5a6b2a43f48e7dc849e37bfcf", 1559731985,
 	  "010000005cf79f111f8130c3eee29480" },
 	{ "198.51.100.100", "2464c4abcf10c957", "e5e973e5a6b2a43f48e7dc849e37bfcf", 1559734385,
 	  "010000005cf7a871d4a564a1442aca77" },
 	{ "203.0.113.203", "fc93fc62807ddb86", "e5e973e5a6b2a43f48e7dc849e37bfcf", 1559734700,
 	  "010000005cf7a9acf73a7810aca2381e" },
-	{ "2001:db8:220:1:59de:d0f4:8769:82b8", "22681ab97d52c298", "dd3bdf9344b678b185a6f5cb60fca715", 1559741817,
+	{ "2001:db8:220:1:59de:d0f4:8769:82b8", "22681ab97d52c298",
+	  "dd3bdf9344b678b185a6f5cb60fca715", 1559741817,
 	  "010000005cf7c57926556bd0934c72f8" },
-	{ "2001:db8:220:1:59de:d0f4:8769:82b8", "22681ab97d52c298", "445536bcd2513298075a5d379663c962", 1559741961,
+	{ "2001:db8:220:1:59de:d0f4:8769:82b8", "22681ab97d52c298",
+	  "445536bcd2513298075a5d379663c962", 1559741961,
 	  "010000005cf7c609a6bb79d16625507a" },
 };
 
@@ -70,7 +76,8 @@ END_TEST
 START_TEST(a_client_is_the_same_through_a_mapped_address)
 {
 	struct cookie_maker *c = maker(vectors[0].secret);
-	struct sockaddr_storage v4 = client_of("198.51.100.100"), mapped = client_of("::ffff:198.51.100.100");
+	struct sockaddr_storage v4 = client_of("198.51.100.100");
+	struct sockaddr_storage mapped = client_of("::ffff:198.51.100.100");
 	uint8_t a[COOKIE_FULL_LEN], b[COOKIE_FULL_LEN];
 
 	cookie_make(c, (const uint8_t *)"12345678", (struct sockaddr *)&v4, 1, a);

@@ -207,7 +207,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, query_is_a_plain_soa_question);
 	tcase_add_test(tc, good_reply_tells_the_serial);
-	tcase_add_loop_test(tc, forged_reply_is_not_an_answer, 0, sizeof(forged) / sizeof(forged[0]));
+	tcase_add_loop_test(tc, forged_reply_is_not_an_answer, 0,
+			    sizeof(forged) / sizeof(forged[0]));
 	tcase_add_test(tc, short_message_is_not_an_answer);
 	tcase_add_loop_test(tc, reply_shows_what_is_wrong, 0, sizeof(replies) / sizeof(replies[0]));
 	tcase_add_test(tc, authority_without_soa_is_lame);

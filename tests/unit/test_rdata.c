@@ -39,7 +39,9 @@ static bool parse(uint16_t type, const uint8_t *bytes, size_t len)
 
 #define NAME "\3www\7example\3com\0"
 
-static const struct { const char *what; uint16_t type; const uint8_t *bytes; size_t len; } good[] = {
+struct row { const char *what; uint16_t type; const uint8_t *bytes; size_t len; };
+
+static const struct row good[] = {
 	{ "A", TYPE_A, BYTES("\300\0\2\1") },
 	{ "AAAA", TYPE_AAAA, BYTES("0123456789abcdef") },
 	{ "NS", TYPE_NS, BYTES(NAME) },
@@ -95,7 +97,7 @@ END_TEST
 
 #define LABEL63 "\77" "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk"
 
-static const struct { const char *what; uint16_t type; const uint8_t *bytes; size_t len; } bad[] = {
+static const struct row bad[] = {
 	{ "A of 3 bytes", TYPE_A, BYTES("\300\0\2") },
 	{ "A of 5 bytes", TYPE_A, BYTES("\300\0\2\1\1") },
 	{ "A, empty", TYPE_A, BYTES("") },
@@ -156,8 +158,27 @@ START_TEST(rdata_longer_than_the_message_is_refused)
 }
 END_TEST
 
+/* What follows belongs to the next record, however well it would fit. */
+START_TEST(rdata_ends_at_rdlength_although_the_message_goes_on)
+{
+	struct wire w = wire_over(BYTES("\0\12\3www\0\0\1"));
+
+	ck_assert(!rdata_parse(&w, TYPE_MX, 3, stored, &stored_len));
+	w = wire_over(BYTES("\3www\0"));
+	ck_assert(!rdata_parse(&w, TYPE_TXT, 3, stored, &stored_len));
+	w = wire_over(BYTES("\3www\0\1\2"));
+	ck_assert(rdata_parse(&w, TYPE_TXT, 4, stored, &stored_len));
+	ck_assert_uint_eq(w.pos, 4);
+}
+END_TEST
+
 /* RFC 3597 s.4, and those later types that some servers compressed all the same. */
-static const struct { uint16_t type; size_t fixed; const char *tail; size_t tail_len; } compressed[] = {
+static const struct {
+	uint16_t type;
+	size_t fixed;
+	const char *tail;
+	size_t tail_len;
+} compressed[] = {
 	{ TYPE_NS, 0, "", 0 }, { TYPE_CNAME, 0, "", 0 }, { TYPE_PTR, 0, "", 0 },
 	{ TYPE_MB, 0, "", 0 }, { TYPE_MX, 2, "", 0 }, { TYPE_AFSDB, 2, "", 0 },
 	{ TYPE_RT, 2, "", 0 }, { TYPE_KX, 2, "", 0 }, { TYPE_SRV, 6, "", 0 },
@@ -255,14 +276,16 @@ START_TEST(all_else_compares_by_the_byte)
 }
 END_TEST
 
+#define SOA "\1a\0\1b\0" "12345678901234567890"
+
 START_TEST(names_that_may_be_compressed_are_those_of_rfc1035)
 {
 	ck_assert_uint_eq(rdata_compressible(TYPE_NS, BYTES(NAME), 0), 0);
 	ck_assert_uint_eq(rdata_compressible(TYPE_NS, BYTES(NAME), 1), SIZE_MAX);
 	ck_assert_uint_eq(rdata_compressible(TYPE_MX, BYTES("\0\1" NAME), 0), 2);
-	ck_assert_uint_eq(rdata_compressible(TYPE_SOA, BYTES("\1a\0\1b\0" "12345678901234567890"), 0), 0);
-	ck_assert_uint_eq(rdata_compressible(TYPE_SOA, BYTES("\1a\0\1b\0" "12345678901234567890"), 3), 3);
-	ck_assert_uint_eq(rdata_compressible(TYPE_SOA, BYTES("\1a\0\1b\0" "12345678901234567890"), 6), SIZE_MAX);
+	ck_assert_uint_eq(rdata_compressible(TYPE_SOA, BYTES(SOA), 0), 0);
+	ck_assert_uint_eq(rdata_compressible(TYPE_SOA, BYTES(SOA), 3), 3);
+	ck_assert_uint_eq(rdata_compressible(TYPE_SOA, BYTES(SOA), 6), SIZE_MAX);
 	ck_assert_uint_eq(rdata_compressible(TYPE_A, BYTES("\300\0\2\1"), 0), SIZE_MAX);
 	ck_assert_uint_eq(rdata_compressible(TYPE_WKS, BYTES("\300\0\2\1\6"), 0), SIZE_MAX);
 	ck_assert_uint_eq(rdata_compressible(TYPE_SRV, BYTES("aabbcc" NAME), 0), SIZE_MAX);
@@ -287,7 +310,7 @@ END_TEST
 
 START_TEST(what_is_no_type_is_0)
 {
-	static const char *const texts[] = { "", "TYPE", "TYPE-1", "TYPE+1", "TYPE65536", "TYPE1x",
+	static const char *const texts[] = { "", "TYPE", "TYPE-1", "TYPE+1", "TYPE65537", "TYPE1x",
 					     "TYPE 1", "TYPE99999999999999999999", "AA", "X" };
 
 	for (size_t i = 0; i < COUNT(texts); i++)
@@ -304,6 +327,7 @@ int main(void)
 	tcase_add_loop_test(tc, rdata_cut_short_anywhere_is_never_read_past_its_end, 0, COUNT(good));
 	tcase_add_loop_test(tc, bad_rdata_is_refused_and_never_valid, 0, COUNT(bad));
 	tcase_add_test(tc, rdata_longer_than_the_message_is_refused);
+	tcase_add_test(tc, rdata_ends_at_rdlength_although_the_message_goes_on);
 	tcase_add_loop_test(tc, compressed_names_are_stored_in_full, 0, COUNT(compressed));
 	tcase_add_test(tc, both_names_of_a_record_may_be_compressed);
 	tcase_add_test(tc, a_pointer_where_none_is_allowed_is_refused);

@@ -160,10 +160,13 @@ static struct plan *given_plan(const char *health, unsigned number)
 	FILE *f = fdopen(mkstemp(path), "w");
 	struct conf *conf;
 
-	fprintf(f, "listen = { \"127.0.0.1:1\" }\npool \"main\" {\n"
+	fprintf(f,
+		"listen = { \"127.0.0.1:1\" }\npool \"main\" {\n"
 		"backend \"ns1\" { address = \"127.0.0.1:%u\" tier = 0 primary = true }\n"
-		"mirror { tier = 1 }\nhealth { interval = \"100ms\" timeout = \"100ms\" rise = 3 %s }\n}\n"
-		"zone \"example.com\" { pool = \"main\" }\n", server.port, health);
+		"mirror { tier = 1 }\nhealth { interval = \"100ms\" timeout = \"100ms\" rise = 3 "
+		"%s }\n}\n"
+		"zone \"example.com\" { pool = \"main\" }\n",
+		server.port, health);
 	fclose(f);
 	conf = conf_read(path, stderr);
 	unlink(path);
@@ -181,7 +184,8 @@ static void hold_mirror(uint32_t serial)
 
 	wire_put_u32(soa + 8, serial);
 	ck_assert_int_eq(zone_edit_add(e, origin, TYPE_SOA, 60, soa, 28), ZONE_OK);
-	ck_assert_int_eq(zone_edit_add(e, origin, TYPE_NS, 60, (const uint8_t *)"\2ns", 4), ZONE_OK);
+	ck_assert_int_eq(zone_edit_add(e, origin, TYPE_NS, 60, (const uint8_t *)"\2ns", 4),
+			 ZONE_OK);
 	mirrored.current = zone_edit_finish(e, serial, &why, where);
 	ck_assert_ptr_nonnull(mirrored.current);
 	atomic_store(&mirrored.is_servable, true);
@@ -302,7 +306,8 @@ START_TEST(silence_ends_in_a_verdict_and_failover)
 	server.mood = SILENT;
 	given_silent_attempts(12);
 	at = wait_line("event=backend_suspect backend=ns1 pool=main address=127.0.0.1:", 0, 1000);
-	ck_assert_ptr_nonnull(strstr(lines[at], " from=up cause=silent evidence=\"12 attempts silent"));
+	ck_assert_ptr_nonnull(
+		strstr(lines[at], " from=up cause=silent evidence=\"12 attempts silent"));
 	ck_assert(atomic_load(&backend->is_suspect));
 	ck_assert_uint_eq(atomic_load(&backend->share), BACKEND_SHARE_FULL);
 	at = wait_line("event=backend_down backend=ns1 pool=main address=127.0.0.1:", at, 1000);
@@ -339,7 +344,8 @@ START_TEST(killed_backend_is_down_at_once)
 	at = wait_line("event=backend_suspect", 0, 1000);
 	ck_assert_ptr_nonnull(strstr(lines[at], "cause=refused evidence=\"connection refused\""));
 	at = wait_line("event=backend_down", at, 1000);
-	ck_assert_ptr_nonnull(strstr(lines[at], "from=suspect cause=refused evidence=\"connection refused\""));
+	ck_assert_ptr_nonnull(
+		strstr(lines[at], "from=suspect cause=refused evidence=\"connection refused\""));
 	ck_assert_int_lt(number_in(lines[at], "detect_ms="), 150);
 }
 END_TEST
@@ -356,7 +362,8 @@ START_TEST(probes_alone_find_every_fault)
 {
 	run_ms(50);
 	server.mood = faults[_i].mood;
-	ck_assert_ptr_nonnull(strstr(lines[wait_line("event=backend_down", 0, 3000)], faults[_i].cause));
+	ck_assert_ptr_nonnull(
+		strstr(lines[wait_line("event=backend_down", 0, 3000)], faults[_i].cause));
 }
 END_TEST
 
@@ -381,7 +388,8 @@ START_TEST(return_goes_through_probation)
 	given_down();
 	server.mood = WELL;
 	at = wait_line("event=backend_probation", 0, 3000);
-	ck_assert_ptr_nonnull(strstr(lines[at], "from=down cause=probes_good evidence=\"3 probes good"));
+	ck_assert_ptr_nonnull(
+		strstr(lines[at], "from=down cause=probes_good evidence=\"3 probes good"));
 	ck_assert_uint_lt(atomic_load(&backend->share), BACKEND_SHARE_FULL / 2);
 	ck_assert_ptr_nonnull(strstr(lines[at + 1],
 		"event=failback pool=main from=mirror to=ns1 cause=backend_probation held_ms="));
@@ -416,7 +424,8 @@ START_TEST(orders_are_told_and_sticky)
 	ck_assert_uint_eq(atomic_load(&backend->share), 0);
 	ck_assert_ptr_nonnull(strstr(lines[0], "event=backend_down"));
 	ck_assert_ptr_nonnull(strstr(lines[0], "cause=operator evidence=\"ordered: drain\""));
-	ck_assert_ptr_nonnull(strstr(lines[1], "event=failover pool=main from=ns1 to=mirror cause=operator"));
+	ck_assert_ptr_nonnull(
+		strstr(lines[1], "event=failover pool=main from=ns1 to=mirror cause=operator"));
 	run_ms(300);
 	ck_assert_uint_eq(line_count, 2);
 	ck_assert(watch_order_backend(watch, "ns1", ORDER_AUTO));
@@ -429,7 +438,8 @@ START_TEST(failover_is_ordered_for_a_pool)
 {
 	ck_assert(!watch_order_failover(watch, "nil", POOL_FAILOVER_ON));
 	ck_assert(watch_order_failover(watch, "main", POOL_FAILOVER_ON));
-	ck_assert_ptr_nonnull(strstr(lines[0], "event=failover pool=main from=ns1 to=mirror cause=operator"));
+	ck_assert_ptr_nonnull(
+		strstr(lines[0], "event=failover pool=main from=ns1 to=mirror cause=operator"));
 	ck_assert_uint_eq(atomic_load(&backend->share), BACKEND_SHARE_FULL);
 	ck_assert(watch_order_failover(watch, "main", POOL_FAILOVER_OFF));
 	given_down();
@@ -473,14 +483,17 @@ START_TEST(views_are_whole)
 	json_t *backends = watch_backends_json(watch), *pools = watch_pools_json(watch), *targets;
 	const char *why;
 
-	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(backends, 0), "state")), "up");
-	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(pools, 0), "serving")), "ns1");
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(backends, 0), "state")),
+			 "up");
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(pools, 0), "serving")),
+			 "ns1");
 	watch_order_backend(watch, "ns1", ORDER_DOWN);
 	targets = watch_targets_json(watch, &plan->pools[0], &plan->zones[0]);
 	ck_assert_uint_eq(json_array_size(targets), 2);
 	why = json_string_value(json_object_get(json_array_get(targets, 0), "why"));
 	ck_assert_str_eq(why, "takes no queries in its state");
-	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(targets, 0), "state")), "DOWN");
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(targets, 0), "state")),
+			 "DOWN");
 	ck_assert(json_is_true(json_object_get(json_array_get(targets, 1), "serves")));
 	json_decref(backends);
 	json_decref(pools);
@@ -499,7 +512,8 @@ int main(void)
 	tcase_add_test(tc, silence_ends_in_a_verdict_and_failover);
 	tcase_add_test(tc, broken_silence_is_no_evidence);
 	tcase_add_test(tc, killed_backend_is_down_at_once);
-	tcase_add_loop_test(tc, probes_alone_find_every_fault, 0, sizeof(faults) / sizeof(faults[0]));
+	tcase_add_loop_test(tc, probes_alone_find_every_fault, 0,
+			    sizeof(faults) / sizeof(faults[0]));
 	tcase_add_test(tc, well_backend_is_acquitted);
 	tcase_add_test(tc, return_goes_through_probation);
 	tcase_add_test(tc, older_serial_is_held_and_told_once);

@@ -774,6 +774,22 @@ START_TEST(ten_changes_in_a_big_zone_cost_what_ten_changes_cost)
 }
 END_TEST
 
+START_TEST(edit_that_changes_nothing_shares_every_node)
+{
+	given(add("a." ORIGIN, TYPE_A, RDATA("\0\0\0\1")));
+	struct generation *g = given_finished();
+
+	edit = zone_edit_new(wire(ORIGIN), g, 0, 0);
+	given(add("a." ORIGIN, TYPE_A, RDATA("\0\0\0\1")));
+	ck_assert_int_eq(del("a." ORIGIN, TYPE_A, RDATA("\0\0\0\2")), ZONE_NO_RECORD);
+	struct generation *h = given_finished();
+
+	ck_assert_ptr_eq(node_of(g, "a." ORIGIN), node_of(h, "a." ORIGIN));
+	generation_free(g);
+	generation_free(h);
+}
+END_TEST
+
 START_TEST(memory_is_flat_over_1000_generations)
 {
 	enum { COUNT = 2000 };
@@ -856,6 +872,7 @@ int main(void)
 	tcase_set_timeout(life, 120);
 	tcase_add_test(life, generation_is_held_until_each_hold_is_dropped);
 	tcase_add_test(life, ten_changes_in_a_big_zone_cost_what_ten_changes_cost);
+	tcase_add_test(life, edit_that_changes_nothing_shares_every_node);
 	tcase_add_test(life, memory_is_flat_over_1000_generations);
 	suite_add_tcase(s, life);
 	SRunner *r = srunner_create(s);

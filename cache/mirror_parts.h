@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mirror_parts - what the two files of the mirror share, and nobody else includes.
+ *
+ * mirror.c         what other threads call: configuring, asking for work, looking
+ * mirror_thread.c  the thread: its loop, the commands as they arrive, what the store says
+ *
+ * Two lists lead into the thread, both under `mutex` and both announced by `wake`: commands
+ * from control, in order; and zones that someone wants refreshed, each in it once at most.
+ */
+#ifndef MIRROR_PARTS_H
+#define MIRROR_PARTS_H
+
+#include <pthread.h>
+
+#include <ev.h>
+
+#include "cache/mirror.h"
+#include "cache/work.h"
+#include "cache/work_list.h"
+
+enum command_kind { COMMAND_CONFIGURE, COMMAND_FORGET, COMMAND_STOP };
+
+struct command {
+	enum command_kind kind;
+	struct command *next;
+	size_t count;			/* of what is configured now: */
+	struct mirror_work **works;
+	struct mirror_zone_conf **confs;	/* NULL where the work is new and has it */
+};
+
+struct mirror {
+	struct mirror_conf conf;
+	pthread_t thread;
+	bool is_running;
+
+	/* the thread's */
+	struct workshop shop;
+	struct work_list works;		/* configured; by origin */
+	struct work_list left;		/* not any more; until mirror_forget_left() */
+	size_t restored;		/* works[0 .. restored-1] have read their snapshots */
+	ev_async wake;
+	ev_prepare tidy;
+	ev_idle restore;		/* runs while snapshots are left to read */
+
+	/* control's */
+	struct work_list configured;	/* as `works` will be; by origin */
+
+	pthread_mutex_t mutex;		/* guards the rest, and what work.h says */
+	pthread_cond_t loaded;		/* uncounted == 0 */
+	size_t uncounted;		/* zones that are still being restored */
+	struct command *first, **last;
+	struct mirror_work *wanted;
+	bool is_store_up;
+	char store_reason[160];
+};
+
+void mirror_command_free(struct command *c);
+
+/* Makes the loop's watchers and the store; nothing runs. */
+void mirror_thread_init(struct mirror *m);
+
+/* The thread's function; returns after COMMAND_STOP. */
+void *mirror_thread_run(void *mirror);
+
+#endif

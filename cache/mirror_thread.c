@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The thread is an RCU reader that sleeps while libev waits (the loop's release callback),
+ * and it waits for other readers in `tidy`, before it sleeps: once for all generations that
+ * were replaced in this turn.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cache/clock.h"
+#include "cache/event.h"
+#include "cache/mirror_parts.h"
+
+#define SPREAD_EACH_US	(2 * US_PER_MS)	/* first questions of many zones */
+#define SPREAD_MAX_US	(5 * US_PER_S)
+#define FAREWELL_S	0.1		/* for the commands that leave our leases */
+
+/* Something of `w` has changed: the copy that others read follows. */
+static void on_report(struct mirror_work *w, void *arg)
+{
+	struct mirror *m = arg;
+
+	pthread_mutex_lock(&m->mutex);
+	work_describe(w, &w->status);
+	w->status_next_us = w->schedule.next_us;
+	if (!w->is_counted && w->is_snapshot_seen && w->is_store_seen) {
+		w->is_counted = true;
+		if (--m->uncounted == 0)
+			pthread_cond_broadcast(&m->loaded);
+	}
+	pthread_mutex_unlock(&m->mutex);
+}
+
+/* ---- The store ---- */
+
+static void note_store(struct mirror *m, bool is_up, const char *reason)
+{
+	pthread_mutex_lock(&m->mutex);
+	m->is_store_up = is_up;
+	snprintf(m->store_reason, sizeof(m->store_reason), "%s", reason);
+	pthread_mutex_unlock(&m->mutex);
+}
+
+static void log_store(const struct mirror *m, enum event_level level, const char *name, const char *reason)
+{
+	char address[ADDRESS_TEXT_MAX];
+	struct event e;
+
+	event_begin(&e, level, name);
+	event_text(&e, "address", address_to_text(&m->conf.store.redis.address, address));
+	if (reason)
+		event_text(&e, "reason", reason);
+	event_end(&e);
+}
+
+static void on_store_up(void *arg)
+{
+	struct mirror *m = arg;
+
+	m->shop.is_store_known = true;
+	note_store(m, true, "");
+	log_store(m, EVENT_NOTICE, "store_up", NULL);
+	for (size_t i = 0; i < m->works.count; i++)
+		work_on_store_up(m->works.items[i]);
+}
+
+/* Said again while it stays down, with another reason perhaps: one line is enough. */
+static void on_store_down(const char *reason, void *arg)
+{
+	struct mirror *m = arg;
+	bool is_news = m->is_store_up || !m->shop.is_store_known;
+
+	m->shop.is_store_known = true;
+	note_store(m, false, reason);
+	if (!is_news)
+		return;
+	log_store(m, EVENT_WARNING, "store_down", reason);
+	for (size_t i = 0; i < m->works.count; i++)
+		work_on_store_down(m->works.items[i]);
+}
+
+static void on_store_loaded(const uint8_t *origin, struct generation *g, const struct zone_times *times,
+			    const char *reason, void *arg)
+{
+	struct mirror *m = arg;
+	struct mirror_work *w = work_list_find(&m->works, origin);
+
+	if (w)
+		work_on_loaded(w, g, times, reason);
+	else
+		generation_free(g);	/* it left the configuration meanwhile */
+}
+
+static void on_store_saved(const uint8_t *origin, uint64_t generation, const char *reason, void *arg)
+{
+	struct mirror *m = arg;
+	struct mirror_work *w = work_list_find(&m->works, origin);
+
+	if (w)
+		work_on_saved(w, generation, reason);
+}
+
+static void on_store_lease(const uint8_t *origin, bool is_ours, void *arg)
+{
+	struct mirror *m = arg;
+	struct mirror_work *w = work_list_find(&m->works, origin);
+
+	if (w)
+		work_on_lease(w, is_ours);
+}
+
+static void on_store_newer(const uint8_t *origin, uint64_t generation, void *arg)
+{
+	struct mirror *m = arg;
+	struct mirror_work *w = work_list_find(&m->works, origin);
+
+	if (w)
+		work_on_newer(w, generation);
+}
+
+static const struct store_listener LISTENER = {
+	on_store_up, on_store_down, on_store_loaded, on_store_saved, on_store_lease, on_store_newer,
+};
+
+/* ---- Commands, in the thread ---- */
+
+static bool list_has(const struct work_list *l, const struct mirror_work *w)
+{
+	return work_list_find(l, w->slot->origin) == w;
+}
+
+static void do_configure(struct mirror *m, struct command *c)
+{
+	struct work_list before = m->works;
+	uint64_t spread_us = c->count * SPREAD_EACH_US;
+
+	if (spread_us > SPREAD_MAX_US)
+		spread_us = SPREAD_MAX_US;
+	m->works = (struct work_list){ 0 };
+	work_list_set(&m->works, c->works, c->count);
+	m->restored = 0;
+	for (size_t i = 0; i < before.count; i++) {
+		if (list_has(&m->works, before.items[i]))
+			continue;
+		work_stop(before.items[i]);
+		work_list_add(&m->left, before.items[i]);
+	}
+	free(before.items);
+	for (size_t i = 0; i < c->count; i++) {
+		if (c->confs[i])
+			work_configure(c->works[i], c->confs[i]);
+		else
+			work_start(c->works[i], &m->shop, spread_us);
+	}
+	ev_idle_start(m->shop.loop, &m->restore);
+}
+
+static void do_forget(struct mirror *m)
+{
+	for (size_t i = 0; i < m->left.count; i++) {
+		const uint8_t *origin = m->left.items[i]->slot->origin;
+
+		if (!work_list_find(&m->works, origin))	/* it may be back, with a new slot */
+			snapshot_remove(m->conf.state_dir, origin);
+	}
+	work_list_free_all(&m->left);
+}
+
+static void do_command(struct mirror *m, struct command *c)
+{
+	switch (c->kind) {
+	case COMMAND_CONFIGURE:	do_configure(m, c); break;
+	case COMMAND_FORGET:	do_forget(m); break;
+	case COMMAND_STOP:	ev_break(m->shop.loop, EVBREAK_ALL); break;
+	}
+	mirror_command_free(c);
+}
+
+/* Zones that someone wants asked about, before commands that may end them. */
+static void do_wanted(struct mirror *m, struct mirror_work *w)
+{
+	while (w) {
+		bool is_forced, is_hurried;
+		struct mirror_work *next;
+
+		pthread_mutex_lock(&m->mutex);
+		next = w->wanted_next;
+		is_forced = w->wants_retransfer;
+		is_hurried = w->wants_refresh;
+		w->wants_retransfer = w->wants_refresh = w->is_wanted = false;
+		pthread_mutex_unlock(&m->mutex);
+		if (w->shop && !w->is_left && is_forced)
+			work_retransfer(w);
+		else if (w->shop && !w->is_left && is_hurried)
+			work_refresh(w);
+		w = next;
+	}
+}
+
+static void on_wake(struct ev_loop *loop, ev_async *a, int revents)
+{
+	struct mirror *m = a->data;
+	struct mirror_work *wanted;
+	struct command *c;
+
+	(void)loop;
+	(void)revents;
+	pthread_mutex_lock(&m->mutex);
+	wanted = m->wanted;
+	m->wanted = NULL;
+	c = m->first;
+	m->first = NULL;
+	m->last = &m->first;
+	pthread_mutex_unlock(&m->mutex);
+	do_wanted(m, wanted);
+	while (c) {
+		struct command *next = c->next;
+
+		do_command(m, c);
+		c = next;
+	}
+}
+
+/* ---- The thread ---- */
+
+/* One snapshot for each turn of the loop: replies of primaries go on coming in. */
+static void on_restore(struct ev_loop *loop, ev_idle *i, int revents)
+{
+	struct mirror *m = i->data;
+
+	(void)revents;
+	while (m->restored < m->works.count) {
+		struct mirror_work *w = m->works.items[m->restored++];
+
+		if (w->is_snapshot_seen)
+			continue;
+		work_read_snapshot(w);
+		return;
+	}
+	ev_idle_stop(loop, i);
+}
+
+static void on_tidy(struct ev_loop *loop, ev_prepare *p, int revents)
+{
+	struct mirror *m = p->data;
+
+	(void)loop;
+	(void)revents;
+	retired_pass(&m->shop.retired);
+}
+
+static void on_sleep(struct ev_loop *loop) EV_NOEXCEPT
+{
+	(void)loop;
+	rcu_sleep();
+}
+
+static void on_woken(struct ev_loop *loop) EV_NOEXCEPT
+{
+	(void)loop;
+	rcu_wake();
+}
+
+static void on_farewell(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	(void)t;
+	(void)revents;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+/* Stops all work; leases that we have are given to whoever wants them next. */
+static void shut_down(struct mirror *m)
+{
+	bool has_leases = false;
+	ev_timer farewell;
+
+	for (size_t i = 0; i < m->works.count; i++) {
+		has_leases = has_leases || m->works.items[i]->has_lease;
+		work_stop(m->works.items[i]);
+	}
+	if (has_leases) {
+		ev_timer_init(&farewell, on_farewell, FAREWELL_S, 0.);
+		ev_timer_start(m->shop.loop, &farewell);
+		ev_run(m->shop.loop, 0);
+	}
+	store_free(m->shop.store);
+	m->shop.store = NULL;
+}
+
+void *mirror_thread_run(void *arg)
+{
+	struct mirror *m = arg;
+
+	rcu_thread_start();
+	m->shop.started_us = clock_monotonic_us();
+	if (m->shop.store)
+		store_start(m->shop.store);
+	ev_run(m->shop.loop, 0);
+	shut_down(m);
+	rcu_thread_stop();
+	return NULL;
+}
+
+void mirror_thread_init(struct mirror *m)
+{
+	m->shop.report = on_report;
+	m->shop.report_arg = m;
+	if (m->conf.has_redis)
+		m->shop.store = store_new(m->shop.loop, &m->conf.store, &LISTENER, m);
+	ev_async_init(&m->wake, on_wake);
+	ev_prepare_init(&m->tidy, on_tidy);
+	ev_idle_init(&m->restore, on_restore);
+	ev_set_priority(&m->restore, EV_MAXPRI);	/* or a busy loop would never restore */
+	m->wake.data = m->tidy.data = m->restore.data = m;
+	ev_async_start(m->shop.loop, &m->wake);
+	ev_prepare_start(m->shop.loop, &m->tidy);
+	ev_set_loop_release_cb(m->shop.loop, on_sleep, on_woken);
+}
