@@ -105,7 +105,8 @@ static bool join(struct change *removed, struct change *added)
 {
 	if (removed->count + added->count > CHANGE_PARTS_MAX)
 		return false;
-	memcpy(&removed->parts[removed->count], added->parts, added->count * sizeof(added->parts[0]));
+	memcpy(&removed->parts[removed->count], added->parts,
+	       added->count * sizeof(added->parts[0]));
 	removed->count += added->count;
 	removed->bytes += added->bytes;
 	added->count = 0;
@@ -171,7 +172,8 @@ static bool play_record(const uint8_t *owner, uint16_t type, uint32_t ttl,
 const char *change_part_apply(struct zone_edit *edit, bool is_added, const uint8_t *bytes,
 			      size_t len, uint32_t *serial)
 {
-	struct player p = { .edit = edit, .is_added = is_added, .error = ZONE_OK, .serial = serial };
+	struct player p = { .edit = edit, .is_added = is_added, .error = ZONE_OK,
+			    .serial = serial };
 	const char *wrong = chunk_read(bytes, len, play_record, &p);
 
 	return p.error == ZONE_OK ? wrong : zone_error_text(p.error);

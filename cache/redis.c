@@ -526,7 +526,8 @@ static void on_idle(struct ev_loop *loop, ev_timer *w, int revents)
 
 /* ---- The object ---- */
 
-static void timer_init(struct redis *r, ev_timer *w, void (*fire)(struct ev_loop *, ev_timer *, int))
+static void timer_init(struct redis *r, ev_timer *w,
+		       void (*fire)(struct ev_loop *, ev_timer *, int))
 {
 	ev_timer_init(w, fire, 0., 0.);
 	w->data = r;

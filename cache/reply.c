@@ -112,7 +112,8 @@ bool reply_is_string(const redisReply *r, const char *text)
 {
 	size_t len = strlen(text);
 
-	return r && r->type == REDIS_REPLY_STRING && r->len == len && memcmp(r->str, text, len) == 0;
+	return r && r->type == REDIS_REPLY_STRING && r->len == len &&
+	       memcmp(r->str, text, len) == 0;
 }
 
 bool reply_is_array(const redisReply *r, size_t count)

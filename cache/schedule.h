@@ -51,7 +51,8 @@ void schedule_success(struct schedule *s, const struct soa *soa, uint64_t now_us
 		      struct random *r);
 
 /* It did not: SOA retry, or a quick exponential back-off from 1 s while nothing is held. */
-void schedule_failure(struct schedule *s, const struct soa *held, uint64_t now_us, struct random *r);
+void schedule_failure(struct schedule *s, const struct soa *held, uint64_t now_us,
+		      struct random *r);
 
 /*
  * Someone wants it now (probe saw a newer serial, NOTIFY, operator): brings the next question

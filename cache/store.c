@@ -15,7 +15,8 @@ static char *join_key(const char *prefix, const char *noun, const char *origin, 
 {
 	char *key = NULL;
 
-	if (asprintf(&key, "%s:%s:{%s}%s%s", prefix, noun, origin, end ? ":" : "", end ? end : "") < 0)
+	if (asprintf(&key, "%s:%s:{%s}%s%s", prefix, noun, origin, end ? ":" : "",
+		     end ? end : "") < 0)
 		abort();
 	return key;
 }
@@ -424,7 +425,8 @@ void store_touch(struct store *s, const uint8_t *origin, uint64_t generation,
 
 	if (z->wish.g && z->wish.g->number == generation)
 		z->wish.times = *times;
-	z->touch = (struct store_touch){ .is_wished = true, .generation = generation, .times = *times };
+	z->touch = (struct store_touch){ .is_wished = true, .generation = generation,
+					 .times = *times };
 	store_ready(z);
 	store_pump(s);
 }

@@ -68,8 +68,8 @@ struct store_listener {
 	void (*on_down)(const char *reason, void *arg);
 	/* a load has ended: `g` (owned by the callee) or NULL with a reason, or NULL and NULL
 	 * when the store has no such zone */
-	void (*on_loaded)(const uint8_t *origin, struct generation *g, const struct zone_times *times,
-			  const char *reason, void *arg);
+	void (*on_loaded)(const uint8_t *origin, struct generation *g,
+			  const struct zone_times *times, const char *reason, void *arg);
 	/* a commit has ended: reason NULL when it stands. A fence is final; after any other
 	 * reason it is tried again, and heard of when it stands. Of what was replaced by a
 	 * later store_save() before it began nothing is heard. */
@@ -103,7 +103,8 @@ void store_save(struct store *s, const struct generation *g, const struct genera
 bool store_is_fence(const char *reason);
 
 /* Notes a refresh without a new generation: refreshed_at, expires_at. */
-void store_touch(struct store *s, const uint8_t *origin, uint64_t generation, const struct zone_times *times);
+void store_touch(struct store *s, const uint8_t *origin, uint64_t generation,
+		 const struct zone_times *times);
 
 /* Reads the zone's newest generation: base, then changes. Ends in on_loaded. */
 void store_load(struct store *s, const uint8_t *origin);

@@ -41,7 +41,8 @@ static void got_renewed(struct store_task *t, const redisReply *reply)
 
 	/* EXEC of one command: its reply is 1 when the key was still there. */
 	x->is_ours = reply->type == REDIS_REPLY_ARRAY && reply->elements == 1 &&
-		     reply->element[0]->type == REDIS_REPLY_INTEGER && reply->element[0]->integer == 1;
+		     reply->element[0]->type == REDIS_REPLY_INTEGER &&
+		     reply->element[0]->integer == 1;
 }
 
 static void renew_or_leave(struct lease *x)

@@ -77,7 +77,8 @@ static void end_load(struct store_load *l, struct generation *g, const char *rea
 	z->is_loading = false;
 	s->loading--;
 	if (!s->is_closing)
-		s->listener->on_loaded(z->origin, g, g ? &times : NULL, reason ? copy : NULL, s->arg);
+		s->listener->on_loaded(z->origin, g, g ? &times : NULL, reason ? copy : NULL,
+				       s->arg);
 	else
 		generation_free(g);
 	store_pump(s);
@@ -180,7 +181,8 @@ static const char *apply_part(struct store_load *l, const redisReply *name,
 
 	if (bytes->type != REDIS_REPLY_STRING || (!is_added && !reply_is_string(name, "removed")))
 		return "a field that is none of ours";
-	return change_part_apply(l->edit, is_added, (const uint8_t *)bytes->str, bytes->len, serial);
+	return change_part_apply(l->edit, is_added, (const uint8_t *)bytes->str, bytes->len,
+				 serial);
 }
 
 static const char *apply_entry(struct store_load *l, const redisReply *fields)
@@ -188,15 +190,16 @@ static const char *apply_entry(struct store_load *l, const redisReply *fields)
 	uint64_t generation, from, to;
 	uint32_t serial = l->serial;
 
-	if (fields->type != REDIS_REPLY_ARRAY || fields->elements < 6 || fields->elements % 2 != 0 ||
-	    !entry_number(fields, 0, "generation", &generation) ||
+	if (fields->type != REDIS_REPLY_ARRAY || fields->elements < 6 ||
+	    fields->elements % 2 != 0 || !entry_number(fields, 0, "generation", &generation) ||
 	    !entry_number(fields, 2, "from_serial", &from) ||
 	    !entry_number(fields, 4, "serial", &to))
 		return "an entry that is none of ours";
 	if (generation <= l->generation || generation > l->hash.generation || from != l->serial)
 		return "does not follow the one before";
 	for (size_t i = 6; i < fields->elements; i += 2) {
-		const char *wrong = apply_part(l, fields->element[i], fields->element[i + 1], &serial);
+		const char *wrong = apply_part(l, fields->element[i], fields->element[i + 1],
+					       &serial);
 
 		if (wrong)
 			return wrong;

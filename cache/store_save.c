@@ -334,7 +334,8 @@ static void put_base(struct store_save *v)
 	char *key = store_base_key(t->zone, v->wish.g->number, NULL);
 	struct store_command c;
 
-	task_send_words(t, "UNLINK", key, NULL);	/* RENAME would free it in the way of others */
+	/* RENAME over an old key would free it while everybody waits. */
+	task_send_words(t, "UNLINK", key, NULL);
 	command_start(&c, "RENAME");
 	command_text(&c, v->base.key);
 	command_text(&c, key);
@@ -480,7 +481,8 @@ static void got_staged_count(struct store_task *t, const redisReply *reply)
  */
 static void enter_section(struct section *x)
 {
-	struct store_save *v = (struct store_save *)((char *)x - offsetof(struct store_save, section));
+	struct store_save *v =
+		(struct store_save *)((char *)x - offsetof(struct store_save, section));
 	struct store *s = store_of(v);
 	struct store_command c;
 

@@ -63,7 +63,7 @@ void work_rearm(struct mirror_work *w)
 	double wait_s;
 
 	if (schedule_is_due(&w->schedule, now_us))
-		wait_us = WAIT_TURN_US;
+		wait_us = round_may_begin(w, now_us) ? 0 : WAIT_TURN_US;
 	else if (w->schedule.next_us - now_us < TICK_US)
 		wait_us = w->schedule.next_us - now_us;
 	wait_s = (double)wait_us / (double)US_PER_S;

@@ -123,9 +123,7 @@ static void start_threads(struct daemon *d)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	mirror_start(d->mirror);
-	rcu_sleep();
 	mirror_wait_loaded(d->mirror, LOAD_WAIT_MS);
-	rcu_wake();
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_start(d->workers[i]);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
@@ -279,11 +277,11 @@ void daemon_run(struct daemon *d)
 	event_note(EVENT_NOTICE, "stopping: answers what is in flight");
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_stop(d->workers[i]);
-	rcu_sleep();
+	rcu_sleep();	/* the mirror may have to wait for readers while we wait for workers */
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_join(d->workers[i]);
-	mirror_stop(d->mirror);
 	rcu_wake();
+	mirror_stop(d->mirror);
 	free_parts(d);
 	rcu_thread_stop();
 }

@@ -47,7 +47,8 @@ static void host_name(unsigned i, uint8_t name[NAME_LEN_MAX])
 		name[at--] = (uint8_t)('0' + i % 10);
 }
 
-static void add(struct zone_edit *e, const uint8_t *owner, uint16_t type, const void *rdata, size_t len)
+static void add(struct zone_edit *e, const uint8_t *owner, uint16_t type, const void *rdata,
+		size_t len)
 {
 	enum zone_error why = zone_edit_add(e, owner, type, 3600, rdata, (uint16_t)len);
 

@@ -7,7 +7,7 @@
  *           Events go to stderr. Commands come on stdin, one a line, and each is answered by
  *           lines on stdout, the last of which is "." alone:
  *               status ZONE | refresh ZONE | retransfer ZONE | dump ZONE | wait MS
- *               zones ZONE ... (configures anew) | store | quit
+ *               zones ZONE ... (configures anew) | primary PRIMARY (likewise) | store | quit
  * Threads:  main is control; READERS read the zones all the time, as workers do.
  */
 #include <getopt.h>
@@ -202,18 +202,33 @@ static void print_store(void)
 	printf("is_there=%d is_up=%d reason=\"%s\"\n", is_there, is_up, reason);
 }
 
-static void reconfigure(char *save)
+static void reconfigure(char *text)
 {
-	char *names[ZONES_MAX];
+	char *names[ZONES_MAX], *save;
 	size_t count = 0;
 
-	for (char *word = strtok_r(NULL, " \n", &save); word && count < ZONES_MAX;
+	for (char *word = strtok_r(text, " \n", &save); word && count < ZONES_MAX;
 	     word = strtok_r(NULL, " \n", &save))
 		names[count++] = word;
 	stop_readers();
 	configure(names, count);
 	mirror_forget_left(mirror);
 	start_readers();
+}
+
+static void change_primary(const char *text)
+{
+	char zones[LINE_MAX_LEN] = "";
+
+	template.primary_count = 0;
+	read_primary(text ? text : "");
+	for (size_t i = 0; i < slot_count; i++) {
+		char name[NAME_TEXT_MAX];
+		size_t len = strlen(zones);
+
+		snprintf(zones + len, sizeof(zones) - len, "%s ", name_to_text(slots[i]->origin, name));
+	}
+	reconfigure(zones);
 }
 
 /* False to quit. */
@@ -229,6 +244,10 @@ static bool obey(char *line)
 		return true;
 	}
 	word = strtok_r(NULL, " \n", &save);
+	if (strcmp(verb, "primary") == 0) {
+		change_primary(word);
+		return true;
+	}
 	z = slot_of(word);
 	if (strcmp(verb, "store") == 0)
 		print_store();

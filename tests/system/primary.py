@@ -7,6 +7,7 @@ bytes (a message, to be framed), Raw(bytes) (sent as they are), CLOSE, RESET or 
 import socket
 import struct
 import threading
+import time
 
 import dns.message
 import dns.rdataclass
@@ -178,7 +179,6 @@ class Signer:
         self.id = query.id
 
     def message(self, wire, is_signed=True, time_offset=0):
-        import time
         if not is_signed:
             self.context.update(wire)
             return wire

@@ -11,7 +11,8 @@
  *           load ORIGIN N | same N M | lease ORIGIN | leave ORIGIN | poll ORIGIN SEEN
  *           idle                         answers when nothing is on its way
  *           lag                          the longest turn of the loop since the last lag
- * Output:   up | down REASON | saved ORIGIN NUMBER REASON | loaded ORIGIN ... | lease ... | newer ...
+ * Output:   up | down REASON | saved ORIGIN NUMBER REASON | loaded ORIGIN ... | lease ...
+ *           | newer ...
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -115,7 +116,8 @@ static unsigned slot(const char *text)
 static struct generation *renumber(struct generation *g, uint64_t number)
 {
 	enum zone_error error;
-	struct generation *again = zone_edit_finish(zone_edit_new(g->origin, g, 0, 0), number, &error, NULL);
+	struct generation *again =
+		zone_edit_finish(zone_edit_new(g->origin, g, 0, 0), number, &error, NULL);
 
 	generation_free(g);
 	return again;

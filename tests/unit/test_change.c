@@ -9,7 +9,8 @@
 #include "cache/rcu.h"
 #include "tests/unit/fixture.h"
 
-#define HEAD(serial) "@ 3600 SOA ns h " serial " 3600 600 1209600 300\n@ 3600 NS ns\nns 3600 A 192.0.2.1\n"
+#define HEAD(serial) "@ 3600 SOA ns h " serial " 3600 600 1209600 300\n" \
+		     "@ 3600 NS ns\nns 3600 A 192.0.2.1\n"
 #define ROOM (1u << 20)
 
 static struct generation *old, *new, *again;

@@ -15,14 +15,18 @@ enum { SEEN_MAX = 8 };
 
 struct seen {
 	size_t count;
-	struct { uint8_t owner[NAME_LEN_MAX]; uint16_t type, len; uint32_t ttl; uint8_t first; } at[SEEN_MAX];
+	struct {
+		uint8_t owner[NAME_LEN_MAX], first;
+		uint16_t type, len;
+		uint32_t ttl;
+	} at[SEEN_MAX];
 };
 
 static struct chunk_writer *w;
 static struct seen seen;
 
-static bool see(const uint8_t *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t len,
-		void *arg)
+static bool see(const uint8_t *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+		uint16_t len, void *arg)
 {
 	struct seen *s = arg;
 
@@ -205,7 +209,12 @@ START_TEST(cut_or_longer_chunk_is_refused)
 END_TEST
 
 /* Bodies whose digest is right: one record each, wrong in one thing. */
-static const struct { const char *what, *body; size_t len; uint32_t records; const char *says; } forged[] = {
+static const struct {
+	const char *what, *body;
+	size_t len;
+	uint32_t records;
+	const char *says;
+} forged[] = {
 #define BODY(b, n) b, sizeof(b) - 1, n
 	{ "shares with nothing", BODY("\1\2\1a\0\1\0\0\0\1\0\4" "1234", 1), "owner name" },
 	{ "no root label", BODY("\0\2\1a\0\1\0\0\0\1\0\4" "1234", 1), "owner name" },

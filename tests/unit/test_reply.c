@@ -124,7 +124,9 @@ START_TEST(string_without_an_end_fills_the_buffer_to_a_bound)
 }
 END_TEST
 
-static const char *unasked[] = { "+OK\r\n", ":1\r\n", "$-1\r\n", "$1\r\na\r\n", "*0\r\n", "*1\r\n:1\r\n" };
+static const char *unasked[] = {
+	"+OK\r\n", ":1\r\n", "$-1\r\n", "$1\r\na\r\n", "*0\r\n", "*1\r\n:1\r\n",
+};
 
 START_TEST(reply_that_nobody_asked_for_is_refused)
 {

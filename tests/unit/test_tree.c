@@ -297,7 +297,7 @@ START_TEST(trees_and_their_copies_agree_with_arrays)
 	random_init_seeded(&rnd, 20240601u + (unsigned)_i);
 	for (int i = 0; i < TREES; i++)
 		tree_init(&trees[i], &ops);
-	for (int turn = 0; turn < 6000; turn++) {
+	for (int turn = 0; turn < 5000; turn++) {
 		uint32_t i = random_below(&rnd, TREES);
 
 		change_randomly(&trees[i], &oracles[i]);
@@ -464,7 +464,7 @@ int main(void)
 	tcase_add_test(hand, walk_stops_when_told);
 	suite_add_tcase(s, hand);
 	tcase_set_timeout(random, 120);
-	tcase_add_loop_test(random, trees_and_their_copies_agree_with_arrays, 0, 10);
+	tcase_add_loop_test(random, trees_and_their_copies_agree_with_arrays, 0, 6);
 	suite_add_tcase(s, random);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

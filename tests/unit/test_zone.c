@@ -111,7 +111,8 @@ START_TEST(generation_knows_its_soa_and_counts)
 
 	ck_assert_uint_eq(g->number, 7);
 	ck_assert_uint_eq(g->records, 3);
-	ck_assert_uint_eq(g->bytes, 13 + 10 + sizeof(SOA_1) - 1 + 13 + 10 + sizeof(NS_1) - 1 + 15 + 10 + 4);
+	ck_assert_uint_eq(g->bytes, (13 + 10 + sizeof(SOA_1) - 1) + (13 + 10 + sizeof(NS_1) - 1) +
+				    (15 + 10 + 4));
 	ck_assert_uint_eq(g->soa.serial, 1);
 	ck_assert_uint_eq(g->soa.refresh, 512);
 	ck_assert_uint_eq(g->soa.retry, 256);
@@ -571,8 +572,8 @@ static bool note_added(const uint8_t *owner, uint16_t type, uint32_t ttl, const 
 	return note(arg, '+', owner, type, ttl, rdata, len);
 }
 
-static bool stop(const uint8_t *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata, uint16_t len,
-		 void *arg)
+static bool stop(const uint8_t *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+		 uint16_t len, void *arg)
 {
 	note(arg, '!', owner, type, ttl, rdata, len);
 	return false;
