@@ -107,13 +107,14 @@ static void write_request(struct fetch *f)
 {
 	uint16_t id = random_u16(f->random);
 	uint64_t now_s = clock_wall_us() / US_PER_S;
+	uint8_t *at = f->out + LENGTH_LEN;
 	size_t len;
 
 	f->is_zone_asked = f->is_zone_asked || f->want == FETCH_ANYWAY;
 	if (f->is_zone_asked)
-		len = transfer_ask_axfr(f->transfer, id, now_s, f->out + LENGTH_LEN, TRANSFER_ASK_MAX);
+		len = transfer_ask_axfr(f->transfer, id, now_s, at, TRANSFER_ASK_MAX);
 	else
-		len = transfer_ask_soa(f->transfer, id, now_s, f->out + LENGTH_LEN, TRANSFER_ASK_MAX);
+		len = transfer_ask_soa(f->transfer, id, now_s, at, TRANSFER_ASK_MAX);
 	assert(len > 0);
 	wire_put_u16(f->out, (uint16_t)len);
 	f->out_len = LENGTH_LEN + len;

@@ -17,7 +17,8 @@ enum { WARNINGS_COUNT = sizeof(WARNINGS) / sizeof(WARNINGS[0]) };
 /* A confirmation is worth a write after this part of SOA expire, or this many seconds. */
 enum { TOUCH_PART = 50, TOUCH_MAX_S = 300 };
 
-void holding_init(struct holding *h, struct workshop *shop, struct mirror_zone *slot, struct zonelog *log)
+void holding_init(struct holding *h, struct workshop *shop, struct mirror_zone *slot,
+		  struct zonelog *log)
 {
 	memset(h, 0, sizeof(*h));
 	h->shop = shop;
@@ -136,7 +137,8 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
 static void note_snapshot(struct holding *h, int error)
 {
 	if (error < 0 && !h->is_snapshot_broken)
-		zonelog_not_saved(h->log, "snapshot_failed", strerrordesc_np(-error), clock_monotonic_us());
+		zonelog_not_saved(h->log, "snapshot_failed", strerrordesc_np(-error),
+				  clock_monotonic_us());
 	h->is_snapshot_broken = error < 0;
 }
 

@@ -54,7 +54,8 @@ struct holding {
 	char source[MIRROR_SOURCE_MAX];
 };
 
-void holding_init(struct holding *h, struct workshop *shop, struct mirror_zone *slot, struct zonelog *log);
+void holding_init(struct holding *h, struct workshop *shop, struct mirror_zone *slot,
+		  struct zonelog *log);
 void holding_fini(struct holding *h);	/* unpublishes; the generation goes to retired */
 
 /* What is held, or NULL. */

@@ -41,7 +41,8 @@ static void note_store(struct mirror *m, bool is_up, const char *reason)
 	pthread_mutex_unlock(&m->mutex);
 }
 
-static void log_store(const struct mirror *m, enum event_level level, const char *name, const char *reason)
+static void log_store(const struct mirror *m, enum event_level level, const char *name,
+		      const char *reason)
 {
 	char address[ADDRESS_TEXT_MAX];
 	struct event e;
@@ -79,8 +80,8 @@ static void on_store_down(const char *reason, void *arg)
 		work_on_store_down(m->works.items[i]);
 }
 
-static void on_store_loaded(const uint8_t *origin, struct generation *g, const struct zone_times *times,
-			    const char *reason, void *arg)
+static void on_store_loaded(const uint8_t *origin, struct generation *g,
+			    const struct zone_times *times, const char *reason, void *arg)
 {
 	struct mirror *m = arg;
 	struct mirror_work *w = work_list_find(&m->works, origin);
@@ -91,7 +92,8 @@ static void on_store_loaded(const uint8_t *origin, struct generation *g, const s
 		generation_free(g);	/* it left the configuration meanwhile */
 }
 
-static void on_store_saved(const uint8_t *origin, uint64_t generation, const char *reason, void *arg)
+static void on_store_saved(const uint8_t *origin, uint64_t generation, const char *reason,
+			   void *arg)
 {
 	struct mirror *m = arg;
 	struct mirror_work *w = work_list_find(&m->works, origin);

@@ -251,9 +251,11 @@ static void take_not_newer(struct mirror_work *w, uint32_t serial)
 	char reason[100];
 
 	if (serial == ours)
-		snprintf(reason, sizeof(reason), "a newer serial was promised, but the zone has %u again", serial);
+		snprintf(reason, sizeof(reason),
+			 "a newer serial was promised, but the zone has %u again", serial);
 	else
-		snprintf(reason, sizeof(reason), "the primary's serial %u is older than ours, %u", serial, ours);
+		snprintf(reason, sizeof(reason), "the primary's serial %u is older than ours, %u",
+			 serial, ours);
 	attempt_failed(w, ZONE_OK, reason, NULL);
 }
 
@@ -316,7 +318,8 @@ static void take_zone(struct mirror_work *w, struct transfer *t)
 		attempt_failed(w, why, zone_error_text(why), owner[0] ? owner : NULL);
 	} else if (!w->is_forced && !holding_wants(&w->hold, serial)) {
 		generation_free(g);
-		if (serial == holding_current(&w->hold)->soa.serial && w->asked_with != held_number(w))
+		if (serial == holding_current(&w->hold)->soa.serial &&
+		    w->asked_with != held_number(w))
 			take_same(w);
 		else
 			take_not_newer(w, serial);

@@ -100,7 +100,8 @@ static bool fail_record(struct transfer *t, uint16_t type, const char *what)
 
 /* ---- Asking ---- */
 
-static size_t ask(struct transfer *t, uint16_t qtype, uint16_t id, uint64_t now_s, uint8_t *out, size_t cap)
+static size_t ask(struct transfer *t, uint16_t qtype, uint16_t id, uint64_t now_s, uint8_t *out,
+		  size_t cap)
 {
 	struct wire_out o = wire_into(out, cap);
 
@@ -410,7 +411,8 @@ static bool take(struct transfer *t, const uint8_t *message, size_t len, uint64_
 	w.pos = DNS_HEADER_LEN;
 	if (!take_question(t, &w))
 		return false;
-	ok = t->qtype == TYPE_SOA ? take_soa_reply(t, &w, has_tsig) : take_axfr_reply(t, &w, has_tsig);
+	ok = t->qtype == TYPE_SOA ? take_soa_reply(t, &w, has_tsig)
+				  : take_axfr_reply(t, &w, has_tsig);
 	t->is_first_taken = true;
 	return ok;
 }

@@ -227,7 +227,8 @@ void tsig_stream_free(struct tsig_stream *s)
 
 /* ---- Signing ---- */
 
-size_t tsig_stream_sign(struct tsig_stream *s, uint8_t *message, size_t len, size_t cap, uint64_t now_s)
+size_t tsig_stream_sign(struct tsig_stream *s, uint8_t *message, size_t len, size_t cap,
+			uint64_t now_s)
 {
 	struct record r = { .time_s = now_s, .fudge = FUDGE_S };
 	struct wire_out o = wire_into(message, cap);

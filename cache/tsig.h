@@ -62,7 +62,8 @@ void tsig_stream_free(struct tsig_stream *s);	/* NULL is fine */
  * Appends TSIG to the request of `len` bytes in `message` (room: cap) and raises ARCOUNT.
  * Returns the new length, or 0 when it does not fit. Once, before any verification.
  */
-size_t tsig_stream_sign(struct tsig_stream *s, uint8_t *message, size_t len, size_t cap, uint64_t now_s);
+size_t tsig_stream_sign(struct tsig_stream *s, uint8_t *message, size_t len, size_t cap,
+			uint64_t now_s);
 
 /*
  * Takes the next reply message of the stream. On TSIG_OK *body_len is its length without

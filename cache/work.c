@@ -256,7 +256,7 @@ static void catch_up_store(struct mirror_work *w, uint64_t stored_number)
 
 	if (g->number > stored_number)
 		holding_save_store(&w->hold, NULL);
-	else if (w->hold.is_fresh)	/* transferred while the store was away, and so did another */
+	else if (w->hold.is_fresh)	/* both of us transferred while the store was away */
 		holding_renumber(&w->hold);
 }
 

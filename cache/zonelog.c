@@ -139,7 +139,8 @@ void zonelog_restored(const struct zonelog *l, const struct generation *g, const
 	event_end(&e);
 }
 
-void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failures, const char *source)
+void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failures,
+		       const char *source)
 {
 	struct event e;
 

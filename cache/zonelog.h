@@ -60,7 +60,8 @@ void zonelog_rejected(struct zonelog *l, const struct zonelog_failure *f);
 void zonelog_not_saved(struct zonelog *l, const char *event, const char *reason, uint64_t now_us);
 
 /* The primary answers again after failures, with what we hold. */
-void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failures, const char *source);
+void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failures,
+		       const char *source);
 
 void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t left_s);
 void zonelog_expired(const struct zonelog *l, uint32_t serial);

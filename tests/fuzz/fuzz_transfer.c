@@ -17,11 +17,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { OPTION_SOA = 1, OPTION_HAVE = 2, OPTION_KEY = 4, ID = 0x1234 };
 
-static const struct tsig_key KEY = { .name = "\3key", .algorithm = "hmac-sha256", .secret = "s", .secret_len = 1 };
+static const struct tsig_key KEY = {
+	.name = "\3key", .algorithm = "hmac-sha256", .secret = "s", .secret_len = 1,
+};
 static const struct transfer_limits LIMITS = { 500, 100000, 5 };
 
 /* In a block of exactly its size, so that a read past its end is seen. */
-static enum transfer_status feed(struct transfer *t, const struct generation *have, const uint8_t *at, size_t len)
+static enum transfer_status feed(struct transfer *t, const struct generation *have, const uint8_t *at,
+				 size_t len)
 {
 	uint8_t *message = malloc(len ? len : 1);
 	enum transfer_status status;
@@ -69,7 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct wire w = wire_over(data, size);
 	struct generation have = { .soa.serial = 5 };
 	uint8_t options = wire_u8(&w), out[TRANSFER_ASK_MAX];
-	struct transfer *t = transfer_new((const uint8_t *)"\7example\3com", options & OPTION_KEY ? &KEY : NULL, &LIMITS);
+	const struct tsig_key *key = options & OPTION_KEY ? &KEY : NULL;
+	struct transfer *t = transfer_new((const uint8_t *)"\7example\3com", key, &LIMITS);
 	enum transfer_status status;
 
 	if (options & OPTION_SOA)
