@@ -20,8 +20,6 @@
 #define POLL_OURS_US		(10 * US_PER_S)		/* with the lease: others rarely write */
 #define POLL_BROKEN_US		(30 * US_PER_S)		/* what the store has cannot be believed */
 
-static const char FENCED[] = "a later generation is there";	/* as store.h has it */
-
 struct mirror_work *work_new(struct mirror_zone_conf *conf)
 {
 	struct mirror_work *w = calloc(1, sizeof(*w));
@@ -281,6 +279,22 @@ static void take_loaded(struct mirror_work *w, struct generation *g, const struc
 		catch_up_store(w, number);
 }
 
+/* What the store holds of this zone is of no use to anyone: ours replaces it, above its number. */
+static void overwrite_spoilt(struct mirror_work *w)
+{
+	struct store *store = w->shop->store;
+	uint64_t stored = store_generation(store, w->slot->origin);
+
+	if (!holding_current(&w->hold) || !store_is_up(store))
+		return;
+	if (stored > w->hold.seen)
+		w->hold.seen = stored;
+	if (holding_current(&w->hold)->number >= stored)
+		holding_save_store(&w->hold, NULL);
+	else
+		holding_renumber(&w->hold);
+}
+
 static void reject_loaded(struct mirror_work *w, const char *reason)
 {
 	struct zonelog_failure bad = {
@@ -290,6 +304,7 @@ static void reject_loaded(struct mirror_work *w, const char *reason)
 
 	w->poll_at_us = bad.now_us + POLL_BROKEN_US;
 	zonelog_rejected(&w->log, &bad);
+	overwrite_spoilt(w);
 }
 
 void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times,
@@ -310,7 +325,7 @@ void work_on_saved(struct mirror_work *w, uint64_t generation, const char *reaso
 {
 	if (!reason)
 		w->hold.stored = generation;
-	else if (strcmp(reason, FENCED) == 0)
+	else if (store_is_fence(reason))
 		load(w);
 	else
 		zonelog_not_saved(&w->log, "store_failed", reason, clock_monotonic_us());

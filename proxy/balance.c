@@ -175,6 +175,8 @@ const struct plan_target *balance_choose(struct balance *b, const struct balance
 	struct candidates c;
 
 	collect(b, ask, random, &c);
+	if (c.count == 0)	/* a share is one of choices: where there are none, it is all */
+		collect(b, ask, NULL, &c);
 	if (c.count == 0)
 		return NULL;
 	switch (ask->pool->conf->policy) {

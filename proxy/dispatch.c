@@ -199,17 +199,28 @@ static void give_up(struct dispatch *d, const struct asked *asked, enum failure 
 	}
 }
 
+static void count_answer(struct dispatch *d, unsigned backend)
+{
+	counter_add(d->is_primary[backend] ? &d->stats->answers_primary
+					   : &d->stats->answers_backend, 1);
+}
+
 static void deliver(struct dispatch *d, struct query *q, unsigned backend, uint8_t *reply, size_t len)
 {
 	reply[0] = q->bytes[0];
 	reply[1] = q->bytes[1];
-	counter_add(d->is_primary[backend] ? &d->stats->answers_primary
-					   : &d->stats->answers_backend, 1);
+	count_answer(d, backend);
 	d->ops->answer(d->shell, &q->client, reply, len);
 	end_query(d, q);
 }
 
 /* ---- Choosing the next target ---- */
+
+/* Ordinary questions, which zone data answers; all else is for servers to judge. */
+static bool is_for_zones(const struct message *m)
+{
+	return m->opcode == OPCODE_QUERY && (m->qclass == CLASS_IN || m->qclass == CLASS_ANY);
+}
 
 static void set_route(struct dispatch *d, struct asked *asked)
 {
@@ -217,9 +228,7 @@ static void set_route(struct dispatch *d, struct asked *asked)
 	asked->zone = plan_find(d->plan, &asked->key);
 	asked->pool = asked->zone ? asked->zone->pool : d->plan->unlisted;
 	asked->generation = NULL;
-	/* The mirror knows ordinary questions only; all else is for servers to judge. */
-	if (asked->zone && asked->zone->mirror && asked->message.opcode == OPCODE_QUERY
-	    && (asked->message.qclass == CLASS_IN || asked->message.qclass == CLASS_ANY))
+	if (asked->zone && asked->zone->mirror && is_for_zones(&asked->message))
 		asked->generation = mirror_zone_servable(asked->zone->mirror);
 }
 
@@ -488,12 +497,13 @@ static bool is_failed_reply(const struct asked *asked, const uint8_t *reply, siz
 	unsigned retry_on = asked->pool->conf->retry_on;
 
 	if (!asked->zone || !asked->zone->mirror || !rcu_read(asked->zone->mirror->current)
-	    || asked->message.opcode != OPCODE_QUERY)
+	    || !is_for_zones(&asked->message))
 		return false;
 	switch (wire_get_u16(reply + 2) & DNS_RCODE) {
 	case RCODE_SERVFAIL:	return retry_on & RETRY_SERVFAIL;
 	case RCODE_REFUSED:	return retry_on & RETRY_REFUSED;
-	case RCODE_NOTAUTH:	return retry_on & RETRY_NOTAUTH;
+	/* To a signed query it speaks of the key: RFC 8945 s.5.2.1. */
+	case RCODE_NOTAUTH:	return (retry_on & RETRY_NOTAUTH) && !asked->message.is_signed;
 	case RCODE_NOERROR:
 	case RCODE_NXDOMAIN:	return (retry_on & RETRY_LAME)
 				       && lame_is_reply(reply, len, asked->zone->conf->origin);
@@ -528,6 +538,30 @@ static bool turned_away(struct dispatch *d, struct query *q, unsigned backend, u
 	return true;
 }
 
+/* A server sent more than this client takes (RFC 6891 s.6.2.3). What is signed is not touched. */
+static bool is_too_long(const struct query *q, size_t len)
+{
+	struct message m;
+
+	message_parse(q->bytes, q->len, &m);
+	return len > message_udp_limit(&m) && !m.is_signed;
+}
+
+static void deliver_truncated(struct dispatch *d, struct query *q, unsigned backend, unsigned flags)
+{
+	enum dns_rcode rcode = flags & DNS_RCODE;
+	uint8_t *out = d->ops->room(d->shell, &q->client, DNS_UDP_MAX);
+	struct message m;
+	size_t len;
+
+	message_parse(q->bytes, q->len, &m);
+	len = message_reply_error(&m, q->bytes, rcode, EDE_NONE, NULL, out, DNS_UDP_MAX);
+	wire_put_u16(out + 2, (uint16_t)(wire_get_u16(out + 2) | DNS_TC | (flags & DNS_AA)));
+	count_answer(d, backend);
+	d->ops->answer(d->shell, &q->client, out, len);
+	end_query(d, q);
+}
+
 bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8_t *packet, size_t len)
 {
 	struct attempt *a = inflight_match(d->inflight, socket, packet, len);
@@ -552,7 +586,10 @@ bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8
 	if ((!(flags & DNS_AA) || (flags & DNS_RCODE) > RCODE_NXDOMAIN
 	     || (flags & DNS_RCODE) == RCODE_SERVFAIL) && turned_away(d, q, backend, packet, len))
 		return true;
-	deliver(d, q, backend, packet, len);
+	if (!q->client.is_tcp && len > DNS_UDP_MAX && is_too_long(q, len))
+		deliver_truncated(d, q, backend, flags);
+	else
+		deliver(d, q, backend, packet, len);
 	return true;
 }
 
@@ -595,23 +632,16 @@ static void fail_all(struct dispatch *d, struct link *ended, uint64_t opened_us)
 	}
 }
 
-void dispatch_backend_refused(struct dispatch *d, unsigned backend)
-{
-	struct link ended;
-	struct link *l;
+/* Which attempts at a backend end: all, those by TCP, those on one connection. */
+struct ending { bool only_tcp; uint32_t only_socket; };
 
-	counter_add(&evidence_of(d, backend)->refused, 1);
-	d->ops->alarm(d->shell);
-	list_init(&ended);
-	while ((l = list_first(&d->attempts_of[backend]))) {
-		list_remove(l);
-		list_append(&ended, l);
-	}
-	fail_all(d, &ended, 0);
+static bool ends(struct ending which, const struct attempt *a)
+{
+	return (!which.only_tcp || a->is_tcp)
+	       && (!which.only_socket || a->socket == which.only_socket);
 }
 
-void dispatch_connection_closed(struct dispatch *d, unsigned backend, uint32_t socket,
-				uint64_t opened_us)
+static void end_attempts(struct dispatch *d, unsigned backend, struct ending which, uint64_t opened_us)
 {
 	struct link *head = &d->attempts_of[backend];
 	struct link ended;
@@ -619,12 +649,32 @@ void dispatch_connection_closed(struct dispatch *d, unsigned backend, uint32_t s
 	list_init(&ended);
 	for (struct link *l = head->next, *next; l != head; l = next) {
 		next = l->next;
-		if (list_entry(l, struct attempt, of_backend)->socket != socket)
+		if (!ends(which, list_entry(l, struct attempt, of_backend)))
 			continue;
 		list_remove(l);
 		list_append(&ended, l);
 	}
 	fail_all(d, &ended, opened_us);
+}
+
+void dispatch_backend_refused(struct dispatch *d, unsigned backend)
+{
+	counter_add(&evidence_of(d, backend)->refused, 1);
+	d->ops->alarm(d->shell);
+	end_attempts(d, backend, (struct ending){ .only_tcp = false }, 0);
+}
+
+void dispatch_connection_refused(struct dispatch *d, unsigned backend)
+{
+	counter_add(&evidence_of(d, backend)->refused, 1);
+	d->ops->alarm(d->shell);
+	end_attempts(d, backend, (struct ending){ .only_tcp = true }, 0);
+}
+
+void dispatch_connection_closed(struct dispatch *d, unsigned backend, uint32_t socket,
+				uint64_t opened_us)
+{
+	end_attempts(d, backend, (struct ending){ .only_socket = socket }, opened_us);
 }
 
 /* ---- Time passes ---- */

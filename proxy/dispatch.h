@@ -79,8 +79,11 @@ void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len, const
  */
 bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8_t *packet, size_t len);
 
-/* ICMP, or a connection refused or reset: all attempts at this backend end now. */
+/* ICMP: all attempts at this backend end now. */
 void dispatch_backend_refused(struct dispatch *d, unsigned backend);
+
+/* A TCP connection could not be made: attempts by TCP end now. UDP may well be served. */
+void dispatch_connection_refused(struct dispatch *d, unsigned backend);
 
 /*
  * A TCP connection to a backend closed: attempts that went out on it end now. Those sent on a

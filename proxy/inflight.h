@@ -41,7 +41,7 @@ struct client {
 	struct in6_addr local;		/* wildcard listeners: the address that was asked */
 	uint32_t interface;		/* and its interface; 0 when not a wildcard */
 	uint32_t connection;		/* TCP: which connection */
-	uint32_t connection_serial;	/* TCP: it may be another one by now */
+	uint32_t connection_serial;	/* it, or the listener, may be another one by now */
 	uint16_t listener;		/* UDP: which socket */
 	bool is_tcp;
 };

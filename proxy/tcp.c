@@ -16,7 +16,7 @@
 #include "cache/wire.h"
 
 enum {
-	LISTENERS_MAX = CONF_LISTEN_MAX,
+	LISTENERS_MAX = 2 * CONF_LISTEN_MAX,	/* a reload starts all new ones, then stops the old */
 	ACCEPTS_MAX = 32,		/* for each wake-up: then the others run */
 	READS_MAX = 8,
 	LENGTH_LEN = 2,
@@ -247,6 +247,13 @@ void tcp_free(struct tcp *t)
 	free(t);
 }
 
+/* Whatever it waits for from now on has its whole time. */
+static void forget_deadline(struct connection *c)
+{
+	wheel_del(&c->owner->dispatch->wheel, &c->timer);
+	c->waiting = WAITING_NONE;
+}
+
 static enum waiting waiting_of(const struct connection *c)
 {
 	if (c->out)
@@ -349,16 +356,20 @@ static bool has_whole_message(const struct connection *c)
 	return c->in_len >= LENGTH_LEN && c->in_len - LENGTH_LEN >= wire_get_u16(c->in);
 }
 
+/* As long as it does, its buffer holds less than one message: there is room to read. */
+static bool takes_queries(const struct connection *c)
+{
+	return c->in_flight < c->owner->pipeline && !c->out;
+}
+
 /* After anything has happened: closes it, or says what it waits for. */
 static void settle(struct connection *c)
 {
-	struct tcp *t = c->owner;
-
 	if (c->is_ending && !is_busy(c) && !has_whole_message(c)) {
 		connection_close(c);
 		return;
 	}
-	c->is_reading = !c->is_ending && c->in_flight < t->pipeline && !c->out;
+	c->is_reading = !c->is_ending && takes_queries(c);
 	want(c);
 	set_deadline(c);
 }
@@ -401,7 +412,7 @@ static bool take_messages(struct connection *c)
 	uint32_t serial = c->serial;
 	size_t pos = 0;
 
-	while (c->in_len - pos >= LENGTH_LEN && c->in_flight < t->pipeline && !c->out) {
+	while (c->in_len - pos >= LENGTH_LEN && takes_queries(c)) {
 		size_t len = wire_get_u16(c->in + pos);
 		unsigned before = ++c->in_flight;
 
@@ -421,7 +432,7 @@ static bool take_messages(struct connection *c)
 	}
 	if (pos > 0) {
 		memmove(c->in, c->in + pos, c->in_len - pos);
-		c->waiting = WAITING_NONE;	/* the next message has its own time */
+		forget_deadline(c);	/* the next message has its own time */
 	}
 	c->in_len -= pos;
 	return true;
@@ -482,10 +493,10 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int revents)
 	(void)loop;
 	if (c->out && (revents & EV_WRITE))
 		is_well = write_rest(c);
-	if (is_well && (revents & EV_CUSTOM))
+	if (is_well && (revents & EV_CUSTOM) && c->serial == serial)
 		is_well = take_messages(c);
 	for (unsigned i = 0; is_well && (revents & EV_READ) && has_more && c->serial == serial
-	     && c->is_reading && i < READS_MAX; i++)
+	     && c->is_reading && takes_queries(c) && i < READS_MAX; i++)
 		is_well = read_once(c, &has_more);
 	if (c->serial == serial) {
 		if (is_well)
@@ -543,17 +554,37 @@ static void connection_open(struct tcp *t, int fd, const struct client *client)
 	set_deadline(c);
 }
 
-/* Out of descriptors: takes the connection off the backlog by lending the spare one. */
-static void shed_one(struct tcp *t, int listener)
+/*
+ * Out of descriptors: takes a connection off the backlog by lending the spare one. False when
+ * there was none: accept4(2) complains of descriptors before it looks.
+ */
+static bool shed_one(struct tcp *t, int listener)
 {
 	int fd;
 
 	close(t->spare_fd);
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	if (fd >= 0)
+	if (fd >= 0) {
 		close(fd);
+		counter_add(&t->dispatch->stats->tcp_refused, 1);
+	}
 	t->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	counter_add(&t->dispatch->stats->tcp_refused, 1);
+	return fd >= 0;
+}
+
+/* False when there is no more to accept now. */
+static bool accept_one(struct listener *l)
+{
+	struct client client = { .is_tcp = true };
+	socklen_t len = sizeof(client.address);
+	int fd = accept4(l->io.fd, &client.address.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		return shed_one(l->owner, l->io.fd);
+	if (fd < 0)
+		return errno != EAGAIN;
+	connection_open(l->owner, fd, &client);
+	return true;
 }
 
 static void on_listener(struct ev_loop *loop, ev_io *io, int revents)
@@ -562,18 +593,8 @@ static void on_listener(struct ev_loop *loop, ev_io *io, int revents)
 
 	(void)loop;
 	(void)revents;
-	for (unsigned i = 0; i < ACCEPTS_MAX; i++) {
-		struct client client = { .is_tcp = true };
-		socklen_t len = sizeof(client.address);
-		int fd = accept4(io->fd, &client.address.sa, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0)
-			connection_open(l->owner, fd, &client);
-		else if (errno == EMFILE || errno == ENFILE)
-			shed_one(l->owner, io->fd);
-		else if (errno == EAGAIN)
-			return;
-	}
+	for (unsigned i = 0; i < ACCEPTS_MAX && accept_one(l); i++)
+		;
 }
 
 int tcp_bind(const struct address *address)
@@ -600,7 +621,7 @@ void tcp_start(struct tcp *t, int fd, const struct address *address)
 {
 	struct listener *l = t->listeners;
 
-	while (l->is_open)
+	while (l < t->listeners + LISTENERS_MAX && l->is_open)
 		l++;
 	assert(l < t->listeners + LISTENERS_MAX);
 	l->owner = t;
@@ -613,7 +634,8 @@ void tcp_start(struct tcp *t, int fd, const struct address *address)
 static void listener_close(struct listener *l)
 {
 	/* Connections that the kernel has accepted already are clients, too. */
-	on_listener(l->owner->loop, &l->io, EV_READ);
+	for (unsigned i = 0; i < BACKLOG && accept_one(l); i++)
+		;
 	ev_io_stop(l->owner->loop, &l->io);
 	close(l->io.fd);
 	l->is_open = false;

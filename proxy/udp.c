@@ -13,7 +13,7 @@
 
 enum {
 	LISTENERS_MAX = 2 * CONF_LISTEN_MAX,	/* new ones, and old ones that still owe answers */
-	STOP_LINGER_US = 1000000,
+	STOP_LINGER_US = 5000000,	/* no query waits longer: the most that give-up may be */
 	BATCH_MAX = 64,			/* packets moved by one system call */
 	BATCHES_MAX = 4,		/* for each wake-up: then the others run */
 	DRAIN_BATCHES_MAX = 1024,	/* when a listener closes */
@@ -28,6 +28,7 @@ struct listener {
 	bool is_open;			/* else the slot is free */
 	bool is_wildcard;
 	unsigned index;
+	uint32_t serial;		/* changes when the slot changes hands */
 	uint64_t close_us;		/* stopped; UINT64_MAX: listening */
 	struct address address;
 };
@@ -185,6 +186,13 @@ static void put_source(struct msghdr *m, uint8_t *control, const struct client *
 	}
 }
 
+static bool owes_to(const struct udp *u, const struct client *to)
+{
+	const struct listener *l = &u->listeners[to->listener];
+
+	return l->is_open && l->serial == to->connection_serial;
+}
+
 void udp_answer(struct udp *u, const struct client *to, const uint8_t *bytes, size_t len)
 {
 	struct msghdr *m;
@@ -199,8 +207,10 @@ void udp_answer(struct udp *u, const struct client *to, const uint8_t *bytes, si
 			bytes = u->out_bytes[0];
 		}
 	}
-	if (!u->listeners[to->listener].is_open)
-		return;			/* a reload took the listener away */
+	if (!owes_to(u, to)) {		/* a reload took the listener away */
+		counter_add(&u->dispatch->stats->dropped_closed, 1);
+		return;
+	}
 	u->queued_for = to->listener;
 	m = &u->out.messages[u->queued].msg_hdr;
 	memcpy(&u->out.names[u->queued], &to->address, sizeof(to->address));
@@ -240,7 +250,7 @@ static bool has_port_zero(const struct client *from)
 
 static void take_query(struct udp *u, struct listener *l, unsigned i)
 {
-	struct client from = { .listener = (uint16_t)l->index };
+	struct client from = { .listener = (uint16_t)l->index, .connection_serial = l->serial };
 
 	memcpy(&from.address, &u->in.names[i], sizeof(from.address));
 	if (l->is_wildcard)
@@ -280,28 +290,66 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 		;
 }
 
-static struct listener *find_listener(struct udp *u, const struct address *address)
+static struct listener *find_listener(struct udp *u, const struct address *address, bool is_stopped)
 {
 	for (unsigned i = 0; i < LISTENERS_MAX; i++) {
 		struct listener *l = &u->listeners[i];
 
-		if (l->is_open && l->close_us == UINT64_MAX && address_is_equal(&l->address, address))
+		if (l->is_open && (l->close_us != UINT64_MAX) == is_stopped
+		    && address_is_equal(&l->address, address))
 			return l;
 	}
 	return NULL;
 }
 
+static void listener_close(struct listener *l)
+{
+	udp_flush(l->owner);
+	close(l->io.fd);
+	l->is_open = false;
+	l->serial++;
+}
+
+/* A slot for one more: a free one, or that of the listener which was stopped first. */
+static struct listener *take_slot(struct udp *u)
+{
+	struct listener *first = &u->listeners[0];
+
+	for (unsigned i = 0; i < LISTENERS_MAX; i++) {
+		struct listener *l = &u->listeners[i];
+
+		l->index = i;
+		if (!l->is_open)
+			return l;
+		if (l->close_us < first->close_us)
+			first = l;
+	}
+	assert(first->close_us != UINT64_MAX);	/* CONF_LISTEN_MAX of them listen at the most */
+	listener_close(first);
+	return first;
+}
+
+/*
+ * An address that comes back while its old socket lingers: the kernel has shared the queries
+ * out between the two. The old one's are read, and its answers leave by the new one.
+ */
+static void drain_old(struct udp *u, struct listener *l)
+{
+	for (unsigned i = 0; i < DRAIN_BATCHES_MAX && read_batch(u, l); i++)
+		;
+	udp_flush(u);
+	close(l->io.fd);
+}
+
 void udp_start(struct udp *u, int fd, const struct address *address)
 {
-	unsigned i = 0;
-	struct listener *l;
+	struct listener *l = find_listener(u, address, true);
 
-	while (i < LISTENERS_MAX && u->listeners[i].is_open)
-		i++;
-	assert(i < LISTENERS_MAX);
-	l = &u->listeners[i];
+	if (l)
+		drain_old(u, l);
+	else
+		l = take_slot(u);
 	l->owner = u;
-	l->index = i;
 	l->is_open = true;
 	l->is_wildcard = address_is_any(address);
 	l->close_us = UINT64_MAX;
@@ -320,7 +368,7 @@ static void stop(struct listener *l)
 
 void udp_stop(struct udp *u, const struct address *address)
 {
-	struct listener *l = find_listener(u, address);
+	struct listener *l = find_listener(u, address, false);
 
 	if (l)
 		stop(l);
@@ -338,9 +386,7 @@ void udp_sweep(struct udp *u)
 	for (unsigned i = 0; i < LISTENERS_MAX; i++) {
 		struct listener *l = &u->listeners[i];
 
-		if (l->is_open && l->close_us <= u->dispatch->now_us) {
-			close(l->io.fd);
-			l->is_open = false;
-		}
+		if (l->is_open && l->close_us <= u->dispatch->now_us)
+			listener_close(l);
 	}
 }

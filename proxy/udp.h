@@ -36,7 +36,7 @@ void udp_start(struct udp *u, int fd, const struct address *address);
 void udp_stop(struct udp *u, const struct address *address);
 void udp_stop_all(struct udp *u);
 
-/* About once a second: closes sockets that were stopped a second ago. */
+/* About once a second: closes sockets that owe no answer any more. */
 void udp_sweep(struct udp *u);
 
 /* dispatch_ops.room and .answer for UDP clients */

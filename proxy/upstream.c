@@ -42,6 +42,12 @@ void upstreams_flush(struct upstreams *u)
 		;
 }
 
+static void set_address(struct upstreams *u, unsigned index, const struct address *a)
+{
+	upstream_udp_set_address(u->udp, index, a);
+	upstream_tcp_set_address(u->tcp, index, a);
+}
+
 void upstreams_set_plan(struct upstreams *u, const struct plan *plan)
 {
 	struct address addresses[BACKENDS_MAX] = { 0 };
@@ -54,10 +60,13 @@ void upstreams_set_plan(struct upstreams *u, const struct plan *plan)
 				addresses[pool->targets[i].backend->index]
 					= pool->targets[i].backend->address;
 	}
-	for (unsigned i = 0; i < BACKENDS_MAX; i++) {
-		upstream_udp_set_address(u->udp, i, &addresses[i]);
-		upstream_tcp_set_address(u->tcp, i, &addresses[i]);
-	}
+	/* Those that come first: what waits for those that go is brought to them. */
+	for (unsigned i = 0; i < BACKENDS_MAX; i++)
+		if (addresses[i].len != 0)
+			set_address(u, i, &addresses[i]);
+	for (unsigned i = 0; i < BACKENDS_MAX; i++)
+		if (addresses[i].len == 0)
+			set_address(u, i, &addresses[i]);
 }
 
 void upstreams_sweep(struct upstreams *u)

@@ -159,7 +159,7 @@ static void connection_fail(struct connection *c, int error)
 
 	connection_close(c);
 	if (is_refusal)
-		dispatch_backend_refused(u->shell.dispatch, backend);
+		dispatch_connection_refused(u->shell.dispatch, backend);
 	else
 		dispatch_connection_closed(u->shell.dispatch, backend, serial, opened_us);
 }

@@ -219,17 +219,27 @@ void upstream_udp_sweep(struct upstream_udp *u)
 
 /* ---- Sending ---- */
 
+/* Not while its queue is part of this turn's batch. */
+static bool is_worn(const struct socket *s, uint64_t now)
+{
+	return list_is_empty(&s->dirty)
+	       && (now - s->born_us > SOCKET_LIFE_US || s->used >= SOCKET_QUERIES_MAX);
+}
+
 static struct socket *current_socket(struct upstream_udp *u, unsigned backend)
 {
 	struct backend_sockets *b = &u->backends[backend];
 	struct socket **slot = &b->active[b->current];
+	struct socket *fresh;
 
-	if (*slot && list_is_empty(&(*slot)->dirty)
-	    && (now_us(u) - (*slot)->born_us > SOCKET_LIFE_US || (*slot)->used >= SOCKET_QUERIES_MAX))
+	if (*slot && !is_worn(*slot, now_us(u)))
+		return *slot;
+	fresh = socket_open(u, backend);
+	if (fresh && *slot)
 		socket_retire(u, slot);
-	if (!*slot)
-		*slot = socket_open(u, backend);
-	return *slot;
+	if (fresh)
+		*slot = fresh;
+	return *slot;		/* the old one serves on when descriptors have run out */
 }
 
 static bool pick_id(struct upstream_udp *u, const struct socket *s, uint16_t *id)

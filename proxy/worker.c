@@ -22,7 +22,8 @@
 /*
  * The turn of the loop: on_wake() reads the clock, callbacks do their work and flush what they
  * queued, on_sleep() sets the one timer to the next deadline and tells RCU that nothing read in
- * this turn is still in use.
+ * this turn is still in use. Deadlines come after sockets: when we were late ourselves, the
+ * replies that arrived meanwhile are read before anybody is called silent.
  */
 
 enum { STOP_US = 2000000 };	/* answers still owed at the end are waited for this long */
@@ -319,6 +320,7 @@ static void init_loop(struct worker *w)
 	ev_prepare_init(&w->before_sleep, on_before_sleep);
 	ev_prepare_start(w->loop, &w->before_sleep);
 	ev_init(&w->deadline, on_deadline);
+	ev_set_priority(&w->deadline, EV_MINPRI);
 	ev_timer_init(&w->sweep, on_sweep, 0., 1.);
 	ev_timer_start(w->loop, &w->sweep);
 }

@@ -564,6 +564,23 @@ def test_redis_that_comes_back_empty_is_filled_again(mirror, primary, redis):
     wait_for(lambda: redis.try_command("EXISTS", "understudy:zone:{example.com.}") == "1", "the zone to be back")
 
 
+def test_spoilt_redis_is_written_anew_by_whoever_has_the_zone(mirror, primary, redis):
+    """Under a number that it could not overwrite: it used to stay broken for ever."""
+    primary.script = honest(Zone(serial=3))
+    m = mirror(primary.where, redis=redis).start()
+    m.wait_event("zone_transferred")
+    key = "understudy:zone:{example.com.}"
+    wait_for(lambda: redis.hash(key).get("generation") == "1", "the zone in Redis")
+    m.stop()
+    redis.command("HSET", key, "generation", "7", "digest", "0000000000000000")
+    m = mirror(primary.where, redis=redis, name="again", state=m.state).start()
+    assert m.wait_event("zone_rejected")["source"] == "redis"
+    wait_for(lambda: int(redis.hash(key)["generation"]) > 7, "a generation that can be read")
+    primary.stop()
+    other = mirror(primary.where, redis=redis, name="other").start()
+    assert other.wait_event("zone_restored")["source"] == "redis"
+
+
 def test_frozen_redis_holds_up_no_transfer(mirror, primary, redis):
     redis.freeze()
     m = mirror(primary.where, redis=redis).start()
