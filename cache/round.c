@@ -178,7 +178,7 @@ static void fall_back(struct mirror_work *w)
 	} else if (g && now_s > times->refreshed_at && !w->is_loading &&
 		   (now_s - times->refreshed_at) * 2 > g->soa.expire) {
 		w->is_loading = true;
-		store_load(w->shop->store, w->conf->origin);
+		store_load(w->shop->store, w->conf->origin, w->conf->max_records, w->conf->max_bytes);
 	}
 }
 

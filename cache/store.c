@@ -431,13 +431,15 @@ void store_touch(struct store *s, const uint8_t *origin, uint64_t generation,
 	store_pump(s);
 }
 
-void store_load(struct store *s, const uint8_t *origin)
+void store_load(struct store *s, const uint8_t *origin, size_t max_records, size_t max_bytes)
 {
 	struct store_zone *z = store_zone_get(s, origin);
 
 	if (z->is_loading)
 		return;
 	z->is_loading = true;
+	z->max_records = max_records;
+	z->max_bytes = max_bytes;
 	z->after_load = NULL;
 	if (s->to_load.head)
 		s->to_load.tail->after_load = z;

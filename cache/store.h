@@ -58,7 +58,6 @@ struct store_conf {
 	char prefix[64];
 	char instance[64];	/* who we are in leases: random for each process */
 	unsigned lease_s;
-	size_t max_records, max_bytes;	/* of a zone that is loaded */
 };
 
 /* What the mirror learns. All are called from the loop, never from inside a store_ call. */
@@ -106,8 +105,11 @@ bool store_is_fence(const char *reason);
 void store_touch(struct store *s, const uint8_t *origin, uint64_t generation,
 		 const struct zone_times *times);
 
-/* Reads the zone's newest generation: base, then changes. Ends in on_loaded. */
-void store_load(struct store *s, const uint8_t *origin);
+/*
+ * Reads the zone's newest generation: base, then changes, bounded as in zone_edit_new(). Ends in
+ * on_loaded.
+ */
+void store_load(struct store *s, const uint8_t *origin, size_t max_records, size_t max_bytes);
 
 /*
  * The number of the latest generation that the store was seen to hold, readable or not; 0:

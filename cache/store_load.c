@@ -399,7 +399,7 @@ static void read_hash_field(struct hash *h, const redisReply *name, const redisR
 	}
 }
 
-static const char *check_hash(const struct hash *h, const struct store_conf *conf)
+static const char *check_hash(const struct hash *h, const struct store_zone *zone)
 {
 	if (h->seen != SEEN_ALL)
 		return "the zone's hash lacks a field, or one cannot be read";
@@ -408,10 +408,10 @@ static const char *check_hash(const struct hash *h, const struct store_conf *con
 	if (h->generation == 0 || h->generation > STORE_GENERATION_MAX || h->base == 0 ||
 	    h->base > h->generation || h->serial > UINT32_MAX)
 		return "the zone's hash holds impossible numbers";
-	if (conf->max_records > 0 && h->records > conf->max_records)
+	if (zone->max_records > 0 && h->records > zone->max_records)
 		return "the zone has more records than we take";
 	/* A chunk holds one record at least, and the base may be larger than what came of it. */
-	if (h->chunks == 0 || (conf->max_bytes > 0 && h->chunks > conf->max_bytes))
+	if (h->chunks == 0 || (zone->max_bytes > 0 && h->chunks > zone->max_bytes))
 		return "the zone has an impossible number of chunks";
 	return NULL;
 }
@@ -433,7 +433,6 @@ static void got_hash(struct store_task *t, const redisReply *reply)
 static void after_hash(struct store_task *t)
 {
 	struct store_load *l = load_of(t);
-	const struct store_conf *conf = &t->zone->store->conf;
 	const char *wrong;
 
 	if (task_is_failed(t)) {
@@ -444,13 +443,14 @@ static void after_hash(struct store_task *t)
 		end_load(l, NULL, NULL);	/* no such zone */
 		return;
 	}
-	wrong = check_hash(&l->hash, conf);
+	wrong = check_hash(&l->hash, t->zone);
 	if (wrong) {
 		fail_load(l, wrong);
 		return;
 	}
 	l->generation = l->hash.base;
-	l->edit = zone_edit_new(t->zone->origin, NULL, conf->max_records, conf->max_bytes);
+	l->edit = zone_edit_new(t->zone->origin, NULL, t->zone->max_records,
+				t->zone->max_bytes);
 	l->key_base = store_base_key(t->zone, l->hash.base, NULL);
 	t->next = after_field_count;
 	task_send_words(t, "HLEN", l->key_base, got_field_count);

@@ -122,6 +122,7 @@ struct store_zone {
 	struct store_save *save;	/* going on, or NULL */
 	struct store_load *load;	/* likewise */
 	bool is_loading;		/* wished or going on */
+	size_t max_records, max_bytes;	/* of what is loaded; 0: no bound */
 	bool is_touching;
 	uint64_t generation;		/* the latest that was seen in the store */
 	uint64_t doubted;		/* a generation that could not be read back */

@@ -223,7 +223,7 @@ static void load(struct mirror_work *w)
 	if (w->is_loading)
 		return;
 	w->is_loading = true;
-	store_load(w->shop->store, w->conf->origin);
+	store_load(w->shop->store, w->conf->origin, w->conf->max_records, w->conf->max_bytes);
 }
 
 /*

@@ -64,12 +64,12 @@ static void on_verdict(struct probe *p, const struct probe_verdict *v, void *arg
 }
 
 /* In DOWN first the zones that keep the gate shut, else each in turn. */
-static size_t choose_zone(struct watched *b)
+static size_t choose_zone(struct watched *b, bool is_tcp)
 {
 	if (b->pool->zone_count == 0)
 		return 0;
-	for (size_t i = 0; b->health.state == HEALTH_DOWN && i < b->fitness->count; i++) {
-		size_t zone = fitness_turn(b->fitness);
+	for (size_t i = 0; !is_tcp && b->health.state == HEALTH_DOWN && i < b->fitness->count; i++) {
+		size_t zone = fitness_turn(b->fitness, false);
 		uint32_t serial;
 
 		if (!watched_mirror_serial(b->pool->zones[zone].plan, &serial))
@@ -77,7 +77,7 @@ static size_t choose_zone(struct watched *b)
 		if (!b->fitness->zones[zone].is_seen || fitness_is_behind(b->fitness, zone, serial))
 			return zone;
 	}
-	return fitness_turn(b->fitness);
+	return fitness_turn(b->fitness, is_tcp);
 }
 
 static void send_check(struct watched *b, bool is_tcp, bool is_sweep, size_t zone)
@@ -104,7 +104,7 @@ static void send_one(struct watched *b, bool is_tcp, uint64_t now)
 	if (now < (is_tcp ? b->health.next_tcp_us : b->health.next_udp_us))
 		return;
 	if ((is_tcp ? b->tcp_out : b->udp_out) < most)
-		send_check(b, is_tcp, false, choose_zone(b));
+		send_check(b, is_tcp, false, choose_zone(b, is_tcp));
 	health_on_probe_sent(&b->health, &b->rules, is_tcp, now);
 }
 

@@ -17,10 +17,6 @@ enum {
 	LEASE_S = 10,		/* how long a zone waits for another transferrer after a crash */
 };
 
-/* What comes back from Redis is bounded like a transfer with the default limits. */
-#define STORED_RECORDS_MAX	50000000u
-#define STORED_BYTES_MAX	(4ull << 30)
-
 /* ---- Start ---- */
 
 static bool open_log(const struct conf *conf, FILE *errors)
@@ -56,8 +52,6 @@ static struct mirror *make_mirror(const struct conf *conf)
 		snprintf(m.store.instance, sizeof(m.store.instance), "%016llx",
 			 (unsigned long long)random_u64(&random));
 		m.store.lease_s = LEASE_S;
-		m.store.max_records = STORED_RECORDS_MAX;
-		m.store.max_bytes = STORED_BYTES_MAX;
 	}
 	return mirror_new(&m);
 }

@@ -25,8 +25,9 @@ struct fitness_zone {
 };
 
 struct fitness {
-	size_t count, unfit;	/* zones; of these, with a `why` */
-	size_t next;		/* the zone whose turn it is */
+	size_t count;		/* zones */
+	size_t fit;		/* of these, seen and without a `why` */
+	size_t next_udp, next_tcp;	/* the zone whose turn it is */
 	struct fitness_zone zones[];
 };
 
@@ -42,14 +43,18 @@ void fitness_note(struct fitness *f, size_t zone, enum health_cause why, const u
 
 /*
  * Whether a verdict, before it is noted, says something about the server and not only about
- * this zone: not when the zone was as unfit before, and the server serves others.
+ * this zone: not while it serves other zones, unless it has served this one, too.
  */
 bool fitness_counts(const struct fitness *f, size_t zone, enum health_cause why);
 
 /* True when the server's data for this zone is older than the mirror's. */
 bool fitness_is_behind(const struct fitness *f, size_t zone, uint32_t mirror_serial);
 
-/* The next zone in turn. f->count > 0. */
-size_t fitness_turn(struct fitness *f);
+/*
+ * The next zone in turn; each transport has its own, or in a burst they would split the zones
+ * between them. TCP passes over zones that the server does not serve, as long as there are others
+ * nearby: it is to show that TCP works. f->count > 0.
+ */
+size_t fitness_turn(struct fitness *f, bool is_tcp);
 
 #endif

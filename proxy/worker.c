@@ -26,7 +26,10 @@
  * replies that arrived meanwhile are read before anybody is called silent.
  */
 
-enum { STOP_US = 2000000 };	/* answers still owed at the end are waited for this long */
+enum {
+	STOP_US = 2000000,	/* answers still owed at the end are waited for this long */
+	LATE_US = 5000,		/* behind a deadline by so much, we have been held up */
+};
 
 struct bound { int udp, tcp; struct address address; };
 
@@ -37,6 +40,7 @@ struct worker {
 	ev_async command;		/* a new plan, or the end */
 	ev_prepare before_sleep;
 	ev_timer deadline;		/* the wheel's next */
+	bool looks_again;		/* we were late for it: sockets are read before it is kept */
 	ev_timer sweep;			/* each second */
 	struct dispatch *dispatch;
 	struct upstreams *upstreams;
@@ -128,12 +132,21 @@ static void on_shell_timer(void *shell, struct wheel_item *item)
 	tcp_on_timer(((struct worker *)shell)->tcp, item);
 }
 
+static bool is_late(const struct worker *w)
+{
+	return w->dispatch->now_us > wheel_next_us(&w->dispatch->wheel) + LATE_US;
+}
+
 static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct worker *w = worker_of(loop);
 
 	(void)timer;
 	(void)revents;
+	/* A wait that a signal cut short has shown no socket: one more turn does. */
+	w->looks_again = is_late(w) && !w->looks_again;
+	if (w->looks_again)
+		return;
 	dispatch_expire(w->dispatch, on_shell_timer);
 	flush(w);
 }

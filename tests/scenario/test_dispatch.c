@@ -53,14 +53,14 @@ static bool fake_send(void *shell, struct attempt *a, const struct query *q)
 
 	(void)shell;
 	s->backend = a->backend;
-	s->socket = 7;
+	s->socket = 7 + a->backend;	/* no socket leads to two backends */
 	do
 		s->id = random_u16(&world.dispatch->random);
-	while (!inflight_is_id_free(world.dispatch->inflight, 7, s->id));
+	while (!inflight_is_id_free(world.dispatch->inflight, s->socket, s->id));
 	s->len = q->len;
 	memcpy(s->query, q->bytes, q->len);
 	wire_put_u16(s->query, s->id);
-	inflight_sent(world.dispatch->inflight, a, 7, s->id);
+	inflight_sent(world.dispatch->inflight, a, s->socket, s->id);
 	world.sent_count++;
 	return true;
 }
@@ -540,14 +540,98 @@ START_TEST(connection_closed_for_idleness_is_tried_again_at_the_same_server)
 	world.client.is_tcp = true;
 	world.dispatch->now_us += 5000000;
 	ask_www();
-	dispatch_connection_closed(world.dispatch, last_sent()->backend, 7, START_US);
+	dispatch_connection_closed(world.dispatch, last_sent()->backend, last_sent()->socket, START_US);
 	ck_assert_uint_eq(world.sent_count, 2);
 	ck_assert_str_eq(backend_get(last_sent()->backend)->name, "ns1");
-	dispatch_connection_closed(world.dispatch, last_sent()->backend, 7, START_US);
+	dispatch_connection_closed(world.dispatch, last_sent()->backend, last_sent()->socket, START_US);
 	ck_assert_uint_eq(world.sent_count, 3);
 	ck_assert_str_eq(backend_get(last_sent()->backend)->name, "ns2");
 	ck_assert(reply_to(last_sent(), DNS_AA));
 	assert_one_answer(RCODE_NOERROR);
+}
+END_TEST
+
+START_TEST(refused_connection_ends_attempts_by_tcp_only)
+{
+	struct sent by_udp;
+
+	given(TWO, false);
+	ask_www();
+	by_udp = *last_sent();
+	world.client.is_tcp = true;
+	ask_www();
+	dispatch_connection_refused(world.dispatch, by_udp.backend);
+	ck_assert_uint_eq(world.sent_count, 3);
+	ck_assert_str_eq(backend_get(last_sent()->backend)->name, "ns2");
+	ck_assert(reply_to(&by_udp, DNS_AA));
+	ck_assert_uint_eq(counter_get(&world.stats.answers_primary), 1);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	ck_assert_uint_eq(world.answers, 2);
+}
+END_TEST
+
+/* ---- What a reply may not do ---- */
+
+START_TEST(notauth_to_a_signed_query_speaks_of_its_key_and_passes)
+{
+	static const char tsig[] = "\0\0\372\0\377\0\0\0\0\0\0";	/* no rdata: nobody verifies here */
+	uint8_t q[512];
+	size_t len;
+
+	given(MIRRORED, true);
+	len = put_query(q, 0, "www.example.com.", TYPE_A);
+	memcpy(q + len, tsig, sizeof(tsig) - 1);
+	wire_put_u16(q + 10, 2);
+	dispatch_query(world.dispatch, q, len + sizeof(tsig) - 1, &world.client);
+	ck_assert(reply_to(last_sent(), RCODE_NOTAUTH));
+	assert_one_answer(RCODE_NOTAUTH);
+	ck_assert_uint_eq(counter_get(&world.stats.attempts_failed), 0);
+}
+END_TEST
+
+START_TEST(reply_for_another_class_is_no_evidence_against_its_server)
+{
+	uint8_t q[512];
+	size_t len;
+
+	given(MIRRORED, true);
+	len = put_query(q, 0, "www.example.com.", TYPE_TXT);
+	wire_put_u16(q + len - 13, CLASS_CH);
+	dispatch_query(world.dispatch, q, len, &world.client);
+	ck_assert(reply_to(last_sent(), RCODE_REFUSED));
+	assert_one_answer(RCODE_REFUSED);
+	ck_assert_uint_eq(counter_get(&world.stats.attempts_failed), 0);
+}
+END_TEST
+
+START_TEST(reply_longer_than_the_client_takes_is_truncated)
+{
+	uint8_t reply[1500] = { 0 };
+	struct sent *s;
+
+	given(ALONE, false);
+	ask_www();
+	s = last_sent();
+	memcpy(reply, s->query, s->len);
+	wire_put_u16(reply + 2, DNS_QR | DNS_AA);
+	ck_assert(dispatch_reply(world.dispatch, s->socket, s->backend, reply, sizeof(reply)));
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_le(world.answer_len, 1232);
+	ck_assert_uint_eq(wire_get_u16(world.answer + 2), DNS_QR | DNS_AA | DNS_TC);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_primary), 1);
+}
+END_TEST
+
+START_TEST(server_in_slow_start_that_is_alone_is_asked_every_time)
+{
+	given(ALONE, false);
+	set_share("ns1", BACKEND_SHARE_FULL / 10);
+	for (int i = 0; i < 50; i++) {
+		ask_www();
+		ck_assert(reply_to(last_sent(), DNS_AA));
+	}
+	ck_assert_uint_eq(world.sent_count, 50);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_primary), 50);
 }
 END_TEST
 
@@ -579,8 +663,10 @@ START_TEST(every_query_has_exactly_one_answer_whatever_happens)
 		if (random_below(&chance, 50) == 0 && world.sent_count)
 			dispatch_backend_refused(world.dispatch, last_sent()->backend);
 		if (random_below(&chance, 50) == 0 && world.sent_count)
-			dispatch_connection_closed(world.dispatch, last_sent()->backend, 7,
+			dispatch_connection_closed(world.dispatch, last_sent()->backend, last_sent()->socket,
 						   random_below(&chance, 2) ? START_US : 0);
+		if (random_below(&chance, 50) == 0 && world.sent_count)
+			dispatch_connection_refused(world.dispatch, last_sent()->backend);
 		if (random_below(&chance, 100) == 0)
 			set_share("ns1", random_below(&chance, 2) ? BACKEND_SHARE_FULL : 0);
 		time_passes_ms(random_below(&chance, 4));
@@ -628,6 +714,11 @@ int main(void)
 	tcase_add_test(tc, notify_of_the_primary_is_acknowledged_and_heard);
 	tcase_add_test(tc, reply_is_never_answered);
 	tcase_add_test(tc, connection_closed_for_idleness_is_tried_again_at_the_same_server);
+	tcase_add_test(tc, refused_connection_ends_attempts_by_tcp_only);
+	tcase_add_test(tc, notauth_to_a_signed_query_speaks_of_its_key_and_passes);
+	tcase_add_test(tc, reply_for_another_class_is_no_evidence_against_its_server);
+	tcase_add_test(tc, reply_longer_than_the_client_takes_is_truncated);
+	tcase_add_test(tc, server_in_slow_start_that_is_alone_is_asked_every_time);
 	tcase_add_loop_test(tc, every_query_has_exactly_one_answer_whatever_happens, 0, 40);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);

@@ -631,15 +631,17 @@ static void run(void)
 	if (!queries)
 		die("out of memory");
 	started_us = now_us();
-	printf("{\"ready\": {\"questions\": %zu, \"started_us\": %" PRIu64 "}}\n", question_count, started_us);
+	printf("{\"ready\": {\"questions\": %zu, \"started_us\": %" PRIu64 "}}\n", question_count,
+	       started_us);
 	fflush(stdout);
 	while (oldest < query_count || (query_count < total && !is_stopped)) {
 		uint64_t now = now_us();
 		uint64_t due = (now - started_us) * options.rate / US + 1;
 
 		/* a client that was held up does not make up for it in one burst */
-		for (int burst = 0; burst < 64 && query_count < total && query_count < due && !is_stopped; burst++)
-			send_next();
+		for (int burst = 0; burst < 64 && query_count < (due < total ? due : total); burst++)
+			if (!is_stopped)
+				send_next();
 		handle_events(1);
 		now = now_us();
 		expire(now);
@@ -699,8 +701,8 @@ static void print_latencies(void)
 
 static void print_result(void)
 {
-	printf("{\"result\": {\"sent\": %zu, \"udp\": %" PRIu64 ", \"tcp\": %" PRIu64, query_count, count.udp,
-	       count.tcp);
+	printf("{\"result\": {\"sent\": %zu, \"udp\": %" PRIu64 ", \"tcp\": %" PRIu64, query_count,
+	       count.udp, count.tcp);
 	printf(", \"answered\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"wrong\": %" PRIu64
 	       ", \"error_rcodes\": %" PRIu64 ", \"duplicates\": %" PRIu64 ", \"late\": %" PRIu64
 	       ", \"strangers\": %" PRIu64 ", \"tcp_closed\": %" PRIu64 ", \"socket_errors\": %" PRIu64,

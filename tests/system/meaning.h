@@ -74,7 +74,8 @@ static inline uint64_t hash_packet(const ldns_pkt *p, bool is_serial_free)
 }
 
 /* False when it is no DNS message. */
-static inline bool understand(const uint8_t *message, size_t len, bool is_serial_free, struct meaning *m)
+static inline bool understand(const uint8_t *message, size_t len, bool is_serial_free,
+			      struct meaning *m)
 {
 	ldns_pkt *p = NULL;
 

@@ -95,7 +95,6 @@ static void read_options(int argc, char **argv)
 		default: exit(2);
 		}
 	}
-	conf.store.max_records = template.max_records;
 }
 
 static void configure(char *const *names, size_t count)

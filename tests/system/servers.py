@@ -6,6 +6,7 @@ ended by its group's id. Nothing sleeps for a guessed time: wait_for() waits for
 """
 import json
 import os
+import random
 import re
 import shlex
 import signal
@@ -40,14 +41,17 @@ def wait_for(condition, what, timeout=10.0, interval=0.02):
 
 
 def free_port(address="127.0.0.1"):
-    """A port that is free for UDP and TCP at this moment."""
+    """
+    A port that is free for UDP and TCP at this moment, below those that the kernel gives to
+    clients: a server that is down for a while must find its port again.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     while True:
+        port = random.randrange(10000, 32000)
         with socket.socket(family, socket.SOCK_STREAM) as tcp, \
                 socket.socket(family, socket.SOCK_DGRAM) as udp:
-            tcp.bind((address, 0))
-            port = tcp.getsockname()[1]
             try:
+                tcp.bind((address, port))
                 udp.bind((address, port))
             except OSError:
                 continue

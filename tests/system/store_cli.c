@@ -227,7 +227,7 @@ static void with_origin(char **word)
 	name_from_text(word[1], origin);
 	if (strcmp(word[0], "load") == 0) {
 		cli.load_into = slot(word[2]);
-		store_load(cli.store, origin);
+		store_load(cli.store, origin, 0, 0);
 	} else if (strcmp(word[0], "lease") == 0) {
 		store_take_lease(cli.store, origin);
 	} else if (strcmp(word[0], "leave") == 0) {

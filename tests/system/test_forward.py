@@ -3,6 +3,7 @@
 import os
 import socket
 import struct
+import threading
 import time
 
 import dns.message
@@ -286,7 +287,6 @@ def test_backend_over_ipv6(stage):
         fake.udp.bind(("::1", fake.port))
     except OSError:
         pytest.skip("no IPv6 here")
-    import threading
     threading.Thread(target=fake._run_udp, daemon=True).start()
     stage.add(fake)
     front = stage.understudy(configurations.forward_only(("::1", fake.port))).start()

@@ -109,7 +109,7 @@ UDP_MISDEEDS = {
 @pytest.mark.parametrize("misdeed", UDP_MISDEEDS)
 def test_hostile_server_costs_no_client_its_answer(theatre, misdeed):
     theatre.villain.misdeed = UDP_MISDEEDS[misdeed]
-    count = ask_udp(theatre.front.where, queries(200), rate=400, linger=0.3)
+    count = ask_udp(theatre.front.where, queries(100), rate=400, linger=0.2)
     count.assert_one_each()
     count.assert_true(theatre.nsd.where)
 
@@ -172,9 +172,10 @@ def test_reply_longer_than_the_client_takes_is_truncated(theatre):
     theatre.villain.misdeed = lambda reply: [
         hostile.header_of(reply)[:6] + b"\0\x28" + bytes(4) + reply[12:hostile.question_end(reply)] +
         (b"\xc0\x0c" + struct.pack("!2HIH", 16, 1, 60, 33) + b"\x20" + b"t" * 32) * 40]
-    short = exchange_udp(theatre.front.where, question("www.example.com", rdtype=16))
+    short = exchange_udp(theatre.lonely.where, question("www.example.com", rdtype=16))
     assert len(short) <= 512 and short[2] & 2 and short[2] & 4
-    long = exchange_udp(theatre.front.where, question("www.example.com", 16, counts=(1, 0, 0, 1), rest=opt(size=4096)))
+    long = exchange_udp(theatre.lonely.where,
+                        question("www.example.com", rdtype=16, counts=(1, 0, 0, 1), rest=opt(size=4096)))
     assert len(long) > 1232 and not long[2] & 2
 
 
@@ -182,18 +183,21 @@ def test_our_own_pause_is_not_the_servers_silence(theatre):
     """We are stopped while a reply arrives: it is read before its deadline is looked at."""
     before = theatre.lonely.stat("attempts_expired")
 
+    paused = set()
+
     def pausing(reply):
-        if b"pause" in reply:
+        if b"pause" in reply and reply[12:18] not in paused:
+            paused.add(reply[12:18])
             theatre.lonely.freeze()
         return [reply]
 
     theatre.villain.misdeed = pausing
-    for _ in range(5):
+    for i in range(5):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(3)
             client.connect(theatre.lonely.where)
-            client.send(question("pause.example.com"))
-            time.sleep(0.4)             # what the pause is made of
+            client.send(question(f"{i}pause.example.com"))
+            time.sleep(0.3)             # what the pause is made of
             theatre.lonely.thaw()
             assert client.recv(4096)[3] & 15 == 3
     assert theatre.lonely.stat("attempts_expired") == before
@@ -239,7 +243,6 @@ def test_mutated_packets_break_nothing(theatre):
 
 def test_ten_thousand_pipelined_queries_are_all_answered(theatre):
     """More than any buffer holds is written before the first answer is read."""
-    theatre.villain.misdeed = lambda reply: []          # the mirror is quick enough
     theatre.front.ctl("backend", "villain", "down")
     try:
         count = ask_pipelined(theatre.front.where, queries(10000), timeout=20)
@@ -324,11 +327,9 @@ def test_port_zero_is_never_answered(theatre):
 
 def test_nothing_has_grown(theatre):
     """Runs after the others above: sockets and memory are as after the first hundred queries."""
-    for _ in range(2):
-        ask_udp(theatre.front.where, queries(300))
-        time.sleep(3)                   # replaced sockets linger for 2.5 s
-        files, memory = open_files(theatre.front), theatre.front.resident_kb()
-    assert files < 80, files
+    ask_udp(theatre.front.where, queries(300))
+    memory = theatre.front.resident_kb()
+    wait_for(lambda: open_files(theatre.front) < 80, "replaced sockets to be closed")
     ask_udp(theatre.front.where, queries(3000), rate=3000)
     assert theatre.front.resident_kb() < memory * 1.1 + 2000
 
@@ -404,7 +405,7 @@ def test_reloads_under_load_lose_nothing(theatre):
         front.signal(signal.SIGHUP)
         load.wait_more(50)
     result = load.finish()
-    assert result["lost"] == 0 and result["wrong"] == 0 and result["errors"] == 0, result
+    assert all(result[name] == 0 for name in ("lost", "wrong", "error_rcodes", "duplicates")), result
     assert_accounts_balance(front)
     front.stop()
 

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """Standing in the middle safely: what is refused, and what malformed input gets."""
+import random
 import socket
 import struct
+import subprocess
 
 import dns.flags
 import dns.message
@@ -11,23 +13,25 @@ import pytest
 
 import configurations
 from fake import FakeBackend, connect, exchange, exchange_udp, receive_message, send_message
-from servers import IS_SANITIZED, ask, wait_for
+from servers import BUILD, IS_SANITIZED, Stage, ask, free_port, wait_for
 from test_forward import echo, opt, option, question
 
 SILENCE = 0.4
 
 
-@pytest.fixture(params=["primary up", "primary down"])
-def front(stage, example_zone, request):
+@pytest.fixture(scope="module", params=["primary up", "primary down"])
+def front(example_zone, request, tmp_path_factory):
     """Behaviour may not change at failover: every test here runs in both states."""
-    stage.nsd_server = stage.nsd({"example.com": example_zone}).start()
-    understudy = stage.understudy(configurations.failover(stage.nsd_server.where)).start()
+    stage = Stage(tmp_path_factory.mktemp("safety"))
+    nsd = stage.nsd({"example.com": example_zone}).start()
+    understudy = stage.understudy(configurations.failover(nsd.where)).start()
     understudy.wait_event("zone_transferred")
     if request.param == "primary down":
-        stage.nsd_server.kill()
+        nsd.kill()
         ask(understudy.where, "www.example.com")        # the ICMP that starts the verdict
         understudy.wait_event("backend_down", timeout=15)
-    return understudy
+    yield understudy
+    stage.close()
 
 
 @pytest.fixture
@@ -177,7 +181,6 @@ def test_malformed_message_does_not_end_a_tcp_connection_for_others(front):
 
 @pytest.mark.slow
 def test_random_bytes_kill_nothing(front):
-    import random
     chance = random.Random(20260101)
     base = [question("www.example.com", counts=(1, 0, 0, 1), rest=opt(option(10, b"8 bytes!"))),
             question("many.example.com"), question("a.b.child.example.com", rdtype=43)]
@@ -216,13 +219,9 @@ def test_cookie_is_echoed_by_the_mirror(front):
 
 
 def test_configuration_that_would_loop_is_refused(stage):
-    from servers import free_port
     port = free_port()
     conf = configurations.forward_only(("127.0.0.1", port)).replace("{listen}", f"127.0.0.1:{port}")
     understudy = stage.understudy(conf)
-    understudy.spawn(["true"])
-    import subprocess
-    from servers import BUILD
     done = subprocess.run([BUILD + "/understudy", "-t", "-c", understudy.conf], capture_output=True, text=True)
     assert done.returncode == 1
     assert "understudy.conf:" in done.stderr + done.stdout

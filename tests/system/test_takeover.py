@@ -6,7 +6,7 @@ import time
 import pytest
 
 import configurations
-from servers import IS_SANITIZED, wait_for
+from servers import IS_SANITIZED, ask, wait_for
 
 pytestmark = pytest.mark.threads
 
@@ -158,7 +158,6 @@ def test_every_query_has_exactly_one_end(theatre):
 
 
 def test_nothing_left_gives_servfail_with_the_reason(stage, example_zone):
-    from servers import ask
     nsd = stage.nsd({"example.com": example_zone}).start()
     understudy = stage.understudy(configurations.forward_only(nsd.where)).start()
     wait_for(lambda: ask(understudy.where, "www.example.com").rcode() == 0, "an answer")

@@ -72,10 +72,38 @@ START_TEST(forgotten_serials_must_be_shown_again)
 }
 END_TEST
 
-START_TEST(zones_take_turns)
+START_TEST(zones_take_turns_and_each_transport_has_its_own)
 {
+	for (size_t i = 0; i < 9; i++) {
+		ck_assert_uint_eq(fitness_turn(f, false), i % 3);
+		ck_assert_uint_eq(fitness_turn(f, true), i % 3);
+	}
+}
+END_TEST
+
+/* A server was never acquitted while TCP probes met only the zone that it refused. */
+START_TEST(tcp_passes_over_a_zone_that_is_not_served)
+{
+	serve_all(1);
+	fitness_note(f, 1, CAUSE_RCODE, NULL);
 	for (size_t i = 0; i < 9; i++)
-		ck_assert_uint_eq(fitness_turn(f), i % 3);
+		ck_assert_uint_ne(fitness_turn(f, true), 1);
+	for (size_t i = 0; i < 3; i++)
+		fitness_note(f, i, CAUSE_RCODE, NULL);
+	ck_assert_uint_lt(fitness_turn(f, true), 3);
+}
+END_TEST
+
+/* A reload that added zones which the primary did not have yet took it down. */
+START_TEST(zone_that_was_never_served_says_nothing_of_a_server_that_serves_others)
+{
+	uint32_t serial = 1;
+
+	ck_assert(fitness_counts(f, 1, CAUSE_RCODE));	/* nothing is known yet */
+	fitness_note(f, 0, CAUSE_NONE, &serial);
+	ck_assert(!fitness_counts(f, 1, CAUSE_RCODE));
+	fitness_note(f, 1, CAUSE_RCODE, NULL);
+	ck_assert(fitness_counts(f, 0, CAUSE_RCODE));
 }
 END_TEST
 
@@ -90,7 +118,9 @@ int main(void)
 	tcase_add_test(tc, silence_and_garbage_always_count);
 	tcase_add_loop_test(tc, older_serial_is_behind, 0, sizeof(serials) / sizeof(serials[0]));
 	tcase_add_test(tc, forgotten_serials_must_be_shown_again);
-	tcase_add_test(tc, zones_take_turns);
+	tcase_add_test(tc, zones_take_turns_and_each_transport_has_its_own);
+	tcase_add_test(tc, tcp_passes_over_a_zone_that_is_not_served);
+	tcase_add_test(tc, zone_that_was_never_served_says_nothing_of_a_server_that_serves_others);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
