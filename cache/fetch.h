@@ -5,7 +5,7 @@
  * Purpose:  moves the messages of a transfer: connect, ask for the SOA, and ask for the zone
  *           on the same connection when that is newer; deadlines for all of it. A primary
  *           that closes after the SOA reply is connected to once more.
- * Not here: what messages say (transfer.h), whom to ask and when (work.h).
+ * Not here: what messages say (transfer.h), whom to ask and when (mirror_work.h).
  * Owns:     its socket, watchers and the transfer.
  * Threads:  the thread of the loop.
  * Time:     libev's timers; wall seconds are read for TSIG.

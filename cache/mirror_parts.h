@@ -16,8 +16,8 @@
 #include <ev.h>
 
 #include "cache/mirror.h"
-#include "cache/work.h"
-#include "cache/work_list.h"
+#include "cache/mirror_work.h"
+#include "cache/mirror_work_list.h"
 
 enum command_kind { COMMAND_CONFIGURE, COMMAND_FORGET, COMMAND_STOP };
 
@@ -46,7 +46,7 @@ struct mirror {
 	/* control's */
 	struct work_list configured;	/* as `works` will be; by origin */
 
-	pthread_mutex_t mutex;		/* guards the rest, and what work.h says */
+	pthread_mutex_t mutex;		/* guards the rest, and what mirror_work.h says */
 	pthread_cond_t loaded;		/* uncounted == 0 */
 	size_t uncounted;		/* zones that are still being restored */
 	struct command *first, **last;

@@ -22,7 +22,7 @@
 #include <hiredis/async.h>
 
 #include "cache/random.h"
-#include "cache/reply.h"
+#include "cache/redis_reply.h"
 
 #define BACKOFF_MIN_S	0.05
 #define BACKOFF_MAX_S	5.0

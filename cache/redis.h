@@ -5,7 +5,7 @@
  * Purpose:  hiredis' async client on a libev loop, with what it lacks: deadlines for
  *           connecting and for each command, back-off with jitter, and a new context for
  *           every connection.
- * Not here: which keys there are (store.c), what a reply may hold (reply.h).
+ * Not here: which keys there are (store.c), what a reply may hold (redis_reply.h).
  * Owns:     the context of the moment; callers never see it.
  * Threads:  the thread of the loop. The process ignores SIGPIPE: hiredis uses write(2).
  * Time:     libev's timers.

@@ -12,7 +12,7 @@
  *      The chunks' digest runs over their headers in turn, and with those over all digests.
  *
  * Not here: the packing of records (chunk.h), file names and safe replacement (statefile.h),
- *           when to write (holding.c).
+ *           when to write (mirror_holding.c).
  * Threads:  the mirror's. Blocking file calls: the mirror's loop may wait, workers never do.
  * Memory:   reads through a bounded buffer; sizes are checked before allocation.
  * Failure:  -errno or a sentence; the old file stays as it was.

@@ -19,7 +19,7 @@
 #include <xxhash.h>
 
 #include "cache/chunk.h"
-#include "cache/reply.h"
+#include "cache/redis_reply.h"
 #include "cache/store.h"
 #include "cache/wire.h"
 

@@ -18,9 +18,9 @@
 
 #include "cache/dump.h"
 #include "proxy/daemon.h"
-#include "proxy/follow.h"
+#include "proxy/control_follow.h"
 #include "proxy/verbs.h"
-#include "proxy/words.h"
+#include "proxy/control_words.h"
 
 enum {
 	CLIENTS_MAX = 64,
@@ -53,7 +53,7 @@ struct control {
 	int fd;
 	ev_io listen;
 	ev_timer pause;			/* out of descriptors: accepts again after it */
-	ev_async lines;			/* follow.c has event lines */
+	ev_async lines;			/* control_follow.c has event lines */
 	struct client *clients;
 	unsigned client_count, follower_count;
 	dev_t device;			/* of our socket file: another's is not removed */

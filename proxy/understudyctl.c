@@ -17,9 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "proxy/render.h"
+#include "proxy/ctl_render.h"
 #include "proxy/verbs.h"
-#include "proxy/words.h"
+#include "proxy/control_words.h"
 
 enum exit_code { EXIT_DONE, EXIT_REFUSED, EXIT_USAGE, EXIT_NOT_RUNNING, EXIT_DEGRADED };
 
@@ -71,7 +71,7 @@ static const struct row *find_row(const char *verb)
 	return NULL;
 }
 
-/* What the line protocol cannot carry: see words.h. */
+/* What the line protocol cannot carry: see control_words.h. */
 static bool is_word(const char *text)
 {
 	size_t len = strlen(text);

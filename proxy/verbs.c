@@ -9,9 +9,9 @@
 #include "cache/dump.h"
 #include "cache/rdata.h"
 #include "proxy/daemon.h"
-#include "proxy/follow.h"
-#include "proxy/view.h"
-#include "proxy/words.h"
+#include "proxy/control_follow.h"
+#include "proxy/control_view.h"
+#include "proxy/control_words.h"
 
 struct call {
 	struct daemon *d;

@@ -4,7 +4,7 @@
  *
  * Purpose:  each row is a verb: its name, its arguments, how many there may be, and a sentence.
  *           understudyctl's help and checks, the server's dispatch and the manual's test read it.
- * Not here: the socket (control.h), what the answers look like on a terminal (render.h).
+ * Not here: the socket (control.h), what the answers look like on a terminal (ctl_render.h).
  * Threads:  control, inside an RCU read.
  * Failure:  {"ok": false, "error": "...", "kind": "usage" or "refused"}.
  */

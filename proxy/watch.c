@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "cache/clock.h"
-#include "proxy/check.h"
-#include "proxy/takeover.h"
-#include "proxy/verdict.h"
+#include "proxy/watch_check.h"
+#include "proxy/watch_takeover.h"
+#include "proxy/watch_verdict.h"
 #include "proxy/watched.h"
 
 enum { TICK_US = 100 * 1000 };

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
-#include "proxy/takeover.h"
+#include "proxy/watch_takeover.h"
 #include "proxy/watched.h"
 
 static json_int_t seconds_since(uint64_t then_us, uint64_t now_us)

@@ -3,7 +3,7 @@
  * watched - one backend, and one pool, as the watch sees them: the structs behind watch.h.
  *
  * Purpose:  shared by the files that make up the watch: watch.c (time, plans, orders),
- *           check.c (probes under way), verdict.c (what follows from them), takeover.c
+ *           watch_check.c (probes under way), watch_verdict.c (what follows from them), watch_takeover.c
  *           (which tier serves), watch_json.c (views); and the sentences of its event lines.
  * Threads:  control.
  */
@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 #include "cache/random.h"
-#include "proxy/fitness.h"
+#include "proxy/watch_fitness.h"
 #include "proxy/plan.h"
 #include "proxy/probe.h"
 #include "proxy/watch.h"
@@ -36,7 +36,7 @@ struct watched_pool {
 	uint64_t left_us;		/* when the first tier stopped serving; 0: it serves */
 };
 
-struct check;	/* a probe on its way: check.c */
+struct check;	/* a probe on its way: watch_check.c */
 
 struct watched {
 	struct watch *watch;

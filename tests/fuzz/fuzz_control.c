@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/words.h"
+#include "proxy/control_words.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

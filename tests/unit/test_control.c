@@ -16,9 +16,9 @@
 #include "cache/event.h"
 #include "cache/wire.h"
 #include "proxy/daemon.h"
-#include "proxy/render.h"
+#include "proxy/ctl_render.h"
 #include "proxy/verbs.h"
-#include "proxy/words.h"
+#include "proxy/control_words.h"
 
 static struct daemon d;
 static char dir[64], file[96], path[96];

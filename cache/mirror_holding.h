@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mirror_holding - what the mirror holds of one zone: the published generation and its life after.
+ *
+ * Purpose:  publishes a generation to the workers, retires the one before, saves it (snapshot,
+ *           then store), and keeps track of until when it may answer.
+ * Not here: getting generations (mirror_work.c), freeing old ones (mirror_retired.h).
+ * Owns:     slot->current and slot->is_servable: it is their only writer.
+ * Threads:  the mirror's.
+ * Time:     wall seconds for what the stores keep; but a zone expires by the monotonic clock,
+ *           so that a wall clock that is set (a board without a battery) expires nothing.
+ * Failure:  what cannot be saved is one event, and is served all the same.
+ * Spec:     RFC 1035 s.3.3.13 (expire), RFC 1982.
+ */
+#ifndef MIRROR_HOLDING_H
+#define MIRROR_HOLDING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/mirror.h"
+#include "cache/random.h"
+#include "cache/mirror_retired.h"
+#include "cache/snapshot.h"
+#include "cache/mirror_zonelog.h"
+
+/* What all zones of a mirror share. The mirror's; borrowed by each holding and work. */
+struct workshop {
+	struct ev_loop *loop;
+	struct store *store;		/* NULL: none configured */
+	bool is_store_known;		/* it has said up or down since the start */
+	unsigned lease_s;
+	const char *state_dir;
+	struct random random;
+	struct retired retired;
+	unsigned rounds;		/* of all zones, running now */
+	uint64_t started_us;		/* monotonic */
+	void (*report)(struct mirror_work *w, void *arg);	/* something of it changed */
+	void *report_arg;
+};
+
+struct holding {
+	struct workshop *shop;
+	struct mirror_zone *slot;
+	struct zonelog *log;
+	struct zone_times times;
+	uint64_t expires_us;		/* monotonic: times.expires_at as seen when it was set */
+	uint64_t seen;			/* highest number that some generation has */
+	uint64_t stored;		/* number of the one that the store has; 0: none */
+	uint64_t touched_at;		/* refreshed_at as the stores have it */
+	unsigned warned;		/* warnings given: 0 .. WARNINGS */
+	bool is_fresh;			/* came from a primary, not from a store */
+	bool is_snapshot_broken;	/* the last write failed */
+	char source[MIRROR_SOURCE_MAX];
+};
+
+void holding_init(struct holding *h, struct workshop *shop, struct mirror_zone *slot,
+		  struct zonelog *log);
+void holding_fini(struct holding *h);	/* unpublishes; the generation goes to retired */
+
+/* What is held, or NULL. */
+const struct generation *holding_current(const struct holding *h);
+
+/* True when `serial` would bring something newer, or nothing is held. */
+bool holding_wants(const struct holding *h, uint32_t serial);
+
+/*
+ * A transfer has delivered: publishes `g` (taken), whatever its serial. The one before
+ * stays readable until the loop's next retired_pass(), so holding_save() may compare.
+ */
+void holding_publish(struct holding *h, struct generation *g, const struct zone_times *times,
+		     const char *source);
+
+/*
+ * A store delivered `g` (taken). Publishes it when its serial is newer than what is held, or
+ * the same under a later number; when it is just what is held, takes over a later
+ * confirmation. True when `g` is now what is held. An older serial is never taken from a
+ * store: it may be a replay.
+ */
+bool holding_restore(struct holding *h, struct generation *g, const struct zone_times *times,
+		     const char *source);
+
+/* Writes what is held to the snapshot, then to the store. `old`: the one before, or NULL. */
+void holding_save(struct holding *h, const struct generation *old);
+void holding_save_snapshot(struct holding *h);
+void holding_save_store(struct holding *h, const struct generation *old);
+
+/* The primary confirmed the serial. Tells the stores when that is worth a write. */
+void holding_confirm(struct holding *h, const struct zone_times *times);
+
+/* The same records under a new number, past all seen ones: a store has ours for another's. */
+void holding_renumber(struct holding *h);
+
+/* Looks at the clock: warns, and takes an expired zone out of service. */
+void holding_check_expiry(struct holding *h);
+
+#endif

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: ISC */
+#include "cache/mirror_round.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cache/clock.h"
+#include "cache/rcu.h"
+
+enum {
+	ROUNDS_MAX = 64,	/* at once: a restart with many zones must not flood a primary */
+	EMPTY_MAX = 100,	/* messages without a record in one transfer */
+	BEHIND_MAX = 20,	/* rounds that wait for the store before we fetch it ourselves */
+	BEHIND_MAX_EMPTY = 3,	/* the same while we hold nothing */
+};
+
+#define STORE_GRACE_US	(500 * US_PER_MS)	/* at start: to connect, before we act alone */
+#define BEHIND_US	(2 * US_PER_S)		/* between two looks at a zone left to others */
+
+static bool is_shared(const struct mirror_work *w)
+{
+	return w->shop->store && store_is_up(w->shop->store);
+}
+
+static uint64_t wall_s(void)
+{
+	return clock_wall_us() / US_PER_S;
+}
+
+static const char *source_text(const struct mirror_work *w, char text[ADDRESS_TEXT_MAX])
+{
+	return address_to_text(&w->conf->primaries[w->primary].address, text);
+}
+
+bool round_may_begin(const struct mirror_work *w, uint64_t now_us)
+{
+	const struct workshop *shop = w->shop;
+
+	if (shop->rounds >= ROUNDS_MAX || w->conf->primary_count == 0)
+		return false;
+	return !shop->store || shop->is_store_known || now_us - shop->started_us >= STORE_GRACE_US;
+}
+
+/* ---- Asking ---- */
+
+static void on_fetch_end(struct fetch *f, enum fetch_outcome outcome, void *arg);
+
+static bool is_patient(const struct mirror_work *w)
+{
+	unsigned most = holding_current(&w->hold) ? BEHIND_MAX : BEHIND_MAX_EMPTY;
+
+	return w->behind < most;
+}
+
+static enum fetch_want what_to_fetch(const struct mirror_work *w)
+{
+	if (w->is_forced)
+		return FETCH_ANYWAY;
+	return is_shared(w) && !w->has_lease && is_patient(w) ? FETCH_SOA_ONLY : FETCH_IF_NEWER;
+}
+
+static uint64_t held_number(const struct mirror_work *w)
+{
+	const struct generation *g = holding_current(&w->hold);
+
+	return g ? g->number : 0;
+}
+
+static void ask_primary(struct mirror_work *w)
+{
+	const struct mirror_primary *p = &w->conf->primaries[w->primary];
+	struct fetch_job job = {
+		.origin = w->conf->origin,
+		.address = &p->address,
+		.key = p->has_key ? &p->key : NULL,
+		.held = &w->slot->current,
+		.limits = { w->conf->max_records, w->conf->max_bytes, EMPTY_MAX },
+		.want = what_to_fetch(w),
+	};
+
+	w->round = ROUND_PRIMARY;
+	w->asked_with = held_number(w);
+	w->fetch = fetch_new(w->shop->loop, &job, &w->shop->random, on_fetch_end, w);
+	w->shop->report(w, w->shop->report_arg);
+}
+
+void round_begin(struct mirror_work *w, uint64_t now_us)
+{
+	assert(w->round == ROUND_NONE);
+	w->schedule.next_us = UINT64_MAX;
+	w->shop->rounds++;
+	w->primary = 0;
+	w->is_confirmed = w->is_blemished = false;
+	if (w->is_forced || w->has_lease || !is_shared(w)) {
+		ask_primary(w);
+		return;
+	}
+	w->round = ROUND_LEASE;
+	w->lease_asked_us = now_us;
+	store_take_lease(w->shop->store, w->conf->origin);
+}
+
+void round_go_on(struct mirror_work *w, bool is_alone)
+{
+	assert(w->round == ROUND_LEASE);
+	if (is_alone)
+		w->behind = BEHIND_MAX;
+	ask_primary(w);
+}
+
+static void drop_fetch(struct mirror_work *w)
+{
+	fetch_free(w->fetch);
+	w->fetch = NULL;
+}
+
+void round_cancel(struct mirror_work *w)
+{
+	if (w->round == ROUND_NONE)
+		return;
+	drop_fetch(w);
+	w->round = ROUND_NONE;
+	w->is_forced = false;
+	w->shop->rounds--;
+}
+
+static void end_round(struct mirror_work *w)
+{
+	round_cancel(w);
+	if (w->is_hurried)
+		schedule_hurry(&w->schedule, clock_monotonic_us());
+	w->is_hurried = false;
+	work_rearm(w);
+	w->shop->report(w, w->shop->report_arg);
+}
+
+/* ---- Outcomes ---- */
+
+static struct zone_times times_of(const struct schedule *s)
+{
+	return (struct zone_times){ .refreshed_at = s->refreshed_at, .expires_at = s->expires_at };
+}
+
+static void confirm(struct mirror_work *w)
+{
+	const struct generation *g = holding_current(&w->hold);
+	unsigned failures = w->schedule.failures;
+	struct zone_times times;
+
+	schedule_success(&w->schedule, &g->soa, clock_monotonic_us(), wall_s(), &w->shop->random);
+	times = times_of(&w->schedule);
+	holding_confirm(&w->hold, &times);
+	w->behind = 0;
+	w->last_error[0] = '\0';
+	if (failures > 0)
+		zonelog_refreshed(&w->log, g->soa.serial, failures, w->hold.source);
+	if (!w->is_blemished)
+		zonelog_forget(&w->log);
+}
+
+/*
+ * No primary delivered or confirmed. Whoever else shares our store may have better luck:
+ * the lease is free, and when our copy gets old we look whether it was confirmed there.
+ */
+static void fall_back(struct mirror_work *w)
+{
+	const struct generation *g = holding_current(&w->hold);
+	const struct zone_times *times = &w->hold.times;
+	uint64_t now_s = wall_s();
+
+	schedule_failure(&w->schedule, g ? &g->soa : NULL, clock_monotonic_us(), &w->shop->random);
+	if (!is_shared(w))
+		return;
+	if (w->has_lease) {
+		w->has_lease = false;
+		store_leave_lease(w->shop->store, w->conf->origin);
+	} else if (g && now_s > times->refreshed_at && !w->is_loading &&
+		   (now_s - times->refreshed_at) * 2 > g->soa.expire) {
+		w->is_loading = true;
+		store_load(w->shop->store, w->conf->origin, w->conf->max_records, w->conf->max_bytes);
+	}
+}
+
+static void settle(struct mirror_work *w)
+{
+	if (w->is_confirmed && holding_current(&w->hold))
+		confirm(w);
+	else
+		fall_back(w);
+}
+
+static uint64_t seconds_until(uint64_t then_us, uint64_t now_us)
+{
+	return then_us > now_us ? (then_us - now_us + US_PER_S - 1) / US_PER_S : 0;
+}
+
+/* This primary is done with: on to the next one, or the round is over. */
+static void attempt_over(struct mirror_work *w)
+{
+	drop_fetch(w);
+	if (++w->primary < w->conf->primary_count)
+		ask_primary(w);
+	else
+		end_round(w);
+}
+
+static bool is_last_attempt(const struct mirror_work *w)
+{
+	return w->primary + 1 >= w->conf->primary_count;
+}
+
+/* `reason` and `owner` may live in the fetch. */
+static void attempt_failed(struct mirror_work *w, enum zone_error broken, const char *reason,
+			   const char *owner)
+{
+	char source[ADDRESS_TEXT_MAX];
+	struct zonelog_failure f = {
+		.source = source_text(w, source), .reason = reason, .owner = owner,
+	};
+
+	w->is_blemished = true;
+	if (is_last_attempt(w))
+		settle(w);
+	f.now_us = clock_monotonic_us();
+	f.retry_s = is_last_attempt(w) ? seconds_until(w->schedule.next_us, f.now_us) : 0;
+	snprintf(w->last_error, sizeof(w->last_error), "%s: %s", source, reason);
+	w->shop->report(w, w->shop->report_arg);
+	if (broken != ZONE_OK)
+		zonelog_rejected(&w->log, &f);
+	else
+		zonelog_failed(&w->log, &f);
+	attempt_over(w);
+}
+
+static void take_failure(struct mirror_work *w, struct transfer *t)
+{
+	const uint8_t *owner;
+	enum zone_error broken = transfer_zone_error(t, &owner);
+	char text[NAME_TEXT_MAX];
+
+	if (broken != ZONE_OK)
+		attempt_failed(w, broken, zone_error_text(broken), name_to_text(owner, text));
+	else
+		attempt_failed(w, ZONE_OK, transfer_reason(t), NULL);
+}
+
+static void take_not_newer(struct mirror_work *w, uint32_t serial)
+{
+	uint32_t ours = holding_current(&w->hold)->soa.serial;
+	char reason[100];
+
+	if (serial == ours)
+		snprintf(reason, sizeof(reason),
+			 "a newer serial was promised, but the zone has %u again", serial);
+	else
+		snprintf(reason, sizeof(reason), "the primary's serial %u is older than ours, %u",
+			 serial, ours);
+	attempt_failed(w, ZONE_OK, reason, NULL);
+}
+
+/* The SOA reply has it, or a zone that a store delivered first: what we hold is confirmed. */
+static void take_same(struct mirror_work *w)
+{
+	w->is_confirmed = true;
+	if (is_last_attempt(w))
+		settle(w);
+	attempt_over(w);
+}
+
+/* Memory first, then the event, then what outlives us. */
+static void deliver(struct mirror_work *w, struct generation *g)
+{
+	const struct generation *old = holding_current(&w->hold);
+	char source[ADDRESS_TEXT_MAX];
+	struct zonelog_transfer done = {
+		.old = old, .new = g, .source = source_text(w, source),
+		.bytes = transfer_bytes(fetch_transfer(w->fetch)),
+		.duration_us = fetch_duration_us(w->fetch),
+	};
+	struct zone_times times;
+
+	schedule_success(&w->schedule, &g->soa, clock_monotonic_us(), wall_s(), &w->shop->random);
+	times = times_of(&w->schedule);
+	w->behind = 0;
+	w->last_error[0] = '\0';
+	holding_publish(&w->hold, g, &times, source);
+	zonelog_transferred(&w->log, &done);
+	if (!w->is_blemished)
+		zonelog_forget(&w->log);
+	end_round(w);
+	holding_save(&w->hold, old);
+}
+
+/* Finishing a big zone takes time; no other thread's rcu_wait() is to wait for it. */
+static struct generation *finish(struct mirror_work *w, struct transfer *t, enum zone_error *why,
+				 char owner[NAME_TEXT_MAX])
+{
+	struct generation *g;
+
+	if (!w->is_snapshot_seen)	/* its number must not be given again */
+		work_read_snapshot(w);
+	rcu_sleep();
+	g = zone_edit_finish(transfer_take_edit(t), w->hold.seen + 1, why, owner);
+	rcu_wake();
+	ev_now_update(w->shop->loop);
+	return g;
+}
+
+static void take_zone(struct mirror_work *w, struct transfer *t)
+{
+	enum zone_error why = ZONE_OK;
+	char owner[NAME_TEXT_MAX] = "";
+	uint32_t serial = transfer_serial(t);
+	struct generation *g = finish(w, t, &why, owner);
+
+	if (!g) {
+		attempt_failed(w, why, zone_error_text(why), owner[0] ? owner : NULL);
+	} else if (!w->is_forced && !holding_wants(&w->hold, serial)) {
+		generation_free(g);
+		if (serial == holding_current(&w->hold)->soa.serial &&
+		    w->asked_with != held_number(w))
+			take_same(w);
+		else
+			take_not_newer(w, serial);
+	} else {
+		deliver(w, g);
+	}
+}
+
+/* The holder of the lease fetches it; we shall find it in the store. */
+static void leave_to_others(struct mirror_work *w)
+{
+	w->behind++;
+	w->schedule.next_us = clock_monotonic_us() + BEHIND_US;
+	w->poll_at_us = 0;
+	end_round(w);
+}
+
+static void take_up_to_date(struct mirror_work *w, struct transfer *t)
+{
+	if (transfer_serial(t) == holding_current(&w->hold)->soa.serial)
+		take_same(w);
+	else
+		take_not_newer(w, transfer_serial(t));
+}
+
+static void on_fetch_end(struct fetch *f, enum fetch_outcome outcome, void *arg)
+{
+	struct mirror_work *w = arg;
+
+	assert(w->fetch == f && w->round == ROUND_PRIMARY);
+	switch (outcome) {
+	case FETCH_ZONE:	take_zone(w, fetch_transfer(f)); return;
+	case FETCH_UP_TO_DATE:	take_up_to_date(w, fetch_transfer(f)); return;
+	case FETCH_NEWER:	leave_to_others(w); return;
+	case FETCH_FAILED:	take_failure(w, fetch_transfer(f)); return;
+	}
+}

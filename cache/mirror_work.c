@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Each zone has one timer, `tick`: once a second, and sooner when the schedule says so.
+ */
+#include "cache/mirror_work.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/clock.h"
+#include "cache/rcu.h"
+#include "cache/mirror_round.h"
+#include "cache/serial.h"
+
+#define TICK_US			US_PER_S
+#define WAIT_TURN_US		(50 * US_PER_MS)	/* due, but the round may not begin yet */
+#define LEASE_PATIENCE_US	(3 * US_PER_S)		/* the store is up and does not answer */
+#define POLL_US			(US_PER_S - 50 * US_PER_MS)	/* at each tick */
+#define POLL_OURS_US		(10 * US_PER_S)		/* with the lease: others rarely write */
+#define POLL_BROKEN_US		(30 * US_PER_S)		/* what the store has cannot be believed */
+
+struct mirror_work *work_new(struct mirror_zone_conf *conf)
+{
+	struct mirror_work *w = calloc(1, sizeof(*w));
+	struct mirror_zone *slot = calloc(1, sizeof(*slot));
+
+	if (!w || !slot)
+		abort();
+	slot->origin_len = (uint8_t)name_len(conf->origin);
+	memcpy(slot->origin, conf->origin, slot->origin_len);
+	slot->work = w;
+	w->slot = slot;
+	w->conf = conf;
+	name_to_text(conf->origin, w->status.origin);
+	w->status_next_us = UINT64_MAX;
+	return w;
+}
+
+void work_free(struct mirror_work *w)
+{
+	if (w->shop)
+		holding_fini(&w->hold);
+	free(w->conf);
+	free(w->slot);
+	free(w);
+}
+
+static void report(struct mirror_work *w)
+{
+	w->shop->report(w, w->shop->report_arg);
+}
+
+/* ---- The timer ---- */
+
+/* Only ever forward: a flood of refreshes must not put off the very thing they ask for. */
+void work_rearm(struct mirror_work *w)
+{
+	struct ev_loop *loop = w->shop->loop;
+	uint64_t now_us = clock_monotonic_us(), wait_us = TICK_US;
+	double wait_s;
+
+	if (schedule_is_due(&w->schedule, now_us))
+		wait_us = round_may_begin(w, now_us) ? 0 : WAIT_TURN_US;
+	else if (w->schedule.next_us - now_us < TICK_US)
+		wait_us = w->schedule.next_us - now_us;
+	wait_s = (double)wait_us / (double)US_PER_S;
+	if (ev_is_active(&w->tick) && ev_timer_remaining(loop, &w->tick) <= wait_s)
+		return;
+	ev_timer_stop(loop, &w->tick);
+	ev_timer_set(&w->tick, wait_s, 0.);
+	ev_timer_start(loop, &w->tick);
+}
+
+/* Renews what we have; looks whether others have written. */
+static void tend_store(struct mirror_work *w, uint64_t now_us)
+{
+	struct store *store = w->shop->store;
+
+	if (!store || !store_is_up(store))
+		return;
+	if (w->has_lease && now_us - w->lease_asked_us >= w->shop->lease_s * US_PER_S / 3) {
+		w->lease_asked_us = now_us;
+		store_take_lease(store, w->conf->origin);
+	}
+	if (now_us >= w->poll_at_us && !w->is_loading) {
+		w->poll_at_us = now_us + (w->has_lease ? POLL_OURS_US : POLL_US);
+		store_poll(store, w->conf->origin, w->hold.seen);
+	}
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct mirror_work *w = t->data;
+	uint64_t now_us = clock_monotonic_us();
+
+	(void)loop;
+	(void)revents;
+	holding_check_expiry(&w->hold);
+	tend_store(w, now_us);
+	if (w->round == ROUND_LEASE && now_us - w->lease_asked_us >= LEASE_PATIENCE_US)
+		round_go_on(w, true);
+	if (w->round == ROUND_NONE && schedule_is_due(&w->schedule, now_us) &&
+	    round_may_begin(w, now_us))
+		round_begin(w, now_us);
+	work_rearm(w);
+	report(w);
+}
+
+/* ---- Life ---- */
+
+void work_start(struct mirror_work *w, struct workshop *shop, uint64_t spread_us)
+{
+	w->shop = shop;
+	zonelog_init(&w->log, w->conf->origin);
+	holding_init(&w->hold, shop, w->slot, &w->log);
+	schedule_start(&w->schedule, clock_monotonic_us(), spread_us, &shop->random);
+	ev_init(&w->tick, on_tick);
+	w->tick.data = w;
+	w->is_store_seen = !shop->store || (shop->is_store_known && !store_is_up(shop->store));
+	if (shop->store && store_is_up(shop->store))
+		work_on_store_up(w);
+	work_rearm(w);
+	report(w);
+}
+
+void work_stop(struct mirror_work *w)
+{
+	round_cancel(w);
+	ev_timer_stop(w->shop->loop, &w->tick);
+	if (w->has_lease)
+		store_leave_lease(w->shop->store, w->conf->origin);
+	w->has_lease = false;
+	w->is_left = w->is_snapshot_seen = w->is_store_seen = true;
+	report(w);
+}
+
+static bool is_same_primary(const struct mirror_primary *a, const struct mirror_primary *b)
+{
+	if (!address_is_equal(&a->address, &b->address) || a->has_key != b->has_key)
+		return false;
+	return !a->has_key ||
+	       (name_is_equal(a->key.name, b->key.name) &&
+		strcmp(a->key.algorithm, b->key.algorithm) == 0 &&
+		a->key.secret_len == b->key.secret_len &&
+		memcmp(a->key.secret, b->key.secret, a->key.secret_len) == 0);
+}
+
+static bool is_same_conf(const struct mirror_zone_conf *a, const struct mirror_zone_conf *b)
+{
+	bool is_same = a->primary_count == b->primary_count &&
+		       a->max_records == b->max_records && a->max_bytes == b->max_bytes;
+
+	for (unsigned i = 0; is_same && i < a->primary_count; i++)
+		is_same = is_same_primary(&a->primaries[i], &b->primaries[i]);
+	return is_same;
+}
+
+void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf)
+{
+	struct mirror_zone_conf *old = w->conf;
+
+	if (is_same_conf(old, conf)) {
+		free(conf);
+		return;
+	}
+	round_cancel(w);	/* its fetch borrows a key of the old one */
+	w->conf = conf;
+	w->log.origin = conf->origin;
+	free(old);
+	schedule_start(&w->schedule, clock_monotonic_us(), 0, &w->shop->random);
+	work_rearm(w);
+}
+
+/* What a store knew of the zone's age is the schedule's too. */
+static void take_times(struct mirror_work *w)
+{
+	w->schedule.refreshed_at = w->hold.times.refreshed_at;
+	w->schedule.expires_at = w->hold.times.expires_at;
+}
+
+void work_read_snapshot(struct mirror_work *w)
+{
+	struct zonelog_failure bad = { .source = "snapshot", .retry_s = UINT64_MAX };
+	struct zone_times times = { 0 };
+	struct generation *g;
+
+	rcu_sleep();		/* a long read of ours is nobody's wait */
+	g = snapshot_read(w->shop->state_dir, w->conf->origin, w->conf->max_records,
+			  w->conf->max_bytes, &times, &bad.reason);
+	rcu_wake();
+	ev_now_update(w->shop->loop);
+	bad.now_us = clock_monotonic_us();
+	if (g && holding_restore(&w->hold, g, &times, "snapshot"))
+		take_times(w);
+	else if (!g && bad.reason)
+		zonelog_rejected(&w->log, &bad);
+	w->is_snapshot_seen = true;
+	report(w);
+}
+
+void work_refresh(struct mirror_work *w)
+{
+	if (w->round != ROUND_NONE)
+		w->is_hurried = true;
+	else
+		schedule_hurry(&w->schedule, clock_monotonic_us());
+	work_rearm(w);
+}
+
+void work_retransfer(struct mirror_work *w)
+{
+	round_cancel(w);
+	w->is_forced = true;
+	schedule_hurry(&w->schedule, clock_monotonic_us());
+	work_rearm(w);
+}
+
+/* ---- The store ---- */
+
+static void load(struct mirror_work *w)
+{
+	if (w->is_loading)
+		return;
+	w->is_loading = true;
+	store_load(w->shop->store, w->conf->origin, w->conf->max_records, w->conf->max_bytes);
+}
+
+/*
+ * A store that we know may have lost or never got what we hold: to save what is there
+ * already costs it one look.
+ */
+void work_on_store_up(struct mirror_work *w)
+{
+	if (w->is_store_read && holding_current(&w->hold))
+		holding_save_store(&w->hold, NULL);
+	else
+		load(w);
+}
+
+void work_on_store_down(struct mirror_work *w)
+{
+	w->has_lease = w->is_loading = false;
+	w->is_store_seen = true;
+	if (w->round == ROUND_LEASE)
+		round_go_on(w, true);
+	report(w);
+}
+
+/* We hold something that the store has not got. */
+static void catch_up_store(struct mirror_work *w, uint64_t stored_number)
+{
+	const struct generation *g = holding_current(&w->hold);
+
+	if (g->number > stored_number)
+		holding_save_store(&w->hold, NULL);
+	else if (w->hold.is_fresh)	/* both of us transferred while the store was away */
+		holding_renumber(&w->hold);
+}
+
+static void take_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times)
+{
+	uint64_t number = g->number;
+	uint32_t serial = g->soa.serial;
+	const struct generation *held;
+
+	if (holding_restore(&w->hold, g, times, "redis")) {
+		w->hold.stored = number;
+		w->behind = 0;
+		take_times(w);
+		holding_save_snapshot(&w->hold);
+		return;
+	}
+	take_times(w);
+	held = holding_current(&w->hold);
+	if (held->number == number && held->soa.serial == serial)
+		w->hold.stored = number;
+	else if (serial_is_newer(held->soa.serial, serial) || held->number > number)
+		catch_up_store(w, number);
+}
+
+/* What the store holds of this zone is of no use to anyone: ours replaces it, above its number. */
+static void overwrite_spoilt(struct mirror_work *w)
+{
+	struct store *store = w->shop->store;
+	uint64_t stored = store_generation(store, w->slot->origin);
+
+	if (!holding_current(&w->hold) || !store_is_up(store))
+		return;
+	if (stored > w->hold.seen)
+		w->hold.seen = stored;
+	if (holding_current(&w->hold)->number >= stored)
+		holding_save_store(&w->hold, NULL);
+	else
+		holding_renumber(&w->hold);
+}
+
+static void reject_loaded(struct mirror_work *w, const char *reason)
+{
+	struct zonelog_failure bad = {
+		.source = "redis", .reason = reason, .retry_s = POLL_BROKEN_US / US_PER_S,
+		.now_us = clock_monotonic_us(),
+	};
+
+	w->poll_at_us = bad.now_us + POLL_BROKEN_US;
+	zonelog_rejected(&w->log, &bad);
+	overwrite_spoilt(w);
+}
+
+void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times,
+		    const char *reason)
+{
+	w->is_loading = false;
+	w->is_store_seen = w->is_store_read = true;
+	if (g)
+		take_loaded(w, g, times);
+	else if (reason)
+		reject_loaded(w, reason);
+	else if (holding_current(&w->hold))
+		holding_save_store(&w->hold, NULL);
+	report(w);
+}
+
+void work_on_saved(struct mirror_work *w, uint64_t generation, const char *reason)
+{
+	if (!reason)
+		w->hold.stored = generation;
+	else if (store_is_fence(reason))
+		load(w);
+	else
+		zonelog_not_saved(&w->log, "store_failed", reason, clock_monotonic_us());
+	report(w);
+}
+
+void work_on_lease(struct mirror_work *w, bool is_ours)
+{
+	w->has_lease = is_ours;
+	if (w->round == ROUND_LEASE)
+		round_go_on(w, !store_is_up(w->shop->store));
+	report(w);
+}
+
+void work_on_newer(struct mirror_work *w, uint64_t generation)
+{
+	if (generation > w->hold.seen)
+		load(w);
+}
+
+/* ---- Status ---- */
+
+void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
+{
+	const struct generation *g = holding_current(&w->hold);
+
+	name_to_text(w->conf->origin, s->origin);
+	s->is_held = g != NULL;
+	s->is_servable = atomic_load_explicit(&w->slot->is_servable, memory_order_relaxed);
+	s->is_transferring = w->fetch && fetch_is_zone_coming(w->fetch);
+	s->has_lease = w->has_lease;
+	s->serial = g ? g->soa.serial : 0;
+	s->generation = g ? g->number : 0;
+	s->records = g ? g->records : 0;
+	s->bytes = g ? g->bytes : 0;
+	s->refreshed_at = w->hold.times.refreshed_at;
+	s->expires_at = w->hold.times.expires_at;
+	s->saved_generation = w->hold.stored;
+	snprintf(s->source, sizeof(s->source), "%s", w->hold.source);
+	snprintf(s->last_error, sizeof(s->last_error), "%s", w->last_error);
+}

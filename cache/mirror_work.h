@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mirror_work - the mirror's work on one zone: when to ask, whom, and what to do with the answer.
+ *
+ * Purpose:  rounds. A round begins when the schedule says so; with a store it first asks for
+ *           the zone's lease; then it asks the primaries in turn until one delivers; it ends
+ *           with a new generation, a confirmation or a failure, and the schedule's next time.
+ *
+ *      ROUND_NONE --due--> ROUND_LEASE --answer--> ROUND_PRIMARY --last answer--> ROUND_NONE
+ *                 \---- no store, it is down, or the lease is ours ----^
+ *
+ *           Without the lease only the SOA is asked, and a newer zone is taken from the store,
+ *           where the holder of the lease puts it; should it not appear, we fetch it ourselves.
+ * Not here: the thread and its commands (mirror.c), what is held (mirror_holding.h).
+ * Owns:     its holding, its fetch, its configuration.
+ * Threads:  the mirror's, but for work_new(), and work_status() as mirror.h says.
+ * Failure:  one event line for each attempt that failed; the next primary is asked at once.
+ */
+#ifndef MIRROR_WORK_H
+#define MIRROR_WORK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ev.h>
+
+#include "cache/fetch.h"
+#include "cache/mirror_holding.h"
+#include "cache/mirror.h"
+#include "cache/schedule.h"
+#include "cache/mirror_zonelog.h"
+
+enum round {
+	ROUND_NONE,	/* the schedule says when */
+	ROUND_LEASE,	/* waits for work_on_lease(), LEASE_PATIENCE_US at most */
+	ROUND_PRIMARY,	/* `fetch` runs, asking primaries[primary] */
+};
+
+struct mirror_work {
+	struct workshop *shop;
+	struct mirror_zone *slot;		/* ours to free with work_free() */
+	struct mirror_zone_conf *conf;
+	struct schedule schedule;
+	struct zonelog log;
+	struct holding hold;
+	ev_timer tick;
+
+	enum round round;
+	bool is_forced;			/* fetch whatever the serial: the operator asked */
+	bool is_hurried;		/* asked for during a round: another one after it */
+	bool is_confirmed;		/* some primary of this round has what we hold */
+	bool is_blemished;		/* some primary of this round failed */
+	unsigned primary;
+	uint64_t asked_with;		/* number of the generation held then; 0: none */
+	unsigned behind;		/* rounds in a row that saw newer and left it to others */
+	struct fetch *fetch;
+
+	bool has_lease;
+	bool is_loading;		/* from the store */
+	uint64_t lease_asked_us;	/* last taken or renewed */
+	uint64_t poll_at_us;		/* when to look for what others wrote */
+
+	/* the start: mirror_wait_loaded() waits for both */
+	bool is_snapshot_seen, is_store_seen, is_counted;
+	bool is_store_read;		/* the store has said what it has, once */
+	bool is_left;			/* no longer configured: serves old plans only */
+
+	char last_error[256];
+	/* guarded by the mirror's mutex */
+	bool wants_refresh, wants_retransfer, is_wanted;
+	struct mirror_work *wanted_next;
+	struct mirror_zone_status status;
+	uint64_t status_next_us;
+};
+
+/* A slot and its work; nothing runs yet. Takes `conf`. [any] */
+struct mirror_work *work_new(struct mirror_zone_conf *conf);
+void work_free(struct mirror_work *w);		/* after work_stop(); the slot too */
+
+/* Begins: the first round is due within `spread_us`. */
+void work_start(struct mirror_work *w, struct workshop *shop, uint64_t spread_us);
+
+/* Ends what runs; the generation stays published. Twice is fine. */
+void work_stop(struct mirror_work *w);
+
+/* Brings the timer forward to what the schedule says now. */
+void work_rearm(struct mirror_work *w);
+
+/* Takes a new configuration of the same zone; asks anew when it differs. */
+void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf);
+
+/* Reads the snapshot: blocks for as long as that takes. */
+void work_read_snapshot(struct mirror_work *w);
+
+void work_refresh(struct mirror_work *w);
+void work_retransfer(struct mirror_work *w);
+
+/* What the store says. */
+void work_on_store_up(struct mirror_work *w);
+void work_on_store_down(struct mirror_work *w);
+void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times,
+		    const char *reason);
+void work_on_saved(struct mirror_work *w, uint64_t generation, const char *reason);
+void work_on_lease(struct mirror_work *w, bool is_ours);
+void work_on_newer(struct mirror_work *w, uint64_t generation);
+
+/* Fills in the status; next_refresh_s is left to the reader. */
+void work_describe(const struct mirror_work *w, struct mirror_zone_status *status);
+
+#endif

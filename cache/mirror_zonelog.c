@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: ISC */
+#include "cache/mirror_zonelog.h"
+
+#include <string.h>
+
+#include "cache/clock.h"
+
+#define QUIET_US	(60 * US_PER_S)
+
+void zonelog_init(struct zonelog *l, const uint8_t *origin)
+{
+	memset(l, 0, sizeof(*l));
+	l->origin = origin;
+}
+
+void zonelog_forget(struct zonelog *l)
+{
+	memset(l->said, 0, sizeof(l->said));
+}
+
+/* FNV-1a: equal lines are to be found again, nobody is to be kept out. */
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+	for (; *text; text++)
+		hash = (hash ^ (uint8_t)*text) * 0x100000001b3ull;
+	return (hash ^ 0xff) * 0x100000001b3ull;
+}
+
+/* The line of this failure, or the one that was said longest ago. */
+static struct zonelog_line *line_of(struct zonelog *l, uint64_t hash)
+{
+	struct zonelog_line *oldest = &l->said[0];
+
+	for (size_t i = 0; i < ZONELOG_MEMORY; i++) {
+		if (l->said[i].hash == hash)
+			return &l->said[i];
+		if (l->said[i].logged_us < oldest->logged_us)
+			oldest = &l->said[i];
+	}
+	*oldest = (struct zonelog_line){ .hash = hash };
+	return oldest;
+}
+
+/* False when this was said within the last minute; else how often it was not said. */
+static bool is_news(struct zonelog *l, const char *event, const struct zonelog_failure *f,
+		    unsigned *suppressed)
+{
+	uint64_t hash = 0xcbf29ce484222325ull;
+	struct zonelog_line *line;
+
+	hash = hash_text(hash, event);
+	hash = hash_text(hash, f->source);
+	hash = hash_text(hash, f->reason);
+	line = line_of(l, hash | 1);
+	if (line->logged_us != 0 && f->now_us - line->logged_us < QUIET_US) {
+		line->suppressed++;
+		return false;
+	}
+	*suppressed = line->suppressed;
+	line->suppressed = 0;
+	line->logged_us = f->now_us;
+	return true;
+}
+
+static void log_failure(struct zonelog *l, const char *event, const struct zonelog_failure *f)
+{
+	unsigned suppressed;
+	struct event e;
+
+	if (!is_news(l, event, f, &suppressed))
+		return;
+	event_begin(&e, EVENT_WARNING, event);
+	event_name(&e, "zone", l->origin);
+	event_text(&e, "source", f->source);
+	if (f->owner)
+		event_text(&e, "owner", f->owner);
+	event_text(&e, "reason", f->reason);
+	if (f->retry_s != UINT64_MAX)
+		event_number(&e, "next_retry_s", f->retry_s);
+	if (suppressed > 0)
+		event_number(&e, "suppressed", suppressed);
+	event_end(&e);
+}
+
+void zonelog_failed(struct zonelog *l, const struct zonelog_failure *f)
+{
+	log_failure(l, "zone_transfer_failed", f);
+}
+
+void zonelog_rejected(struct zonelog *l, const struct zonelog_failure *f)
+{
+	log_failure(l, "zone_rejected", f);
+}
+
+void zonelog_not_saved(struct zonelog *l, const char *event, const char *reason, uint64_t now_us)
+{
+	struct zonelog_failure f = { .source = "", .reason = reason, .now_us = now_us };
+	unsigned suppressed;
+	struct event e;
+
+	if (!is_news(l, event, &f, &suppressed))
+		return;
+	event_begin(&e, EVENT_WARNING, event);
+	event_name(&e, "zone", l->origin);
+	event_text(&e, "reason", reason);
+	if (suppressed > 0)
+		event_number(&e, "suppressed", suppressed);
+	event_end(&e);
+}
+
+void zonelog_transferred(const struct zonelog *l, const struct zonelog_transfer *t)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_NOTICE, "zone_transferred");
+	event_name(&e, "zone", l->origin);
+	event_text(&e, "kind", "axfr");
+	if (t->old)
+		event_number(&e, "from_serial", t->old->soa.serial);
+	event_number(&e, "serial", t->new->soa.serial);
+	event_number(&e, "generation", t->new->number);
+	event_number(&e, "records", t->new->records);
+	event_number(&e, "bytes", t->bytes);
+	event_number(&e, "duration_ms", t->duration_us / US_PER_MS);
+	event_text(&e, "source", t->source);
+	event_end(&e);
+}
+
+void zonelog_restored(const struct zonelog *l, const struct generation *g, const char *source)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_NOTICE, "zone_restored");
+	event_name(&e, "zone", l->origin);
+	event_number(&e, "serial", g->soa.serial);
+	event_number(&e, "generation", g->number);
+	event_number(&e, "records", g->records);
+	event_text(&e, "source", source);
+	event_end(&e);
+}
+
+void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failures,
+		       const char *source)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_NOTICE, "zone_refreshed");
+	event_name(&e, "zone", l->origin);
+	event_number(&e, "serial", serial);
+	event_number(&e, "after_failures", failures);
+	event_text(&e, "source", source);
+	event_end(&e);
+}
+
+void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t left_s)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_WARNING, "zone_expiring");
+	event_name(&e, "zone", l->origin);
+	event_number(&e, "percent_left", percent_left);
+	event_number(&e, "expires_in_s", left_s);
+	event_end(&e);
+}
+
+void zonelog_expired(const struct zonelog *l, uint32_t serial)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_ERROR, "zone_expired");
+	event_name(&e, "zone", l->origin);
+	event_number(&e, "serial", serial);
+	event_end(&e);
+}

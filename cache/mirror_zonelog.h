@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mirror_zonelog - the event lines of one mirrored zone.
+ *
+ * Purpose:  writes them with the fields that operators rely on, and keeps quiet about what
+ *           was just said: the first of equal failures is logged, then one a minute with
+ *           suppressed=N.
+ * Not here: deciding that something went wrong (mirror_work.c, mirror_holding.c).
+ * Threads:  the mirror's.
+ * Time:     monotonic microseconds, given by the caller.
+ */
+#ifndef MIRROR_ZONELOG_H
+#define MIRROR_ZONELOG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/event.h"
+#include "cache/zone.h"
+
+enum { ZONELOG_MEMORY = 8 };	/* different failures that are remembered */
+
+struct zonelog {
+	const uint8_t *origin;		/* borrowed for its life */
+	struct zonelog_line {
+		uint64_t hash;		/* of event, source and reason; 0: free */
+		uint64_t logged_us;
+		unsigned suppressed;
+	} said[ZONELOG_MEMORY];
+};
+
+void zonelog_init(struct zonelog *l, const uint8_t *origin);
+
+/* All is well again: the next failure is news. */
+void zonelog_forget(struct zonelog *l);
+
+struct zonelog_transfer {
+	const struct generation *old, *new;	/* old NULL: nothing was held */
+	const char *source;
+	uint64_t bytes, duration_us;
+};
+
+void zonelog_transferred(const struct zonelog *l, const struct zonelog_transfer *t);
+
+/* A generation came from a store of ours: "redis" or "snapshot". */
+void zonelog_restored(const struct zonelog *l, const struct generation *g, const char *source);
+
+/* `source` is a primary, "redis" or "snapshot". */
+struct zonelog_failure {
+	const char *source, *reason;
+	const char *owner;		/* of the offending record; NULL: none to name */
+	uint64_t retry_s;		/* until the next try; UINT64_MAX: none is planned */
+	uint64_t now_us;
+};
+
+void zonelog_failed(struct zonelog *l, const struct zonelog_failure *f);
+void zonelog_rejected(struct zonelog *l, const struct zonelog_failure *f);
+
+/* Saving it to `source` failed; the zone serves on. event=snapshot_failed, store_failed. */
+void zonelog_not_saved(struct zonelog *l, const char *event, const char *reason, uint64_t now_us);
+
+/* The primary answers again after failures, with what we hold. */
+void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failures,
+		       const char *source);
+
+void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t left_s);
+void zonelog_expired(const struct zonelog *l, uint32_t serial);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/control_view.h"
+
+#include <unistd.h>
+
+#include "cache/clock.h"
+#include "cache/dns.h"
+#include "cache/rdata.h"
+
+/* ---- Zones ---- */
+
+/* What a client gets from the mirror for this zone, now. */
+static const char *zone_state(const struct plan_zone *z, const struct mirror_zone_status *s)
+{
+	if (!z->mirror)
+		return "forwarded";
+	if (mirror_zone_servable(z->mirror))
+		return s->is_transferring ? "refreshing" : "ok";
+	if (rcu_read(z->mirror->current))
+		return "expired";
+	return s->is_transferring ? "loading" : "empty";
+}
+
+static void put_served(json_t *o, const struct generation *g)
+{
+	json_object_update_new(o, json_pack("{sI sI sI sI}",
+		"serial", (json_int_t)g->soa.serial, "generation", (json_int_t)g->number,
+		"records", (json_int_t)g->records, "bytes", (json_int_t)g->bytes));
+}
+
+static void put_mirrored(json_t *o, const struct mirror_zone_status *s)
+{
+	json_int_t now_s = (json_int_t)(clock_wall_us() / US_PER_S);
+
+	if (s->refreshed_at)
+		json_object_set_new(o, "age_s", json_integer(now_s - (json_int_t)s->refreshed_at));
+	if (s->expires_at)
+		json_object_set_new(o, "expires_in_s",
+				    json_integer((json_int_t)s->expires_at - now_s));
+	json_object_update_new(o, json_pack("{ss sI sI sb sb ss}",
+		"source", s->source, "next_refresh_s", (json_int_t)s->next_refresh_s,
+		"saved_generation", (json_int_t)s->saved_generation, "lease", s->has_lease,
+		"transferring", s->is_transferring, "last_error", s->last_error));
+}
+
+json_t *view_zone(struct daemon *d, const struct plan_zone *z)
+{
+	struct mirror_zone_status s = { .is_held = false };
+	const struct generation *g = NULL;
+	json_t *o;
+
+	if (z->mirror) {
+		mirror_zone_status(d->mirror, z->mirror, &s);
+		g = rcu_read(z->mirror->current);
+	}
+	o = json_pack("{ss ss ss}", "zone", z->conf->text, "pool", z->conf->pool->name,
+		      "state", zone_state(z, &s));
+	if (g)
+		put_served(o, g);
+	if (z->mirror)
+		put_mirrored(o, &s);
+	return o;
+}
+
+json_t *view_zones(struct daemon *d)
+{
+	json_t *all = json_array();
+
+	for (size_t i = 0; i < d->plan->zone_count; i++)
+		json_array_append_new(all, view_zone(d, &d->plan->zones[i]));
+	return all;
+}
+
+/* ---- Status ---- */
+
+static void put_zone_counts(json_t *o, json_t *reasons, const struct plan *plan)
+{
+	size_t mirrored = 0, servable = 0;
+
+	for (size_t i = 0; i < plan->zone_count; i++) {
+		struct mirror_zone *m = plan->zones[i].mirror;
+
+		mirrored += m != NULL;
+		servable += m && mirror_zone_servable(m);
+	}
+	json_object_set_new(o, "zones", json_pack("{sI sI sI}",
+		"configured", (json_int_t)plan->zone_count, "mirrored", (json_int_t)mirrored,
+		"servable", (json_int_t)servable));
+	if (servable < mirrored)
+		json_array_append_new(reasons,
+				      json_sprintf("%zu of %zu mirrored zones cannot be served",
+						   mirrored - servable, mirrored));
+}
+
+/* The store is a replica: its absence is told, but no client feels it. */
+static void put_store(json_t *o, struct mirror *m)
+{
+	char reason[160] = "";
+	bool is_up = false;
+	const char *state = "none";
+
+	if (mirror_store_status(m, &is_up, reason))
+		state = is_up ? "up" : "down";
+	json_object_set_new(o, "store", json_pack("{ss ss}", "state", state, "reason",
+						  is_up ? "" : reason));
+}
+
+static void put_reasons(json_t *reasons, json_t *pools, json_t *backends)
+{
+	size_t i;
+	json_t *one;
+
+	json_array_foreach(pools, i, one)
+		if (!json_is_true(json_object_get(one, "first_tier")))
+			json_array_append_new(reasons, json_sprintf("pool %s is served by %s",
+				json_string_value(json_object_get(one, "name")),
+				json_string_value(json_object_get(one, "serving"))));
+	json_array_foreach(backends, i, one) {
+		const char *state = json_string_value(json_object_get(one, "state"));
+
+		if (state && strcasecmp(state, "up") != 0)
+			json_array_append_new(reasons, json_sprintf("backend %s is %s",
+				json_string_value(json_object_get(one, "name")), state));
+	}
+}
+
+json_t *view_status(struct daemon *d)
+{
+	json_t *reasons = json_array(), *pools = watch_pools_json(d->watch);
+	json_t *backends = watch_backends_json(d->watch);
+	json_t *o = json_pack("{sI sI sI sI}",
+		"pid", (json_int_t)getpid(),
+		"uptime_s", (json_int_t)((clock_monotonic_us() - d->started_us) / US_PER_S),
+		"workers", (json_int_t)d->worker_count, "plan", (json_int_t)d->plan->number);
+
+	put_zone_counts(o, reasons, d->plan);
+	put_store(o, d->mirror);
+	put_reasons(reasons, pools, backends);
+	json_object_set_new(o, "degraded", json_boolean(json_array_size(reasons) > 0 ||
+							watch_is_degraded(d->watch)));
+	json_object_set_new(o, "reasons", reasons);
+	json_object_set_new(o, "pools", pools);
+	json_object_set_new(o, "backends", backends);
+	return o;
+}
+
+/* ---- Explain ---- */
+
+static json_t *refused(const char *why)
+{
+	return json_pack("{ss ss}", "answer", "REFUSED", "why", why);
+}
+
+static void put_answering(json_t *o, const json_t *targets)
+{
+	json_t *names = json_array();
+	size_t i;
+	json_t *t;
+
+	json_array_foreach(targets, i, t)
+		if (json_is_true(json_object_get(t, "serves")))
+			json_array_append(names, json_object_get(t, "name"));
+	if (json_array_size(names) == 0)
+		json_object_set_new(o, "why",
+			json_string("no target may be asked: a trickle tries the backends, "
+				    "the rest is SERVFAIL"));
+	json_object_set_new(o, "answered_by", names);
+}
+
+static json_t *explain_route(struct daemon *d, const struct plan_pool *pool,
+			     const struct plan_zone *z)
+{
+	json_t *targets = watch_targets_json(d->watch, pool, z);
+	json_t *o = json_pack("{ss ss ss}", "answer", "forwarded or mirrored",
+		"pool", pool->conf->name, "policy", conf_policy_text(pool->conf->policy));
+
+	put_answering(o, targets);
+	json_object_set_new(o, "targets", targets);
+	if (z)
+		json_object_set_new(o, "zone", json_string(z->conf->text));
+	return o;
+}
+
+json_t *view_explain(struct daemon *d, const uint8_t *name, uint16_t type)
+{
+	char text[NAME_TEXT_MAX], type_text[16];
+	const struct plan_zone *z;
+	struct name_key key;
+	json_t *o;
+
+	name_to_key(name, &key);
+	z = plan_find(d->plan, &key);
+	if (type == TYPE_AXFR || type == TYPE_IXFR)
+		o = refused("clients may not transfer zones");
+	else if (!z && !d->plan->unlisted)
+		o = refused("no configured zone holds this name (forward-unlisted is not set)");
+	else
+		o = explain_route(d, z ? z->pool : d->plan->unlisted, z);
+	json_object_set_new(o, "name", json_string(name_to_text(name, text)));
+	json_object_set_new(o, "type", json_string(rdata_type_text(type, type_text)));
+	return o;
+}
+
+/* ---- Stats ---- */
+
+json_t *view_stats(struct daemon *d)
+{
+	struct stats_row rows[STATS_ROWS];
+	json_t *o = json_object();
+
+	stats_sum(d->stats, d->worker_count, rows);
+	for (unsigned i = 0; i < STATS_ROWS; i++)
+		json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+	return o;
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/ctl_render.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/stats.h"
+
+enum { CELL_MAX = 1100, COLUMNS_MAX = 16 };
+
+enum format { PLAIN, DURATION, PERCENT };
+
+struct column {
+	const char *title, *key;
+	enum format format;
+};
+
+/* ---- Cells ---- */
+
+static void put_duration(json_int_t s, char *cell, size_t size)
+{
+	const char *sign = s < 0 ? "-" : "";
+	unsigned long long n = s < 0 ? 0ull - (unsigned long long)s : (unsigned long long)s;
+
+	if (n < 60)
+		snprintf(cell, size, "%s%llus", sign, n);
+	else if (n < 3600)
+		snprintf(cell, size, "%s%llum%02llus", sign, n / 60, n % 60);
+	else if (n < 86400)
+		snprintf(cell, size, "%s%lluh%02llum", sign, n / 3600, n % 3600 / 60);
+	else
+		snprintf(cell, size, "%s%llud%02lluh", sign, n / 86400, n % 86400 / 3600);
+}
+
+static const char *put_cell(const json_t *value, enum format format, char cell[CELL_MAX])
+{
+	const char *text = json_string_value(value);
+
+	if (text)
+		snprintf(cell, CELL_MAX, "%s", *text ? text : "-");
+	else if (json_is_integer(value) && format == DURATION)
+		put_duration(json_integer_value(value), cell, CELL_MAX);
+	else if (json_is_integer(value))
+		snprintf(cell, CELL_MAX, "%lld", (long long)json_integer_value(value));
+	else if (json_is_real(value))
+		snprintf(cell, CELL_MAX, format == PERCENT ? "%.0f%%" : "%.1f",
+			 json_real_value(value));
+	else if (json_is_boolean(value))
+		snprintf(cell, CELL_MAX, "%s", json_is_true(value) ? "yes" : "no");
+	else
+		snprintf(cell, CELL_MAX, "-");
+	return cell;
+}
+
+/* ---- Tables ---- */
+
+/* The last column is not padded. */
+static void put_row(const struct column *columns, const int *widths, const json_t *row, FILE *out)
+{
+	char cell[CELL_MAX];
+
+	for (size_t i = 0; columns[i].title; i++) {
+		const char *text = row
+			? put_cell(json_object_get(row, columns[i].key), columns[i].format, cell)
+			: columns[i].title;
+
+		if (columns[i + 1].title)
+			fprintf(out, "%-*s  ", widths[i], text);
+		else
+			fprintf(out, "%s\n", text);
+	}
+}
+
+static void put_table(const struct column *columns, const json_t *rows, FILE *out)
+{
+	int widths[COLUMNS_MAX] = { 0 };
+	char cell[CELL_MAX];
+	size_t r;
+	json_t *row;
+
+	for (size_t i = 0; columns[i].title; i++) {
+		widths[i] = (int)strlen(columns[i].title);
+		json_array_foreach(rows, r, row) {
+			const json_t *value = json_object_get(row, columns[i].key);
+			int width = (int)strlen(put_cell(value, columns[i].format, cell));
+
+			if (width > widths[i])
+				widths[i] = width;
+		}
+	}
+	put_row(columns, widths, NULL, out);
+	json_array_foreach(rows, r, row)
+		put_row(columns, widths, row, out);
+}
+
+static void put_pairs(const struct column *columns, const json_t *object, FILE *out)
+{
+	int width = 0;
+	char cell[CELL_MAX];
+
+	for (size_t i = 0; columns[i].title; i++)
+		if ((int)strlen(columns[i].title) > width)
+			width = (int)strlen(columns[i].title);
+	for (size_t i = 0; columns[i].title; i++) {
+		const json_t *value = json_object_get(object, columns[i].key);
+
+		if (value)
+			fprintf(out, "%-*s  %s\n", width, columns[i].title,
+				put_cell(value, columns[i].format, cell));
+	}
+}
+
+/* "a, b, c" of an array of strings. */
+static void put_list(const json_t *strings, const char *between, const char *none, FILE *out)
+{
+	size_t i;
+	json_t *one;
+
+	if (json_array_size(strings) == 0)
+		fprintf(out, "%s", none);
+	json_array_foreach(strings, i, one)
+		fprintf(out, "%s%s", i > 0 ? between : "", json_string_value(one));
+	fprintf(out, "\n");
+}
+
+/* ---- What the verbs show ---- */
+
+static const struct column pool_columns[] = {
+	{ "POOL", "name", PLAIN }, { "SERVED BY", "serving", PLAIN }, { "TIER", "tier", PLAIN },
+	{ "SINCE", "since_s", DURATION }, { "FAILOVER", "failover", PLAIN },
+	{ "POLICY", "policy", PLAIN }, { "ZONES", "zones", PLAIN }, { NULL, NULL, PLAIN },
+};
+
+static const struct column backend_columns[] = {
+	{ "BACKEND", "name", PLAIN },          { "POOL", "pool", PLAIN },
+	{ "ADDRESS", "address", PLAIN },       { "TIER", "tier", PLAIN },
+	{ "STATE", "state", PLAIN },           { "SINCE", "since_s", DURATION },
+	{ "SHARE", "share_percent", PERCENT }, { "RTT ms", "srtt_ms", PLAIN },
+	{ "OUT", "outstanding", PLAIN },       { "SENT", "sent", PLAIN },
+	{ "REPLIES", "replies", PLAIN },       { "SILENT", "silent", PLAIN },
+	{ "REFUSED", "refused", PLAIN },       { "FAILED", "failed", PLAIN },
+	{ "RESCUED", "rescued", PLAIN },       { NULL, NULL, PLAIN },
+};
+
+static const struct column health_columns[] = {
+	{ "BACKEND", "name", PLAIN },
+	{ "POOL", "pool", PLAIN },
+	{ "STATE", "state", PLAIN },
+	{ "HEALTH", "health", PLAIN },
+	{ "CAUSE", "cause", PLAIN },
+	{ "SINCE", "since_s", DURATION },
+	{ "SHARE", "share_percent", PERCENT },
+	{ "PROBE ms", "probe_rtt_ms", PLAIN },
+	{ "RISE", "rise", PLAIN },
+	{ "HELD FOR", "held_zone", PLAIN },
+	{ NULL, NULL, PLAIN },
+};
+
+static const struct column zones_columns[] = {
+	{ "ZONE", "zone", PLAIN }, { "STATE", "state", PLAIN }, { "SERIAL", "serial", PLAIN },
+	{ "GENERATION", "generation", PLAIN }, { "RECORDS", "records", PLAIN },
+	{ "AGE", "age_s", DURATION }, { "REFRESH IN", "next_refresh_s", DURATION },
+	{ "SOURCE", "source", PLAIN }, { NULL, NULL, PLAIN },
+};
+
+static const struct column zone_pairs[] = {
+	{ "zone", "zone", PLAIN }, { "pool", "pool", PLAIN }, { "state", "state", PLAIN },
+	{ "serial", "serial", PLAIN }, { "generation", "generation", PLAIN },
+	{ "records", "records", PLAIN }, { "bytes", "bytes", PLAIN }, { "source", "source", PLAIN },
+	{ "age", "age_s", DURATION }, { "next refresh in", "next_refresh_s", DURATION },
+	{ "expires in", "expires_in_s", DURATION }, { "transferring", "transferring", PLAIN },
+	{ "saved generation", "saved_generation", PLAIN }, { "lease", "lease", PLAIN },
+	{ "last error", "last_error", PLAIN }, { NULL, NULL, PLAIN },
+};
+
+static const struct column target_columns[] = {
+	{ "TARGET", "name", PLAIN }, { "KIND", "kind", PLAIN }, { "TIER", "tier", PLAIN },
+	{ "STATE", "state", PLAIN }, { "SHARE", "share_percent", PERCENT },
+	{ "WHY", "why", PLAIN }, { NULL, NULL, PLAIN },
+};
+
+static const struct column status_pairs[] = {
+	{ "pid", "pid", PLAIN }, { "running for", "uptime_s", DURATION },
+	{ "workers", "workers", PLAIN }, { "configuration", "plan", PLAIN },
+	{ NULL, NULL, PLAIN },
+};
+
+static void show_status(const json_t *answer, FILE *out)
+{
+	const json_t *zones = json_object_get(answer, "zones");
+	const json_t *store = json_object_get(answer, "store");
+	bool is_degraded = json_is_true(json_object_get(answer, "degraded"));
+	char a[CELL_MAX], b[CELL_MAX], c[CELL_MAX];
+
+	put_pairs(status_pairs, answer, out);
+	fprintf(out, "zones          %s, %s mirrored, %s servable\n",
+		put_cell(json_object_get(zones, "configured"), PLAIN, a),
+		put_cell(json_object_get(zones, "mirrored"), PLAIN, b),
+		put_cell(json_object_get(zones, "servable"), PLAIN, c));
+	fprintf(out, "store          %s", put_cell(json_object_get(store, "state"), PLAIN, a));
+	if (*put_cell(json_object_get(store, "reason"), PLAIN, b) != '-')
+		fprintf(out, " (%s)", b);
+	fprintf(out, "\n%s       ", is_degraded ? "DEGRADED" : "all well");
+	put_list(json_object_get(answer, "reasons"), "\n               ", "", out);
+	fprintf(out, "\n");
+	put_table(pool_columns, json_object_get(answer, "pools"), out);
+}
+
+static void show_backends(const json_t *answer, FILE *out)
+{
+	put_table(backend_columns, json_object_get(answer, "backends"), out);
+}
+
+static void show_zones(const json_t *answer, FILE *out)
+{
+	put_table(zones_columns, json_object_get(answer, "zones"), out);
+}
+
+static void show_zone(const json_t *answer, FILE *out)
+{
+	put_pairs(zone_pairs, json_object_get(answer, "zone"), out);
+}
+
+static void show_health(const json_t *answer, FILE *out)
+{
+	const json_t *events = json_object_get(answer, "events");
+
+	put_table(health_columns, json_object_get(answer, "backends"), out);
+	fprintf(out, "\n");
+	put_table(pool_columns, json_object_get(answer, "pools"), out);
+	if (json_array_size(events) > 0) {
+		fprintf(out, "\n");
+		put_list(events, "\n", "", out);
+	}
+}
+
+static void show_explain(const json_t *answer, FILE *out)
+{
+	const char *why = json_string_value(json_object_get(answer, "why"));
+	char name[CELL_MAX], type[CELL_MAX], zone[CELL_MAX], pool[CELL_MAX];
+
+	fprintf(out, "%s %s: ", put_cell(json_object_get(answer, "name"), PLAIN, name),
+		put_cell(json_object_get(answer, "type"), PLAIN, type));
+	if (!json_object_get(answer, "targets")) {
+		fprintf(out, "REFUSED: %s\n", why ? why : "-");
+		return;
+	}
+	fprintf(out, "zone %s, pool %s, answered by ",
+		put_cell(json_object_get(answer, "zone"), PLAIN, zone),
+		put_cell(json_object_get(answer, "pool"), PLAIN, pool));
+	put_list(json_object_get(answer, "answered_by"), " or ", why ? why : "nobody", out);
+	put_table(target_columns, json_object_get(answer, "targets"), out);
+}
+
+static void show_stats(const json_t *answer, FILE *out)
+{
+	static const struct { const char *name, *text; } rows[] = {
+#define STATS_NAME(name, text) { #name, text },
+		STATS_TABLE(STATS_NAME)
+#undef STATS_NAME
+	};
+	const json_t *stats = json_object_get(answer, "stats");
+	char cell[CELL_MAX];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		fprintf(out, "%-20s %12s  %s\n", rows[i].name,
+			put_cell(json_object_get(stats, rows[i].name), PLAIN, cell), rows[i].text);
+}
+
+static void show_reload(const json_t *answer, FILE *out)
+{
+	char cell[CELL_MAX];
+
+	fprintf(out, "configuration %s is in use\n",
+		put_cell(json_object_get(answer, "plan"), PLAIN, cell));
+}
+
+/* Verbs that are not here have nothing to show. */
+void render_answer(const char *verb, const json_t *answer, FILE *out)
+{
+	static const struct {
+		const char *verb;
+		void (*show)(const json_t *answer, FILE *out);
+	} views[] = {
+		{ "status", show_status }, { "backends", show_backends }, { "zones", show_zones },
+		{ "zone", show_zone },     { "health", show_health },     { "explain", show_explain },
+		{ "stats", show_stats },   { "reload", show_reload },
+	};
+
+	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)
+		if (strcmp(views[i].verb, verb) == 0)
+			views[i].show(answer, out);
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/watch_check.h"
+
+#include <stdlib.h>
+
+#include "cache/clock.h"
+#include "proxy/watch_verdict.h"
+
+enum {
+	CHECKS_MAX = 64,	/* of one kind under way to one backend, in a burst */
+	SWEEPS_MAX = 64,	/* zones of a returning backend asked at a time */
+};
+
+static unsigned *out_count(struct check *c)
+{
+	if (c->is_sweep)
+		return &c->b->sweeps_out;
+	return c->is_tcp ? &c->b->tcp_out : &c->b->udp_out;
+}
+
+static struct check *check_new(struct watched *b, bool is_tcp, bool is_sweep, size_t zone)
+{
+	struct check *c = malloc(sizeof(*c));
+
+	if (!c)
+		abort();
+	*c = (struct check){
+		.b = b, .is_tcp = is_tcp, .is_sweep = is_sweep, .zone = zone, .next = b->checks,
+	};
+	if (b->checks)
+		b->checks->prev = c;
+	b->checks = c;
+	++*out_count(c);
+	return c;
+}
+
+static void check_free(struct check *c)
+{
+	--*out_count(c);
+	*(c->prev ? &c->prev->next : &c->b->checks) = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	free(c);
+}
+
+void check_cancel_all(struct watched *b)
+{
+	while (b->checks) {
+		probe_cancel(b->checks->probe);
+		check_free(b->checks);
+	}
+}
+
+static void on_verdict(struct probe *p, const struct probe_verdict *v, void *arg)
+{
+	struct check own = *(struct check *)arg;
+	uint64_t now = clock_monotonic_us();
+
+	(void)p;
+	check_free(arg);
+	verdict_on_check(own.b, &own, v, now);
+	check_send_due(own.b, now);
+	watch_arm(own.b->watch, now);
+}
+
+/* In DOWN first the zones that keep the gate shut, else each in turn. */
+static size_t choose_zone(struct watched *b, bool is_tcp)
+{
+	if (b->pool->zone_count == 0)
+		return 0;
+	for (size_t i = 0; !is_tcp && b->health.state == HEALTH_DOWN && i < b->fitness->count; i++) {
+		size_t zone = fitness_turn(b->fitness, false);
+		uint32_t serial;
+
+		if (!watched_mirror_serial(b->pool->zones[zone].plan, &serial))
+			continue;
+		if (!b->fitness->zones[zone].is_seen || fitness_is_behind(b->fitness, zone, serial))
+			return zone;
+	}
+	return fitness_turn(b->fitness, is_tcp);
+}
+
+static void send_check(struct watched *b, bool is_tcp, bool is_sweep, size_t zone)
+{
+	static const uint8_t root[] = { 0 };
+	bool has_zone = b->pool->zone_count > 0;
+	struct check *c = check_new(b, is_tcp, is_sweep, zone);
+	struct probe_ask ask = {
+		.address = &b->slot->address,
+		.zone = has_zone ? b->pool->zones[zone].plan->conf->origin : root,
+		.is_tcp = is_tcp,
+		.any_reply = !has_zone,
+		.needs_aa = b->pool->plan->conf->retry_on & RETRY_LAME,
+		.timeout_us = health_probe_timeout_us(&b->health, &b->rules),
+	};
+
+	c->probe = probe_start(b->watch->loop, &b->watch->random, &ask, on_verdict, c);
+}
+
+static void send_one(struct watched *b, bool is_tcp, uint64_t now)
+{
+	unsigned most = health_is_suspect(&b->health) ? CHECKS_MAX : 1;
+
+	if (now < (is_tcp ? b->health.next_tcp_us : b->health.next_udp_us))
+		return;
+	if ((is_tcp ? b->tcp_out : b->udp_out) < most)
+		send_check(b, is_tcp, false, choose_zone(b, is_tcp));
+	health_on_probe_sent(&b->health, &b->rules, is_tcp, now);
+}
+
+void check_sweep(struct watched *b)
+{
+	if (b->health.state != HEALTH_DOWN || b->health.udp.good == 0)
+		return;
+	for (size_t i = 0; i < b->fitness->count && b->sweeps_out < SWEEPS_MAX; i++)
+		if (!b->fitness->zones[i].is_seen && b->pool->zones[i].plan->mirror)
+			send_check(b, false, true, i);
+}
+
+void check_send_due(struct watched *b, uint64_t now)
+{
+	send_one(b, false, now);
+	send_one(b, true, now);
+}

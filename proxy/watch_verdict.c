@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/watch_verdict.h"
+
+#include "cache/serial.h"
+#include "proxy/watch_takeover.h"
+
+enum {
+	PATIENCE_US = 20 * 1000,
+	PATIENCE_QUIET_US = 50 * 1000, /* with fall = 2: 10 + 50 + 150 ms from silence to verdict */
+	REASK_US = 30 * 1000 * 1000,   /* the mirror failed to fetch a serial: not at each probe */
+};
+
+_Static_assert((int)HEALTH_SHARE_FULL == (int)BACKEND_SHARE_FULL, "one scale of shares");
+
+/* ---- What follows from a change ---- */
+
+void verdict_publish(struct watched *b, uint64_t now)
+{
+	uint32_t share = health_share(&b->health, &b->rules, now);
+	/* Asked although it is DOWN (an order, the trickle): do not wait long for it. */
+	bool is_suspect = health_is_suspect(&b->health) || b->health.state == HEALTH_DOWN;
+
+	atomic_store_explicit(&b->slot->share, share, memory_order_relaxed);
+	atomic_store_explicit(&b->slot->is_suspect, is_suspect, memory_order_relaxed);
+}
+
+/* It is back: whatever changed at the primary meanwhile, the mirror should see now. */
+static void refresh_zones(struct watched *b)
+{
+	if (!b->target->is_primary || !b->watch->mirror)
+		return;
+	for (size_t i = 0; i < b->pool->zone_count; i++)
+		if (b->pool->zones[i].plan->mirror)
+			mirror_refresh(b->watch->mirror, b->pool->zones[i].plan->mirror);
+}
+
+static const char *takeover_cause(const struct health_change *c)
+{
+	if (c->cause == CAUSE_OPERATOR)
+		return "operator";
+	switch (c->to) {
+	case HEALTH_DOWN:	return "backend_down";
+	case HEALTH_PROBATION:	return "backend_probation";
+	case HEALTH_UP:
+	case HEALTH_SUSPECT:	break;
+	}
+	return "backend_up";
+}
+
+static bool is_trouble(const struct health_change *c)
+{
+	return c->to == HEALTH_SUSPECT || (c->to == HEALTH_DOWN && c->from != HEALTH_SUSPECT);
+}
+
+/* Every change goes through here. */
+void verdict_follow(struct watched *b, struct health_change c, uint64_t now)
+{
+	if (!c.is_change)
+		return;
+	if (is_trouble(&c))
+		b->before = b->calm;
+	backend_sum(b->slot, &b->seen);
+	verdict_publish(b, now);
+	watched_tell(b, &c, now);
+	takeover_look(b->pool, takeover_cause(&c), now);
+	if (c.cause == CAUSE_OPERATOR)
+		return;
+	/* What was sent before the change proves nothing after it; but a suspect's burst goes on. */
+	if (c.to != HEALTH_SUSPECT)
+		check_cancel_all(b);
+	if (c.to == HEALTH_DOWN) {
+		fitness_forget(b->fitness);
+		b->held.is_told = false;
+	} else if (c.from == HEALTH_DOWN) {
+		refresh_zones(b);
+	}
+}
+
+/* ---- Verdicts ---- */
+
+/* A newer serial than the mirror's: it should fetch, but not over and over if it cannot. */
+static void tell_mirror(struct watched *b, size_t zone, uint32_t serial, uint64_t now)
+{
+	struct watched_zone *z = &b->pool->zones[zone];
+	uint32_t held;
+
+	if (!b->watch->mirror || !watched_mirror_serial(z->plan, &held) ||
+	    !serial_is_newer(serial, held))
+		return;
+	if (z->asked_us && z->asked_serial == serial && now - z->asked_us < REASK_US)
+		return;
+	z->asked_serial = serial;
+	z->asked_us = now;
+	mirror_refresh(b->watch->mirror, z->plan->mirror);
+}
+
+static void remember_bad(struct watched *b, const struct check *c, const struct probe_verdict *v)
+{
+	const struct health_run *run = c->is_tcp ? &b->health.tcp : &b->health.udp;
+
+	b->bad = *v;
+	b->bad_run = run->bad + 1;
+	b->bad_zone[0] = '\0';
+	if (b->pool->zone_count > 0)
+		name_to_text(b->pool->zones[c->zone].plan->conf->origin, b->bad_zone);
+}
+
+/* Notes what the reply says of its zone. False when it says nothing about the server. */
+static bool note_zone(struct watched *b, const struct check *c, const struct probe_verdict *v,
+		      uint64_t now)
+{
+	bool counts;
+
+	if (b->pool->zone_count == 0)
+		return true;
+	counts = fitness_counts(b->fitness, c->zone, v->cause);
+	fitness_note(b->fitness, c->zone, v->cause, v->has_serial ? &v->serial : NULL);
+	if (v->has_serial && v->cause == CAUSE_NONE)
+		tell_mirror(b, c->zone, v->serial, now);
+	return counts;
+}
+
+void verdict_on_check(struct watched *b, const struct check *c, const struct probe_verdict *v,
+		      uint64_t now)
+{
+	size_t behind = SIZE_MAX;
+	bool gate_is_open = true;
+	struct health_change change;
+
+	if (v->is_ours || !note_zone(b, c, v, now) || c->is_sweep)
+		return;
+	if (v->cause != CAUSE_NONE)
+		remember_bad(b, c, v);
+	else if (!c->is_tcp)
+		health_on_rtt(&b->health, v->rtt_us);
+	if (b->health.state == HEALTH_DOWN)
+		gate_is_open = watched_gate_is_open(b, &behind);
+	b->good_run = b->health.udp.good + (v->cause == CAUSE_NONE && !c->is_tcp);
+	change = health_on_probe(&b->health, &b->rules, c->is_tcp, v->cause, gate_is_open, now);
+	verdict_follow(b, change, now);
+	if (b->health.is_held && behind != SIZE_MAX)
+		watched_tell_held(b, behind);
+	verdict_publish(b, now);	/* suspicion in PROBATION ends without a change */
+}
+
+/* ---- Evidence ---- */
+
+/* From when on a silence that was noticed counts: a reply may only be late. After an acquittal it
+ * has to last longer. */
+static uint64_t silence_counts_at(const struct watched *b, uint64_t now)
+{
+	return b->silent_us + (now < b->health.quiet_until_us ? PATIENCE_QUIET_US : PATIENCE_US);
+}
+
+uint64_t verdict_next_us(const struct watched *b, uint64_t now)
+{
+	uint64_t next = health_next_us(&b->health, &b->rules);
+
+	return b->silent_us && silence_counts_at(b, now) < next ? silence_counts_at(b, now) : next;
+}
+
+/* Compares what workers saw with the last look. */
+static enum health_cause find_evidence(struct watched *b, const struct evidence_sum *new,
+				       uint64_t now)
+{
+	if (new->refused > b->seen.refused)
+		return CAUSE_REFUSED;
+	if (new->first_silent_us == 0 || new->last_reply_us > b->silent_us)
+		b->silent_us = 0;
+	if (b->silent_us == 0 && new->first_silent_us != 0 && new->silent > b->seen.silent)
+		b->silent_us = now;
+	if (b->silent_us == 0 || now < silence_counts_at(b, now))
+		return CAUSE_NONE;
+	b->silent_us = 0;
+	return CAUSE_SILENT;
+}
+
+static bool is_calm(const struct watched *b)
+{
+	return (b->health.state == HEALTH_UP || b->health.state == HEALTH_PROBATION) &&
+	       b->health.evidence_us == 0 && b->silent_us == 0;
+}
+
+void verdict_look(struct watched *b, uint64_t now)
+{
+	struct evidence_sum sum;
+	enum health_cause cause;
+
+	backend_sum(b->slot, &sum);
+	cause = find_evidence(b, &sum, now);
+	b->seen = sum;
+	if (cause != CAUSE_NONE) {
+		if (is_calm(b))
+			b->bad = (struct probe_verdict){ .cause = CAUSE_NONE };
+		verdict_follow(b, health_on_evidence(&b->health, &b->rules, cause, now), now);
+	}
+	if (is_calm(b))
+		b->calm = sum;
+	verdict_follow(b, health_on_time(&b->health, &b->rules, now), now);
+	verdict_publish(b, now);
+}
