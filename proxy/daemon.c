@@ -174,10 +174,13 @@ static void report_reload(const struct daemon *d, const char *reasons)
 /* Everything that may fail, in an order in which each step can be undone. */
 static struct plan *prepare_plan(struct daemon *d, FILE *errors)
 {
-	struct conf *conf = conf_read(d->conf_file, errors);
+	struct conf *conf;
 	struct plan *plan;
 	unsigned ready = 0;
 
+	rcu_sleep();	/* a long file must not hold up what the mirror frees */
+	conf = conf_read(d->conf_file, errors);
+	rcu_wake();
 	if (!conf)
 		return NULL;
 	if (!conf_can_replace(d->plan->conf, conf, errors)) {
@@ -210,7 +213,8 @@ static void use_plan(struct daemon *d, struct plan *plan)
 
 static void copy_reasons(char *reasons, FILE *errors)
 {
-	fputs(reasons, errors);
+	if (errors)
+		fputs(reasons, errors);
 	for (char *p = reasons; *p; p++)	/* one event is one line */
 		if (*p == '\n')
 			*p = p[1] ? ';' : '\0';
@@ -240,9 +244,13 @@ bool daemon_reload(struct daemon *d, FILE *errors)
 
 static void on_hangup(struct ev_loop *loop, ev_signal *signal_watcher, int revents)
 {
+	struct daemon *d = signal_watcher->data;
+
 	(void)loop;
 	(void)revents;
-	daemon_reload(signal_watcher->data, stderr);
+	/* logrotate sends this, too: its wish must not hang on the file's being right. */
+	event_open_log(d->plan->conf->log, d->plan->conf->log_style, d->plan->conf->log_level);
+	daemon_reload(d, NULL);
 }
 
 static void on_end(struct ev_loop *loop, ev_signal *signal_watcher, int revents)

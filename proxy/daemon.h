@@ -46,7 +46,7 @@ void daemon_run(struct daemon *d);
 
 /*
  * Reads the configuration again: all or nothing. On failure the old one stays, the reasons are
- * on `errors` and in the event config_reloaded result=failed.
+ * on `errors` (unless NULL) and in the event config_reloaded result=failed.
  */
 bool daemon_reload(struct daemon *d, FILE *errors);
 
