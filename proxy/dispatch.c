@@ -641,7 +641,8 @@ static bool ends(struct ending which, const struct attempt *a)
 	       && (!which.only_socket || a->socket == which.only_socket);
 }
 
-static void end_attempts(struct dispatch *d, unsigned backend, struct ending which, uint64_t opened_us)
+static void end_attempts(struct dispatch *d, unsigned backend, struct ending which,
+			 uint64_t opened_us)
 {
 	struct link *head = &d->attempts_of[backend];
 	struct link ended;

@@ -151,7 +151,8 @@ def test_refused_tcp_does_not_end_attempts_by_udp(theatre):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", free_port()))
         server.settimeout(2)
-        front = theatre.stage.understudy(configurations.forward_only(server.getsockname()), name="no-tcp")
+        conf = configurations.forward_only(server.getsockname()).replace("workers   = 2", "workers   = 1")
+        front = theatre.stage.understudy(conf, name="no-tcp")
         front.start(wait=False)
         wait_for(lambda: os.path.exists(front.control), "Understudy")
         asked = question("slow.example.com", id=7)
@@ -161,9 +162,11 @@ def test_refused_tcp_does_not_end_attempts_by_udp(theatre):
             client.send(asked)
             while b"slow" not in (seen := server.recvfrom(4096))[0]:
                 pass
-            assert exchange(front.where, question("www.example.com"), True)[3] & 15 == 2
-            server.sendto(seen[0][:2] + b"\x84\0" + seen[0][4:], seen[1])
-            assert client.recv(4096)[3] & 15 == 0
+            with connect(front.where) as insisting:
+                send_message(insisting, question("www.example.com"))
+                wait_for(lambda: front.stat("attempts_refused") >= 1, "the refusal")
+                server.sendto(seen[0][:2] + b"\x84\0" + seen[0][4:], seen[1])
+                assert client.recv(4096)[3] & 15 == 0
         assert front.stat("answers_backend") == 1
         front.stop()
 
@@ -187,8 +190,8 @@ def test_our_own_pause_is_not_the_servers_silence(theatre):
 
     def pausing(reply):
         if b"pause" in reply and reply[12:18] not in paused:
-            paused.add(reply[12:18])
             theatre.lonely.freeze()
+            paused.add(reply[12:18])
         return [reply]
 
     theatre.villain.misdeed = pausing
@@ -197,6 +200,7 @@ def test_our_own_pause_is_not_the_servers_silence(theatre):
             client.settimeout(3)
             client.connect(theatre.lonely.where)
             client.send(question(f"{i}pause.example.com"))
+            wait_for(lambda: len(paused) > i, "the question to come through")
             time.sleep(0.3)             # what the pause is made of
             theatre.lonely.thaw()
             assert client.recv(4096)[3] & 15 == 3
