@@ -54,7 +54,7 @@ enum zone_error {
 const char *zone_error_text(enum zone_error e);
 
 enum {
-	ZONE_RRSET_RECORDS_MAX = 4096,	/* no RFC says; HAZARDS of one huge RRset */
+	ZONE_RRSET_RECORDS_MAX = 4096,	/* no RFC says; one huge RRset must not hold us up */
 	ZONE_NODE_TYPES_MAX = 100,	/* as BIND; signatures not counted */
 	ZONE_EMPTIES_PER_RECORD = 16,	/* no RFC: a sparse /64 of ip6.arpa has eleven */
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * dispatch - what happens to a query: the decisions of DESIGN.md section 3, in one place.
+ * dispatch - what happens to a query: every decision, apart from sockets.
  *
  * Purpose:  takes queries, replies, failures and deadlines; chooses targets, answers from the
  *           mirror, rescues, gives up. Every query that may be answered gets exactly one answer.
@@ -71,13 +71,15 @@ void dispatch_free(struct dispatch *d);		/* NULL is fine */
 void dispatch_set_plan(struct dispatch *d, const struct plan *plan);
 
 /* A client asks. The bytes are borrowed for the call. */
-void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len, const struct client *client);
+void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len,
+		    const struct client *client);
 
 /*
  * Something arrived on `socket` (its serial) from backend `backend`. The ID in `packet` is
  * overwritten when it is passed on. True when it was believed.
  */
-bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8_t *packet, size_t len);
+bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8_t *packet,
+		    size_t len);
 
 /* ICMP: all attempts at this backend end now. */
 void dispatch_backend_refused(struct dispatch *d, unsigned backend);

@@ -240,7 +240,8 @@ struct query *inflight_query_of(const struct attempt *a)
 }
 
 /* RFC 9619: one question; but a short error may leave it out. */
-static bool is_short_error(const uint8_t *reply, size_t len)
+static bool is_short_error(const uint8_t *reply,
+			       size_t len)
 {
 	unsigned rcode = wire_get_u16(reply + 2) & DNS_RCODE;
 
@@ -248,7 +249,8 @@ static bool is_short_error(const uint8_t *reply, size_t len)
 	       && (rcode == RCODE_FORMERR || rcode == RCODE_NOTIMP);
 }
 
-static bool is_reply_to(const struct attempt *a, const uint8_t *reply, size_t len)
+static bool is_reply_to(const struct attempt *a, const uint8_t *reply,
+			       size_t len)
 {
 	const struct query *q = inflight_query_of(a);
 
@@ -270,7 +272,8 @@ static bool is_reply_to(const struct attempt *a, const uint8_t *reply, size_t le
 			 q->question_end - DNS_HEADER_LEN) == 0;
 }
 
-struct attempt *inflight_match(struct inflight *t, uint32_t socket, const uint8_t *reply, size_t len)
+struct attempt *inflight_match(struct inflight *t, uint32_t socket, const uint8_t *reply,
+			       size_t len)
 {
 	if (len < DNS_HEADER_LEN || !(wire_get_u16(reply + 2) & DNS_QR))
 		return NULL;

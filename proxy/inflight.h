@@ -137,7 +137,8 @@ struct query *inflight_query_of(const struct attempt *a);
  * question match (RFC 5452 s.9.1), case included. A 12-byte FORMERR or NOTIMP without
  * a question is believed for its ID and socket: NSD answers so.
  */
-struct attempt *inflight_match(struct inflight *t, uint32_t socket, const uint8_t *reply, size_t len);
+struct attempt *inflight_match(struct inflight *t, uint32_t socket, const uint8_t *reply,
+			       size_t len);
 
 size_t inflight_query_count(const struct inflight *t);
 

@@ -2,8 +2,8 @@
 /*
  * rtt - round trip times of one backend, and how long to wait for it.
  *
- * Purpose:  the estimator of RFC 6298 (alpha 1/8, beta 1/4) and the deadline that DESIGN.md
- *           takes from it: srtt + max(4 x rttvar, 10 ms), capped.
+ * Purpose:  the estimator of RFC 6298 (alpha 1/8, beta 1/4) and the deadline that we
+ *           take from it: srtt + max(4 x rttvar, 10 ms), capped.
  * Threads:  one per worker and transport; pure.
  * Time:     microseconds.
  */

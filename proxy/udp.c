@@ -63,7 +63,8 @@ static void batch_init(struct batch *b)
 	}
 }
 
-struct udp *udp_new(struct ev_loop *loop, struct dispatch *dispatch, void (*flush)(void *arg), void *arg)
+struct udp *udp_new(struct ev_loop *loop, struct dispatch *dispatch, void (*flush)(void *arg),
+		    void *arg)
 {
 	struct udp *u = calloc(1, sizeof(*u));
 

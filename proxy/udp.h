@@ -20,7 +20,8 @@
 
 struct udp;
 
-struct udp *udp_new(struct ev_loop *loop, struct dispatch *dispatch, void (*flush)(void *arg), void *arg);
+struct udp *udp_new(struct ev_loop *loop, struct dispatch *dispatch, void (*flush)(void *arg),
+		    void *arg);
 void udp_free(struct udp *u);		/* closes its sockets; NULL is fine */
 
 /* Binds a socket; the worker starts it later. The descriptor, or -errno. */

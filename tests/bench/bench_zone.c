@@ -3,7 +3,7 @@
  * bench_zone - what a zone costs: memory for each record, time to build, lookups, updates.
  *
  * Purpose:  builds host0000000.example.com ... with one A record each (1.9 million unless an
- *           argument says otherwise) and prints what DESIGN.md promises about it.
+ *           argument says otherwise) and prints what such a zone costs.
  */
 #include <assert.h>
 #include <malloc.h>

@@ -12,7 +12,7 @@ import dns.message
 from fake import FakeBackend, exchange_udp, question_end, receive_message
 from servers import find_key, free_port, records
 
-PATIENCE = 0.75         # DESIGN.md: no client waits longer
+PATIENCE = 0.75         # no client waits longer
 
 
 def cut(reply):

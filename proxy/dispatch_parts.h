@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * dispatch_parts - what the files of dispatch share. Private to dispatch*.c.
+ *
+ *      dispatch.c          a client asks: what may pass, what is refused
+ *      dispatch_target.c   the route of a question, and its next target
+ *      dispatch_reply.c    replies, failures and deadlines: what they mean for their query
+ *      dispatch_answer.c   the end of a query: from a backend, from the mirror, by ourselves
+ */
+#ifndef DISPATCH_PARTS_H
+#define DISPATCH_PARTS_H
+
+#include "cache/message.h"
+#include "proxy/dispatch.h"
+
+/* Why the previous attempt brought no answer. */
+enum failure { FAILURE_NONE, FAILURE_SILENT, FAILURE_REFUSED, FAILURE_REPLY, FAILURE_BUSY };
+
+/* A question in hand: parsed, routed. On the stack for the length of one call. */
+struct asked {
+	const uint8_t *packet;
+	size_t len;
+	const struct client *client;
+	struct query *query;			/* NULL before the first attempt */
+	const struct plan_zone *zone;		/* NULL: forward-unlisted */
+	const struct plan_pool *pool;		/* NULL: no zone of ours */
+	const struct generation *generation;	/* what the mirror would answer from, or NULL */
+	enum message_verdict verdict;
+	struct message message;
+	struct name_key key;
+};
+
+static inline struct evidence *evidence_of(struct dispatch *d, unsigned backend)
+{
+	return &backend_get(backend)->evidence[d->worker];
+}
+
+/* An attempt began or has its verdict: both sides of the number change together. */
+static inline void count_outstanding(struct dispatch *d, unsigned backend, int change)
+{
+	struct balance_view *view = &d->balance.views[backend];
+
+	view->outstanding += (uint32_t)change;
+	atomic_store_explicit(&evidence_of(d, backend)->outstanding, view->outstanding,
+			      memory_order_relaxed);
+}
+
+/* ---- dispatch_target.c ---- */
+
+/* An ordinary question, which zone data answers; all else is for servers to judge. */
+bool dispatch_is_for_zones(const struct message *m);
+
+/* Finds zone, pool and generation for asked->message. */
+void dispatch_route(struct dispatch *d, struct asked *asked);
+
+/* Reads a waiting query again: no pointer into a plan outlives a turn of the loop. */
+void dispatch_recall(struct dispatch *d, struct query *q, struct asked *asked);
+
+/* True when some target that was not tried in this round could be asked. */
+bool dispatch_has_target(struct dispatch *d, const struct asked *asked);
+
+/* The heart: brings the query to its next target, or to its end. */
+void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why);
+
+/* ---- dispatch_answer.c: each of these answers; those with a query end it, too ---- */
+
+void dispatch_answer_short(struct dispatch *d, const struct asked *asked, enum dns_rcode rcode);
+void dispatch_refuse(struct dispatch *d, const struct asked *asked, enum dns_ede ede);
+void dispatch_answer_mirror(struct dispatch *d, const struct asked *asked);
+void dispatch_give_up(struct dispatch *d, const struct asked *asked, enum failure why);
+void dispatch_deliver(struct dispatch *d, struct query *q, unsigned backend, uint8_t *reply,
+		      size_t len);
+
+/* The slot is gone after this; asked->client must not point into it any more. */
+void dispatch_end_query(struct dispatch *d, struct query *q);
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+
+#include "cache/wire.h"
+#include "proxy/dispatch_parts.h"
+#include "proxy/lame.h"
+
+enum {
+	LATE_WELCOME_US = 2000000,	/* how long a reply after the deadline is still looked for */
+	RTT_SAMPLE_MAX_US = 500000,
+};
+
+/* ---- A backend replies ---- */
+
+static void note_reply(struct dispatch *d, const struct attempt *a)
+{
+	struct evidence *e = evidence_of(d, a->backend);
+	struct balance_view *view = &d->balance.views[a->backend];
+	uint64_t rtt = d->now_us - a->sent_us;
+
+	/* A server that was frozen and woke up is not a slow one. */
+	rtt = rtt < RTT_SAMPLE_MAX_US ? rtt : RTT_SAMPLE_MAX_US;
+	rtt_add(a->is_tcp ? &view->tcp : &view->udp, rtt);
+	counter_add(&e->replies, 1);
+	counter_add(&e->rtt_sum_us, rtt);
+	counter_set(&e->last_reply_us, d->now_us);
+	counter_set(&e->first_silent_us, 0);
+	atomic_store_explicit(&e->srtt_us, view->udp.srtt_us, memory_order_relaxed);
+	if (a->state == ATTEMPT_LATE)
+		counter_add(&e->late, 1);
+}
+
+static void end_attempt(struct dispatch *d, struct attempt *a)
+{
+	if (a->state == ATTEMPT_WAITING)
+		count_outstanding(d, a->backend, -1);
+	wheel_del(&d->wheel, &a->timer);
+	inflight_end_attempt(d->inflight, a);
+}
+
+/* Within a mirrored zone these replies say nothing of the zone. */
+static bool is_failed_reply(const struct asked *asked, const uint8_t *reply, size_t len)
+{
+	unsigned retry_on = asked->pool->conf->retry_on;
+
+	if (!asked->zone || !asked->zone->mirror || !rcu_read(asked->zone->mirror->current)
+	    || !dispatch_is_for_zones(&asked->message))
+		return false;
+	switch (wire_get_u16(reply + 2) & DNS_RCODE) {
+	case RCODE_SERVFAIL:	return retry_on & RETRY_SERVFAIL;
+	case RCODE_REFUSED:	return retry_on & RETRY_REFUSED;
+	/* To a signed query it speaks of the key: RFC 8945 s.5.2.1. */
+	case RCODE_NOTAUTH:	return (retry_on & RETRY_NOTAUTH) && !asked->message.is_signed;
+	case RCODE_NOERROR:
+	case RCODE_NXDOMAIN:	return (retry_on & RETRY_LAME)
+				       && lame_is_reply(reply, len, asked->zone->conf->origin);
+	default:		return false;
+	}
+}
+
+/* Off the fast path: a reply that may be no answer. True when the query went elsewhere. */
+static bool turned_away(struct dispatch *d, struct query *q, unsigned backend, uint8_t *reply,
+			size_t len)
+{
+	struct asked asked;
+
+	dispatch_recall(d, q, &asked);
+	if (!asked.pool || !is_failed_reply(&asked, reply, len))
+		return false;
+	counter_add(&d->stats->attempts_failed, 1);
+	counter_add(&evidence_of(d, backend)->failed, 1);
+	if (q->waiting > 0)
+		return true;		/* another attempt is on its way already */
+	if (!dispatch_has_target(d, &asked))
+		return false;		/* it is the best answer that there is */
+	counter_add(&evidence_of(d, backend)->rescued, 1);
+	dispatch_proceed(d, &asked, FAILURE_REPLY);
+	return true;
+}
+
+bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8_t *packet,
+		    size_t len)
+{
+	struct attempt *a = inflight_match(d->inflight, socket, packet, len);
+	struct query *q;
+	unsigned flags;
+
+	/* What is no answer is ignored, and the attempt waits on for the true one. */
+	if (!a || !message_reply_is_whole(packet, len)) {
+		counter_add(&d->stats->replies_mismatched, 1);
+		counter_add(&evidence_of(d, backend)->mismatched, 1);
+		return false;
+	}
+	assert(a->backend == backend);
+	note_reply(d, a);
+	q = inflight_query_of(a);
+	end_attempt(d, a);
+	if (!q) {
+		counter_add(&d->stats->replies_late, 1);
+		return true;
+	}
+	flags = wire_get_u16(packet + 2);
+	if ((!(flags & DNS_AA) || (flags & DNS_RCODE) > RCODE_NXDOMAIN
+	     || (flags & DNS_RCODE) == RCODE_SERVFAIL) && turned_away(d, q, backend, packet, len))
+		return true;
+	dispatch_deliver(d, q, backend, packet, len);
+	return true;
+}
+
+/* ---- Attempts fail ---- */
+
+static void rescue(struct dispatch *d, struct query *q, unsigned backend, enum failure why)
+{
+	struct asked asked;
+
+	if (!q || q->waiting > 0)
+		return;
+	dispatch_recall(d, q, &asked);
+	if (!asked.pool) {		/* a reload took its zone away */
+		dispatch_refuse(d, &asked, EDE_NOT_AUTHORITATIVE);
+		dispatch_end_query(d, q);
+		return;
+	}
+	counter_add(&evidence_of(d, backend)->rescued, 1);
+	dispatch_proceed(d, &asked, why);
+}
+
+/* Ends the attempts on `ended` and brings their queries to other targets. */
+static void fail_all(struct dispatch *d, struct link *ended, uint64_t opened_us)
+{
+	struct link *l;
+
+	while ((l = list_first(ended))) {
+		struct attempt *a = list_entry(l, struct attempt, of_backend);
+		struct query *q = inflight_query_of(a);
+		unsigned backend = a->backend;
+
+		if (q && a->state == ATTEMPT_WAITING && opened_us && a->sent_us > opened_us
+		    && !q->was_reconnected) {
+			q->was_reconnected = true;
+			q->tried_count--;	/* its last try; it may be chosen again */
+		}
+		counter_add(&d->stats->attempts_refused, 1);
+		end_attempt(d, a);
+		rescue(d, q, backend, FAILURE_REFUSED);
+	}
+}
+
+/* Which attempts at a backend end: all, those by TCP, those on one connection. */
+struct ending { bool only_tcp; uint32_t only_socket; };
+
+static bool ends(struct ending which, const struct attempt *a)
+{
+	return (!which.only_tcp || a->is_tcp)
+	       && (!which.only_socket || a->socket == which.only_socket);
+}
+
+static void end_attempts(struct dispatch *d, unsigned backend, struct ending which,
+			 uint64_t opened_us)
+{
+	struct link *head = &d->attempts_of[backend];
+	struct link ended;
+
+	list_init(&ended);
+	for (struct link *l = head->next, *next; l != head; l = next) {
+		next = l->next;
+		if (!ends(which, list_entry(l, struct attempt, of_backend)))
+			continue;
+		list_remove(l);
+		list_append(&ended, l);
+	}
+	fail_all(d, &ended, opened_us);
+}
+
+void dispatch_backend_refused(struct dispatch *d, unsigned backend)
+{
+	counter_add(&evidence_of(d, backend)->refused, 1);
+	d->ops->alarm(d->shell);
+	end_attempts(d, backend, (struct ending){ .only_tcp = false }, 0);
+}
+
+void dispatch_connection_refused(struct dispatch *d, unsigned backend)
+{
+	counter_add(&evidence_of(d, backend)->refused, 1);
+	d->ops->alarm(d->shell);
+	end_attempts(d, backend, (struct ending){ .only_tcp = true }, 0);
+}
+
+void dispatch_connection_closed(struct dispatch *d, unsigned backend, uint32_t socket,
+				uint64_t opened_us)
+{
+	end_attempts(d, backend, (struct ending){ .only_socket = socket }, opened_us);
+}
+
+/* ---- Time passes ---- */
+
+static void note_silence(struct dispatch *d, const struct attempt *a)
+{
+	struct evidence *e = evidence_of(d, a->backend);
+	const struct balance_view *view = &d->balance.views[a->backend];
+	const struct rtt *rtt = a->is_tcp ? &view->tcp : &view->udp;
+
+	/* Whoever answered anything since is not silent; and a far server has more time. */
+	if (counter_get(&e->last_reply_us) >= a->sent_us
+	    || d->now_us - a->sent_us < rtt_patience_us(rtt))
+		return;
+	if (counter_get(&e->first_silent_us) == 0)
+		counter_set(&e->first_silent_us, a->sent_us);
+	counter_add(&e->silent, 1);
+	d->ops->alarm(d->shell);
+}
+
+static void on_attempt_timer(struct dispatch *d, struct attempt *a)
+{
+	if (a->state == ATTEMPT_LATE) {
+		end_attempt(d, a);
+		return;
+	}
+	counter_add(&d->stats->attempts_expired, 1);
+	note_silence(d, a);
+	count_outstanding(d, a->backend, -1);
+	inflight_set_late(a);
+	wheel_set(&d->wheel, &a->timer, a->sent_us + LATE_WELCOME_US);
+	rescue(d, inflight_query_of(a), a->backend, FAILURE_SILENT);
+}
+
+/* Its time is up, or the pause between two rounds is over. */
+static void on_query_timer(struct dispatch *d, struct query *q)
+{
+	struct asked asked;
+
+	dispatch_recall(d, q, &asked);
+	if (!asked.pool) {
+		dispatch_refuse(d, &asked, EDE_NOT_AUTHORITATIVE);
+		dispatch_end_query(d, q);
+	} else if (d->now_us < q->received_us + asked.pool->conf->give_up_us) {
+		wheel_set(&d->wheel, &q->give_up, q->received_us + asked.pool->conf->give_up_us);
+		q->tried_count = 0;
+		q->round++;
+		dispatch_proceed(d, &asked, FAILURE_SILENT);
+	} else if (asked.generation) {
+		dispatch_answer_mirror(d, &asked);
+	} else {
+		dispatch_give_up(d, &asked, FAILURE_SILENT);
+	}
+}
+
+void dispatch_expire(struct dispatch *d, void (*on_shell)(void *shell, struct wheel_item *item))
+{
+	struct wheel_item *item;
+
+	while ((item = wheel_expired(&d->wheel, d->now_us))) {
+		if (item->kind == TIMER_ATTEMPT)
+			on_attempt_timer(d, list_entry(item, struct attempt, timer));
+		else if (item->kind == TIMER_QUERY)
+			on_query_timer(d, list_entry(item, struct query, give_up));
+		else
+			on_shell(d->shell, item);
+	}
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: ISC */
+#include <assert.h>
+
+#include <xxhash.h>
+
+#include "proxy/dispatch_parts.h"
+
+enum {
+	ROUND_PAUSE_US = 50000,		/* between rounds when every target refused at once */
+	ROUND_BACKOFF_MAX = 4,		/* deadlines double with each round, up to 16 times */
+	TRICKLE = 16,			/* one query in so many is tried although all is down */
+};
+
+bool dispatch_is_for_zones(const struct message *m)
+{
+	return m->opcode == OPCODE_QUERY && (m->qclass == CLASS_IN || m->qclass == CLASS_ANY);
+}
+
+void dispatch_route(struct dispatch *d, struct asked *asked)
+{
+	name_to_key(asked->message.qname, &asked->key);
+	asked->zone = plan_find(d->plan, &asked->key);
+	asked->pool = asked->zone ? asked->zone->pool : d->plan->unlisted;
+	asked->generation = NULL;
+	if (asked->zone && asked->zone->mirror && dispatch_is_for_zones(&asked->message))
+		asked->generation = mirror_zone_servable(asked->zone->mirror);
+}
+
+void dispatch_recall(struct dispatch *d, struct query *q, struct asked *asked)
+{
+	asked->packet = q->bytes;
+	asked->len = q->len;
+	asked->client = &q->client;
+	asked->query = q;
+	asked->verdict = message_parse(q->bytes, q->len, &asked->message);
+	assert(asked->verdict == MESSAGE_OK || asked->verdict == MESSAGE_BADVERS);
+	dispatch_route(d, asked);
+}
+
+static struct balance_ask ask_of(const struct asked *asked)
+{
+	struct balance_ask ask = { .pool = asked->pool,
+				   .mirror_can_answer = asked->generation != NULL };
+
+	if (asked->query) {
+		ask.tried = asked->query->tried;
+		ask.tried_count = asked->query->tried_count;
+	}
+	if (asked->pool->conf->policy == POLICY_CONSISTENT_HASH)
+		ask.hash = (uint32_t)XXH3_64bits(asked->key.step, asked->key.len);
+	return ask;
+}
+
+static uint64_t attempt_deadline(struct dispatch *d, const struct asked *asked,
+				 const struct backend *b)
+{
+	const struct balance_view *view = &d->balance.views[b->index];
+	const struct rtt *rtt = asked->client->is_tcp ? &view->tcp : &view->udp;
+	unsigned round = asked->query->round;
+	bool is_suspect = atomic_load_explicit(&b->is_suspect, memory_order_relaxed);
+	uint64_t wait = rtt_deadline_us(rtt, asked->pool->conf->attempt_max_us, is_suspect);
+
+	/* Nobody else is left: what matters now is the server's own pace, with back-off. */
+	if (round > 0)
+		wait = rtt_patience_us(rtt) << (round < ROUND_BACKOFF_MAX ? round : ROUND_BACKOFF_MAX);
+	return d->now_us + wait;
+}
+
+static bool take_slot(struct dispatch *d, struct asked *asked, enum failure *why)
+{
+	struct query *q = inflight_add_query(d->inflight, asked->packet, asked->len,
+					     asked->message.question_end, d->now_us);
+
+	if (!q) {
+		counter_add(&d->stats->in_flight_full, 1);
+		*why = FAILURE_BUSY;
+		return false;
+	}
+	q->client = *asked->client;
+	q->give_up.kind = TIMER_QUERY;
+	wheel_set(&d->wheel, &q->give_up, d->now_us + asked->pool->conf->give_up_us);
+	asked->query = q;
+	return true;
+}
+
+/* Sends the query to one backend. False: it did not leave; the backend counts as tried. */
+static bool start_attempt(struct dispatch *d, struct asked *asked, struct backend *b)
+{
+	struct query *q = asked->query;
+	struct attempt *a;
+
+	q->tried[q->tried_count++] = (uint16_t)b->index;
+	q->try_count++;
+	a = inflight_add_attempt(d->inflight, q, (uint16_t)b->index, d->now_us);
+	if (!a)
+		return false;
+	a->timer.kind = TIMER_ATTEMPT;
+	if (!d->ops->send(d->shell, a, q)) {
+		inflight_end_attempt(d->inflight, a);
+		return false;
+	}
+	list_append(&d->attempts_of[b->index], &a->of_backend);
+	wheel_set(&d->wheel, &a->timer, attempt_deadline(d, asked, b));
+	count_outstanding(d, b->index, +1);
+	counter_add(&d->stats->attempts, 1);
+	counter_add(&evidence_of(d, b->index)->sent, 1);
+	return true;
+}
+
+/* True when the query goes on waiting: another round begins now or after a pause. */
+static bool begin_round(struct dispatch *d, struct asked *asked, enum failure why)
+{
+	struct query *q = asked->query;
+	uint64_t end = q->received_us + asked->pool->conf->give_up_us;
+	struct balance_ask ask = ask_of(asked);
+
+	ask.tried_count = 0;
+	if (d->now_us >= end || q->try_count >= QUERY_TRIES_MAX || !balance_has_target(&d->balance, &ask))
+		return false;
+	if (why == FAILURE_REFUSED) {	/* it may be restarting: asking at once would only spin */
+		uint64_t next = d->now_us + ROUND_PAUSE_US;
+
+		wheel_set(&d->wheel, &q->give_up, next < end ? next : end);
+		return true;
+	}
+	q->tried_count = 0;
+	q->round++;
+	return true;
+}
+
+static bool is_trickle(struct dispatch *d, const struct asked *asked)
+{
+	return !asked->query && random_below(&d->random, TRICKLE) == 0;
+}
+
+static const struct plan_target *choose(struct dispatch *d, const struct asked *asked)
+{
+	struct balance_ask ask = ask_of(asked);
+	const struct plan_target *t = balance_choose(&d->balance, &ask, &d->random);
+
+	if (!t && is_trickle(d, asked)) {
+		ask.is_last_resort = true;
+		t = balance_choose(&d->balance, &ask, &d->random);
+	}
+	return t;
+}
+
+void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why)
+{
+	if (asked->query && why != FAILURE_NONE)
+		asked->query->was_rescued = true;
+	for (;;) {
+		bool may_try = !asked->query || asked->query->try_count < QUERY_TRIES_MAX;
+		const struct plan_target *t = may_try ? choose(d, asked) : NULL;
+
+		if (!t && asked->query && begin_round(d, asked, why)) {
+			if (why == FAILURE_REFUSED)
+				return;
+			continue;
+		}
+		if (t && t->kind == TARGET_BACKEND && (asked->query || take_slot(d, asked, &why))) {
+			if (start_attempt(d, asked, t->backend))
+				return;
+			why = FAILURE_REFUSED;
+			continue;
+		}
+		/* The mirror's turn; or all are busy, broken or gone, and it is still there. */
+		if (asked->generation)
+			dispatch_answer_mirror(d, asked);
+		else
+			dispatch_give_up(d, asked, why);
+		return;
+	}
+}
+
+bool dispatch_has_target(struct dispatch *d, const struct asked *asked)
+{
+	struct balance_ask ask = ask_of(asked);
+
+	return balance_has_target(&d->balance, &ask);
+}
