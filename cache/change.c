@@ -7,6 +7,7 @@
 
 #include "cache/chunk.h"
 #include "cache/dns.h"
+#include "cache/memory.h"
 #include "cache/wire.h"
 
 /* The two lists grow at the same time, since a difference comes owner by owner. */
@@ -18,10 +19,8 @@ struct packer {
 
 static void *get_memory(size_t size)
 {
-	void *p = calloc(1, size);
+	void *p = memory_zeroed(1, size);
 
-	if (!p)
-		abort();
 	return p;
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cache/clock.h"
+#include "cache/memory.h"
 #include "cache/mirror_parts.h"
 
 static void *must(void *p)
@@ -76,12 +77,12 @@ static void send_command(struct mirror *m, struct command *c)
 
 static struct command *command_new(enum command_kind kind, size_t count)
 {
-	struct command *c = must(calloc(1, sizeof(*c)));
+	struct command *c = memory_zeroed(1, sizeof(*c));
 
 	c->kind = kind;
 	c->count = count;
-	c->works = must(calloc(count + 1, sizeof(c->works[0])));
-	c->confs = must(calloc(count + 1, sizeof(c->confs[0])));
+	c->works = memory_zeroed(count + 1, sizeof(c->works[0]));
+	c->confs = memory_zeroed(count + 1, sizeof(c->confs[0]));
 	return c;
 }
 
@@ -98,7 +99,7 @@ void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, si
 	struct command *c = command_new(COMMAND_CONFIGURE, count);
 
 	for (size_t i = 0; i < count; i++) {
-		struct mirror_zone_conf *conf = must(malloc(sizeof(*conf)));
+		struct mirror_zone_conf *conf = memory_new(sizeof(*conf));
 
 		*conf = zones[i];
 		c->works[i] = work_list_find(&m->configured, zones[i].origin);
@@ -163,7 +164,7 @@ static void init_lock(struct mirror *m)
 
 struct mirror *mirror_new(const struct mirror_conf *conf)
 {
-	struct mirror *m = must(calloc(1, sizeof(*m)));
+	struct mirror *m = memory_zeroed(1, sizeof(*m));
 
 	m->conf = *conf;
 	init_lock(m);

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/memory.h"
+
 static void *must(void *p)
 {
 	if (!p)
@@ -46,7 +48,7 @@ struct mirror_work *work_list_find(const struct work_list *l, const uint8_t *ori
 void work_list_set(struct work_list *l, struct mirror_work *const *items, size_t count)
 {
 	free(l->items);
-	l->items = must(calloc(count + 1, sizeof(l->items[0])));
+	l->items = memory_zeroed(count + 1, sizeof(l->items[0]));
 	l->count = count;
 	if (count > 0)
 		memcpy(l->items, items, count * sizeof(l->items[0]));

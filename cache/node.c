@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cache/dns.h"
+#include "cache/memory.h"
 #include "cache/wire.h"
 
 /* How a set begins inside a node; copied in and out, since it lies at any address. */
@@ -156,10 +157,8 @@ struct node *node_new(const uint8_t *owner, bool is_apex, const struct rrset *se
 	for (size_t i = 0; i < count; i++)
 		sets_bytes += sizeof(struct packed_set) + sets[i].rdata_len;
 	assert(sets_bytes <= UINT32_MAX);
-	struct node *n = malloc(offsetof(struct node, bytes) + name_bytes + sets_bytes);
+	struct node *n = memory_new(offsetof(struct node, bytes) + name_bytes + sets_bytes);
 
-	if (!n)
-		abort();
 	n->refs = 1;
 	n->sets_len = (uint32_t)sets_bytes;
 	n->flags = flags_of(is_apex, sets, count);

@@ -21,6 +21,7 @@
 
 #include <hiredis/async.h>
 
+#include "cache/memory.h"
 #include "cache/random.h"
 #include "cache/redis_reply.h"
 
@@ -300,10 +301,8 @@ static void on_connect(const redisAsyncContext *ac, int status)
 
 static struct link *link_new(struct redis *r, redisAsyncContext *ac)
 {
-	struct link *l = calloc(1, sizeof(*l));
+	struct link *l = memory_zeroed(1, sizeof(*l));
 
-	if (!l)
-		abort();
 	l->owner = r;
 	l->ac = ac;
 	l->loop = r->loop;
@@ -424,10 +423,8 @@ static void send_call(struct redis *r, int argc, const char **argv, const size_t
 static struct call *call_new(struct redis *r, int argc, const size_t *argv_len,
 			     redis_reply_fn done, void *arg)
 {
-	struct call *c = calloc(1, sizeof(*c));
+	struct call *c = memory_zeroed(1, sizeof(*c));
 
-	if (!c)
-		abort();
 	c->owner = r;
 	c->done = done;
 	c->arg = arg;
@@ -536,10 +533,8 @@ static void timer_init(struct redis *r, ev_timer *w,
 struct redis *redis_new(struct ev_loop *loop, const struct redis_conf *conf,
 			redis_state_fn on_state, void *arg)
 {
-	struct redis *r = calloc(1, sizeof(*r));
+	struct redis *r = memory_zeroed(1, sizeof(*r));
 
-	if (!r)
-		abort();
 	assert(conf->connect_ms > 0 && conf->command_ms > 0 && conf->queue_max > 0);
 	r->loop = loop;
 	r->conf = *conf;

@@ -11,6 +11,7 @@
 #include <xxhash.h>
 
 #include "cache/chunk.h"
+#include "cache/memory.h"
 #include "cache/statefile.h"
 #include "cache/wire.h"
 
@@ -143,10 +144,8 @@ static int write_file(int fd, void *arg)
 
 int snapshot_write(const char *dir, const struct generation *g, const struct zone_times *times)
 {
-	struct output *o = malloc(sizeof(*o));
+	struct output *o = memory_new(sizeof(*o));
 
-	if (!o)
-		abort();
 	o->generation = g;
 	o->header = (struct header){ .serial = g->soa.serial, .generation = g->number, .times = *times };
 	memcpy(o->header.origin, g->origin, name_len(g->origin));
@@ -268,10 +267,8 @@ struct generation *snapshot_read(const char *dir, const uint8_t *origin, size_t 
 	*why = fd >= 0 || fd == -ENOENT ? NULL : "snapshot cannot be opened";
 	if (fd < 0)
 		return NULL;
-	struct input *in = malloc(sizeof(*in));
+	struct input *in = memory_new(sizeof(*in));
 
-	if (!in)
-		abort();
 	in->fd = fd;
 	in->left = size;
 	in->error = ZONE_OK;

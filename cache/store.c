@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/memory.h"
 #include "cache/store_parts.h"
 
 /* ---- Keys ---- */
@@ -164,10 +165,8 @@ static struct errand *errand_of(struct store_task *t)
 
 static struct errand *errand_new(struct store_zone *z)
 {
-	struct errand *e = calloc(1, sizeof(*e));
+	struct errand *e = memory_zeroed(1, sizeof(*e));
 
-	if (!e)
-		abort();
 	e->task.zone = z;
 	return e;
 }
@@ -337,10 +336,8 @@ static void on_redis(bool up, const char *reason, void *arg)
 struct store *store_new(struct ev_loop *loop, const struct store_conf *conf,
 			const struct store_listener *listener, void *arg)
 {
-	struct store *s = calloc(1, sizeof(*s));
+	struct store *s = memory_zeroed(1, sizeof(*s));
 
-	if (!s)
-		abort();
 	assert(conf->lease_s > 0 && conf->prefix[0] && conf->instance[0]);
 	s->loop = loop;
 	s->conf = *conf;

@@ -6,6 +6,8 @@
  */
 #include <stdlib.h>
 
+#include "cache/memory.h"
+
 #include "cache/store_parts.h"
 
 struct lease {
@@ -104,10 +106,8 @@ static void after_taking(struct store_task *t)
 
 static struct lease *lease_new(struct store_zone *z, bool is_leaving)
 {
-	struct lease *x = calloc(1, sizeof(*x));
+	struct lease *x = memory_zeroed(1, sizeof(*x));
 
-	if (!x)
-		abort();
 	x->task.zone = z;
 	x->section.enter = enter_section;
 	x->is_leaving = is_leaving;

@@ -17,6 +17,7 @@
 
 #include "cache/change.h"
 #include "cache/clock.h"
+#include "cache/memory.h"
 #include "cache/store_parts.h"
 
 enum {
@@ -467,10 +468,8 @@ static void load_begin(struct store_load *l)
 
 void load_start(struct store_zone *z)
 {
-	struct store_load *l = calloc(1, sizeof(*l));
+	struct store_load *l = memory_zeroed(1, sizeof(*l));
 
-	if (!l)
-		abort();
 	l->task.zone = z;
 	z->load = l;
 	z->store->loading++;

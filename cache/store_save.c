@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cache/change.h"
+#include "cache/memory.h"
 #include "cache/store_parts.h"
 
 /*
@@ -505,10 +506,8 @@ static void enter_section(struct section *x)
 
 void save_start(struct store_zone *z)
 {
-	struct store_save *v = calloc(1, sizeof(*v));
+	struct store_save *v = memory_zeroed(1, sizeof(*v));
 
-	if (!v)
-		abort();
 	assert(!z->save && z->wish.g);
 	v->task.zone = z;
 	v->section.enter = enter_section;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/memory.h"
+
 #include "cache/store_parts.h"
 
 /* ---- Commands ---- */
@@ -91,10 +93,8 @@ static void on_task_reply(const redisReply *reply, void *arg)
 
 void task_send(struct store_task *t, const struct store_command *c, task_reply_fn got)
 {
-	struct sent *sent = malloc(sizeof(*sent));
+	struct sent *sent = memory_new(sizeof(*sent));
 
-	if (!sent)
-		abort();
 	*sent = (struct sent){ .task = t, .got = got };
 	t->outstanding++;
 	t->zone->store->tasks++;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cache/dns.h"
+#include "cache/memory.h"
 #include "cache/rdata.h"
 #include "cache/serial.h"
 #include "cache/wire.h"
@@ -56,10 +57,8 @@ struct record {
 struct transfer *transfer_new(const uint8_t *origin, const struct tsig_key *key,
 			      const struct transfer_limits *limits)
 {
-	struct transfer *t = calloc(1, sizeof(*t));
+	struct transfer *t = memory_zeroed(1, sizeof(*t));
 
-	if (!t)
-		abort();
 	t->key = key;
 	t->limits = *limits;
 	memcpy(t->origin, origin, name_len(origin));

@@ -15,6 +15,7 @@
 
 #include "cache/dns.h"
 #include "cache/draft.h"
+#include "cache/memory.h"
 #include "cache/node.h"
 #include "cache/wire.h"
 
@@ -140,10 +141,8 @@ static void owner_open(struct zone_edit *e, const uint8_t *owner)
 struct zone_edit *zone_edit_new(const uint8_t *origin, const struct generation *base,
 				size_t max_records, size_t max_bytes)
 {
-	struct zone_edit *e = calloc(1, sizeof(*e));
+	struct zone_edit *e = memory_zeroed(1, sizeof(*e));
 
-	if (!e)
-		abort();
 	memcpy(e->origin, origin, name_len(origin));
 	name_lower(e->origin);
 	name_to_key(e->origin, &e->origin_key);
@@ -293,10 +292,8 @@ static enum zone_error check(const struct zone_edit *e, const struct node *apex,
 static struct generation *generation_new(struct zone_edit *e, const struct node *apex,
 					 uint64_t number, const struct soa *soa)
 {
-	struct generation *g = calloc(1, sizeof(*g));
+	struct generation *g = memory_zeroed(1, sizeof(*g));
 
-	if (!g)
-		abort();
 	g->tree = e->tree;	/* moved: the edit has none any more */
 	tree_init(&e->tree, &node_tree_ops);
 	g->apex = apex;

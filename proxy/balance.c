@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "proxy/balance.h"
 
+#include <math.h>
 #include <stdatomic.h>
+
+enum { P2C_EXPLORE = 64 };	/* one choice in so many is blind */
 
 /* The eligible targets of one tier. */
 struct candidates {
@@ -119,21 +122,25 @@ static const struct plan_target *least_outstanding(const struct balance *b,
 	return best;
 }
 
-/* Expected cost: latency times the queue in front of us, by weight. Unknown counts as fast. */
+/*
+ * Expected cost: latency times the queue in front of us, by weight. Unknown counts as fast. Below
+ * a millisecond latencies are equal: on one LAN the difference is noise, and would starve one.
+ */
 static uint64_t cost(const struct balance *b, const struct plan_target *t)
 {
-	uint64_t srtt = t->kind == TARGET_MIRROR ? 0 : b->views[t->backend->index].udp.srtt_us;
+	uint64_t srtt_us = t->kind == TARGET_MIRROR ? 0 : b->views[t->backend->index].udp.srtt_us;
 
-	return (srtt + 1) * (outstanding(b, t) + 1ull) * 1024 / t->weight;
+	return (srtt_us / 1000 + 1) * (outstanding(b, t) + 1ull) * 1024 / t->weight;
 }
 
+/* Now and then the worse of two is taken: a server that was slow once must be measured again. */
 static const struct plan_target *p2c_latency(const struct balance *b, const struct candidates *c,
 					     struct random *random)
 {
 	unsigned first = random_below(random, c->count);
 
-	if (c->count == 1)
-		return c->target[0];
+	if (c->count == 1 || random_below(random, P2C_EXPLORE) == 0)
+		return c->target[first];
 	unsigned second = (first + 1 + random_below(random, c->count - 1)) % c->count;
 	const struct plan_target *x = c->target[first], *y = c->target[second];
 
@@ -147,23 +154,26 @@ static uint32_t mix(uint32_t x)
 	return x ^ x >> 16;
 }
 
-/*
- * Rendezvous hashing: each target draws `weight` numbers for this question, the highest
- * wins; when a target goes, only its own questions move.
- */
+/* Weighted rendezvous hashing: -weight / ln(u) for a number u in (0, 1) of target and question. */
+static float rendezvous_score(const struct plan_target *t, uint32_t hash)
+{
+	float u = ((float)(mix(hash ^ t->hash) >> 8) + 0.5f) / 16777216.0f;
+
+	return -(float)t->weight / logf(u);
+}
+
+/* The highest score wins; when a target goes, only its own questions move. */
 static const struct plan_target *consistent_hash(const struct candidates *c, uint32_t hash)
 {
 	const struct plan_target *best = c->target[0];
-	uint32_t highest = 0;
+	float highest = 0;
 
 	for (unsigned i = 0; i < c->count; i++) {
-		for (unsigned draw = 0; draw < c->target[i]->weight; draw++) {
-			uint32_t h = mix(mix(hash ^ c->target[i]->hash) + draw);
+		float score = rendezvous_score(c->target[i], hash);
 
-			if (h >= highest) {
-				highest = h;
-				best = c->target[i];
-			}
+		if (score > highest) {
+			highest = score;
+			best = c->target[i];
 		}
 	}
 	return best;

@@ -13,6 +13,7 @@
 
 #include <confuse.h>
 
+#include "cache/memory.h"
 #include "proxy/conf_check.h"
 #include "proxy/conf_report.h"
 #include "proxy/conf_scan.h"
@@ -28,15 +29,6 @@ struct build {
 	struct conf_report report;
 	struct conf_where *key_places;	/* parallel to conf->keys */
 };
-
-static void *zeroed(size_t count, size_t size)
-{
-	void *p = calloc(count ? count : 1, size);
-
-	if (!p)
-		abort();
-	return p;
-}
 
 /* ---- libconfuse ---- */
 
@@ -253,8 +245,8 @@ static void build_keys(struct build *b, cfg_t *tree)
 	unsigned count = cfg_size(tree, "key");
 	const char *title;
 
-	b->conf->keys = zeroed(count, sizeof(*b->conf->keys));
-	b->key_places = zeroed(count, sizeof(*b->key_places));
+	b->conf->keys = memory_zeroed(count, sizeof(*b->conf->keys));
+	b->key_places = memory_zeroed(count, sizeof(*b->key_places));
 	for (unsigned i = 0; i < count; i++) {
 		cfg_t *section = section_at(b, tree, SECTION_KEY, i, &title, &b->key_places[i]);
 
@@ -312,7 +304,7 @@ static void build_pool(struct build *b, cfg_t *section, struct conf_pool *p, con
 	section_set(b, section_single(b, section, SECTION_HEALTH, &where), SECTION_HEALTH, p,
 		    where);
 
-	p->targets = zeroed(backends + 1, sizeof(*p->targets));
+	p->targets = memory_zeroed(backends + 1, sizeof(*p->targets));
 	for (unsigned i = 0; i < backends; i++) {
 		struct conf_target *t = &p->targets[p->target_count++];
 		cfg_t *backend = section_at(b, section, SECTION_BACKEND, i, &title, &t->where);
@@ -330,7 +322,7 @@ static void build_pools(struct build *b, cfg_t *tree)
 	unsigned count = cfg_size(tree, "pool");
 	const char *title;
 
-	b->conf->pools = zeroed(count, sizeof(*b->conf->pools));
+	b->conf->pools = memory_zeroed(count, sizeof(*b->conf->pools));
 	for (unsigned i = 0; i < count; i++) {
 		struct conf_pool *p = &b->conf->pools[i];
 		cfg_t *section = section_at(b, tree, SECTION_POOL, i, &title, &p->where);
@@ -363,7 +355,7 @@ static void build_zones(struct build *b, cfg_t *tree)
 	unsigned count = cfg_size(tree, "zone");
 	const char *title;
 
-	c->zones = zeroed(count, sizeof(*c->zones));
+	c->zones = memory_zeroed(count, sizeof(*c->zones));
 	for (unsigned i = 0; i < count; i++) {
 		struct conf_zone *z = &c->zones[c->zone_count];
 		cfg_t *section = section_at(b, tree, SECTION_ZONE, i, &title, &z->where);
@@ -410,11 +402,11 @@ static void build(struct build *b)
 
 struct conf *conf_read(const char *file, FILE *errors)
 {
-	struct build *b = zeroed(1, sizeof(*b));
-	struct conf *c = b->conf = zeroed(1, sizeof(*c));
+	struct build *b = memory_zeroed(1, sizeof(*b));
+	struct conf *c = b->conf = memory_zeroed(1, sizeof(*c));
 
 	snprintf(c->file, sizeof(c->file), "%s", file);
-	c->places = zeroed(conf_row_count, sizeof(*c->places));
+	c->places = memory_zeroed(conf_row_count, sizeof(*c->places));
 	conf_scan_init(&b->scan, c, &b->report);
 	if (conf_scan_file(&b->scan, file))
 		build(b);

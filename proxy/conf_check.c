@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/memory.h"
 #include "cache/mirror.h"
 
 static void check_key_names(const struct conf *c, const struct conf_where *places,
@@ -120,10 +121,8 @@ static int zone_order(const void *a, const void *b)
 
 static void check_zone_names(const struct conf *c, struct conf_report *r)
 {
-	const struct conf_zone **sorted = calloc(c->zone_count + 1, sizeof(struct conf_zone *));
+	const struct conf_zone **sorted = memory_zeroed(c->zone_count + 1, sizeof(struct conf_zone *));
 
-	if (!sorted)
-		abort();
 	for (size_t i = 0; i < c->zone_count; i++)
 		sorted[i] = &c->zones[i];
 	qsort(sorted, c->zone_count, sizeof(struct conf_zone *), zone_order);

@@ -17,10 +17,11 @@
 #include <unistd.h>
 
 #include "cache/dump.h"
-#include "proxy/daemon.h"
+#include "cache/memory.h"
 #include "proxy/control_follow.h"
-#include "proxy/verbs.h"
 #include "proxy/control_words.h"
+#include "proxy/daemon.h"
+#include "proxy/verbs.h"
 
 enum {
 	CLIENTS_MAX = 64,
@@ -245,10 +246,8 @@ static void on_stall(struct ev_loop *loop, ev_timer *t, int revents)
 
 static void client_new(struct control *control, int fd)
 {
-	struct client *c = calloc(1, sizeof(*c));
+	struct client *c = memory_zeroed(1, sizeof(*c));
 
-	if (!c)
-		abort();
 	c->control = control;
 	c->fd = fd;
 	c->next = control->clients;
@@ -377,9 +376,7 @@ struct control *control_new(struct daemon *d, const char *path)
 		errno = ENAMETOOLONG;
 		return NULL;
 	}
-	control = calloc(1, sizeof(*control));
-	if (!control)
-		abort();
+	control = memory_zeroed(1, sizeof(*control));
 	control->daemon = d;
 	control->loop = d->loop;
 	control->fd = -1;

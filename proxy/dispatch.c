@@ -4,16 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/memory.h"
 #include "cache/wire.h"
 
 struct dispatch *dispatch_new(const struct dispatch_ops *ops, void *shell, unsigned worker,
 			      size_t in_flight, const uint8_t cookie_secret[COOKIE_SECRET_LEN],
 			      struct stats *stats, uint64_t now_us)
 {
-	struct dispatch *d = calloc(1, sizeof(*d));
+	struct dispatch *d = memory_zeroed(1, sizeof(*d));
 
-	if (!d)
-		abort();
 	d->ops = ops;
 	d->shell = shell;
 	d->worker = worker;

@@ -8,6 +8,7 @@
 #include <xxhash.h>
 
 #include "cache/dns.h"
+#include "cache/memory.h"
 #include "cache/wire.h"
 
 enum { ATTEMPTS_PER_QUERY = 4 };
@@ -29,15 +30,6 @@ struct inflight {
 	struct large_buffer *large;
 };
 
-static void *allocate(size_t count, size_t size)
-{
-	void *p = calloc(count, size);
-
-	if (!p)
-		abort();
-	return p;
-}
-
 static void chain_free_slots(struct inflight *t, size_t queries, size_t attempts)
 {
 	for (size_t i = queries; i-- > 0;) {
@@ -56,7 +48,7 @@ static void chain_free_slots(struct inflight *t, size_t queries, size_t attempts
 
 struct inflight *inflight_new(size_t queries)
 {
-	struct inflight *t = allocate(1, sizeof(*t));
+	struct inflight *t = memory_zeroed(1, sizeof(*t));
 	size_t attempts = queries * ATTEMPTS_PER_QUERY;
 	size_t buckets = 1024;
 
@@ -64,10 +56,10 @@ struct inflight *inflight_new(size_t queries)
 	while (buckets < attempts)
 		buckets *= 2;
 	t->bucket_mask = (uint32_t)(buckets - 1);
-	t->buckets = allocate(buckets, sizeof(*t->buckets));
-	t->attempts = allocate(attempts, sizeof(*t->attempts));
-	t->queries = allocate(queries, sizeof(*t->queries));
-	t->large = allocate(QUERY_LARGE_COUNT, sizeof(*t->large));
+	t->buckets = memory_zeroed(buckets, sizeof(*t->buckets));
+	t->attempts = memory_zeroed(attempts, sizeof(*t->attempts));
+	t->queries = memory_zeroed(queries, sizeof(*t->queries));
+	t->large = memory_zeroed(QUERY_LARGE_COUNT, sizeof(*t->large));
 	chain_free_slots(t, queries, attempts);
 	return t;
 }

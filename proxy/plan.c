@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/memory.h"
+
 /*
  * The operator's `failover POOL on|off`, kept by pool name from plan to plan. It lives for as
  * long as some plan has a pool of its name. Control only, but for `order`.
@@ -18,15 +20,6 @@ struct force {
 };
 static struct force *forces;
 
-static void *zeroed(size_t count, size_t size)
-{
-	void *p = calloc(count ? count : 1, size);
-
-	if (!p)
-		abort();	/* start-up or reload; never while a query is served */
-	return p;
-}
-
 static struct force *force_take(const char *pool)
 {
 	struct force *f = forces;
@@ -34,7 +27,7 @@ static struct force *force_take(const char *pool)
 	while (f && strcmp(f->pool, pool) != 0)
 		f = f->next;
 	if (!f) {
-		f = zeroed(1, sizeof(*f));
+		f = memory_zeroed(1, sizeof(*f));
 		snprintf(f->pool, sizeof(f->pool), "%s", pool);
 		f->next = forces;
 		forces = f;
@@ -87,7 +80,7 @@ static void pool_init(struct plan_pool *p, const struct conf_pool *conf, unsigne
 	p->conf = conf;
 	p->index = index;
 	p->forced = &force_take(conf->name)->order;
-	p->targets = zeroed(conf->target_count, sizeof(*p->targets));
+	p->targets = memory_zeroed(conf->target_count, sizeof(*p->targets));
 	for (unsigned tier = 0; tier < CONF_TIERS_MAX; tier++)
 		for (size_t i = 0; i < conf->target_count; i++)
 			if (conf->targets[i].tier == tier)
@@ -129,7 +122,7 @@ static const struct plan_pool *pool_of(const struct plan *p, const struct conf_p
 static void plan_add_pools(struct plan *p)
 {
 	p->pool_count = (unsigned)p->conf->pool_count;
-	p->pools = zeroed(p->pool_count, sizeof(*p->pools));
+	p->pools = memory_zeroed(p->pool_count, sizeof(*p->pools));
 	for (unsigned i = 0; i < p->pool_count; i++)
 		pool_init(&p->pools[i], &p->conf->pools[i], i);
 	p->unlisted = pool_of(p, p->conf->forward_unlisted);
@@ -138,7 +131,7 @@ static void plan_add_pools(struct plan *p)
 static void plan_add_zones(struct plan *p)
 {
 	p->zone_count = p->conf->zone_count;
-	p->zones = zeroed(p->zone_count, sizeof(*p->zones));
+	p->zones = memory_zeroed(p->zone_count, sizeof(*p->zones));
 	tree_init(&p->by_name, &zone_ops);
 	for (size_t i = 0; i < p->zone_count; i++) {
 		p->zones[i].conf = &p->conf->zones[i];
@@ -149,7 +142,7 @@ static void plan_add_zones(struct plan *p)
 
 struct plan *plan_new(struct conf *conf, struct mirror *mirror, uint64_t number)
 {
-	struct plan *p = zeroed(1, sizeof(*p));
+	struct plan *p = memory_zeroed(1, sizeof(*p));
 
 	p->conf = conf;
 	p->number = number;
@@ -185,8 +178,8 @@ static void mirrored_from(struct mirror_zone_conf *m, const struct conf_zone *z)
 
 void plan_set_mirror(struct plan *p, struct mirror *mirror)
 {
-	struct mirror_zone_conf *wanted = zeroed(p->zone_count, sizeof(*wanted));
-	struct mirror_zone **slots = zeroed(p->zone_count, sizeof(struct mirror_zone *));
+	struct mirror_zone_conf *wanted = memory_zeroed(p->zone_count, sizeof(*wanted));
+	struct mirror_zone **slots = memory_zeroed(p->zone_count, sizeof(struct mirror_zone *));
 	size_t count = 0, taken = 0;
 
 	for (size_t i = 0; i < p->zone_count; i++)

@@ -8,6 +8,7 @@
 
 #include <xxhash.h>
 
+#include "cache/memory.h"
 #include "proxy/tcp_parts.h"
 
 enum {
@@ -21,15 +22,6 @@ void tcp_set_conf(struct tcp *t, const struct conf *conf)
 	t->pipeline = conf->tcp_pipeline;
 	t->idle_us = conf->tcp_idle_us;
 	t->message_us = conf->tcp_message_us;
-}
-
-static void *allocate(size_t count, size_t size)
-{
-	void *p = calloc(count, size);
-
-	if (!p)
-		abort();
-	return p;
 }
 
 static void init_tables(struct tcp *t)
@@ -53,7 +45,7 @@ static void init_tables(struct tcp *t)
 struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, const struct conf *conf,
 		    void (*flush)(void *arg), void *arg)
 {
-	struct tcp *t = allocate(1, sizeof(*t));
+	struct tcp *t = memory_zeroed(1, sizeof(*t));
 
 	t->loop = loop;
 	t->dispatch = dispatch;
@@ -63,10 +55,10 @@ struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, const struc
 	list_init(&t->free);
 	list_init(&t->idle);
 	t->count = conf->tcp_connections;
-	t->connections = allocate(t->count, sizeof(*t->connections));
+	t->connections = memory_zeroed(t->count, sizeof(*t->connections));
 	t->bucket_mask = 4095;
-	t->buckets = allocate(t->bucket_mask + 1, sizeof(*t->buckets));
-	t->larges = allocate(TCP_LARGE_COUNT, sizeof(*t->larges));
+	t->buckets = memory_zeroed(t->bucket_mask + 1, sizeof(*t->buckets));
+	t->larges = memory_zeroed(TCP_LARGE_COUNT, sizeof(*t->larges));
 	t->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	init_tables(t);
 	return t;

@@ -163,8 +163,7 @@ static void want(struct connection *c)
 
 /* Keeps what the kernel did not take. False: the client does not read, and enough waits. */
 static bool keep_rest(struct connection *c, const uint8_t length[TCP_LENGTH_LEN],
-		      const uint8_t *bytes,
-		      size_t len, size_t skip)
+		      const uint8_t *bytes, size_t len, size_t skip)
 {
 	size_t total = TCP_LENGTH_LEN + len;
 

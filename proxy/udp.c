@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cache/dns.h"
+#include "cache/memory.h"
 
 enum {
 	LISTENERS_MAX = 2 * CONF_LISTEN_MAX,	/* new ones, and old ones that still owe answers */
@@ -66,10 +67,8 @@ static void batch_init(struct batch *b)
 struct udp *udp_new(struct ev_loop *loop, struct dispatch *dispatch, void (*flush)(void *arg),
 		    void *arg)
 {
-	struct udp *u = calloc(1, sizeof(*u));
+	struct udp *u = memory_zeroed(1, sizeof(*u));
 
-	if (!u)
-		abort();
 	u->loop = loop;
 	u->dispatch = dispatch;
 	u->flush = flush;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "cache/memory.h"
 #include "proxy/upstream_tcp.h"
 #include "proxy/upstream_udp.h"
 
@@ -13,10 +14,8 @@ struct upstreams {
 
 struct upstreams *upstreams_new(const struct upstream_shell *shell)
 {
-	struct upstreams *u = calloc(1, sizeof(*u));
+	struct upstreams *u = memory_zeroed(1, sizeof(*u));
 
-	if (!u)
-		abort();
 	u->udp = upstream_udp_new(shell);
 	u->tcp = upstream_tcp_new(shell);
 	return u;

@@ -11,6 +11,7 @@
 
 #include "cache/clock.h"
 #include "cache/dns.h"
+#include "cache/memory.h"
 #include "cache/wire.h"
 
 enum {
@@ -59,10 +60,8 @@ static void on_event(struct ev_loop *loop, ev_io *io, int revents);
 
 struct upstream_tcp *upstream_tcp_new(const struct upstream_shell *shell)
 {
-	struct upstream_tcp *u = calloc(1, sizeof(*u));
+	struct upstream_tcp *u = memory_zeroed(1, sizeof(*u));
 
-	if (!u)
-		abort();
 	u->shell = *shell;
 	list_init(&u->dirty);
 	list_init(&u->free);

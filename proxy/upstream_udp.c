@@ -9,6 +9,7 @@
 
 #include "cache/clock.h"
 #include "cache/dns.h"
+#include "cache/memory.h"
 
 enum {
 	SOCKETS_ACTIVE = 4,		/* for each backend */
@@ -57,10 +58,8 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents);
 
 struct upstream_udp *upstream_udp_new(const struct upstream_shell *shell)
 {
-	struct upstream_udp *u = calloc(1, sizeof(*u));
+	struct upstream_udp *u = memory_zeroed(1, sizeof(*u));
 
-	if (!u)
-		abort();
 	u->shell = *shell;
 	list_init(&u->dirty);
 	list_init(&u->free);

@@ -10,21 +10,13 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/memory.h"
 #include "proxy/watch_check.h"
 #include "proxy/watch_takeover.h"
 #include "proxy/watch_verdict.h"
 #include "proxy/watched.h"
 
 enum { TICK_US = 100 * 1000 };
-
-static void *zeroed(size_t count, size_t size)
-{
-	void *p = calloc(count ? count : 1, size);
-
-	if (!p)
-		abort();
-	return p;
-}
 
 /* ---- Looking ---- */
 
@@ -93,7 +85,7 @@ static void watched_free(struct watched *b)
 
 static struct watched *watched_new(struct watch *w, struct backend *slot, uint64_t now)
 {
-	struct watched *b = zeroed(1, sizeof(*b));
+	struct watched *b = memory_zeroed(1, sizeof(*b));
 
 	b->watch = w;
 	b->slot = slot;
@@ -132,7 +124,7 @@ static void find_zones(struct watched_pool *pool, const struct plan *plan)
 
 	for (size_t i = 0; i < plan->zone_count; i++)
 		count += plan->zones[i].pool == pool->plan;
-	pool->zones = zeroed(count, sizeof(*pool->zones));
+	pool->zones = memory_zeroed(count, sizeof(*pool->zones));
 	for (size_t i = 0; i < plan->zone_count; i++)
 		if (plan->zones[i].pool == pool->plan)
 			pool->zones[pool->zone_count++].plan = &plan->zones[i];
@@ -159,8 +151,8 @@ static void free_pools(struct watched_pool *pools, unsigned count)
 
 void watch_set_plan(struct watch *w, const struct plan *plan)
 {
-	struct watched **old = zeroed(BACKENDS_MAX, sizeof(struct watched *));
-	struct watched_pool *pools = zeroed(plan->pool_count, sizeof(*pools));
+	struct watched **old = memory_zeroed(BACKENDS_MAX, sizeof(struct watched *));
+	struct watched_pool *pools = memory_zeroed(plan->pool_count, sizeof(*pools));
 	uint64_t now = clock_monotonic_us();
 
 	memcpy(old, w->by_index, sizeof(w->by_index));
@@ -189,7 +181,7 @@ void watch_set_plan(struct watch *w, const struct plan *plan)
 
 struct watch *watch_new(struct ev_loop *loop, struct mirror *mirror, unsigned worker_count)
 {
-	struct watch *w = zeroed(1, sizeof(*w));
+	struct watch *w = memory_zeroed(1, sizeof(*w));
 
 	(void)worker_count;
 	w->loop = loop;

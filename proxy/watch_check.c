@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cache/clock.h"
+#include "cache/memory.h"
 #include "proxy/watch_verdict.h"
 
 enum {
@@ -20,10 +21,8 @@ static unsigned *out_count(struct check *c)
 
 static struct check *check_new(struct watched *b, bool is_tcp, bool is_sweep, size_t zone)
 {
-	struct check *c = malloc(sizeof(*c));
+	struct check *c = memory_new(sizeof(*c));
 
-	if (!c)
-		abort();
 	*c = (struct check){
 		.b = b, .is_tcp = is_tcp, .is_sweep = is_sweep, .zone = zone, .next = b->checks,
 	};

@@ -4,16 +4,15 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "cache/memory.h"
 #include "cache/serial.h"
 
 enum { SKIPS_MAX = 64 };	/* unfit zones passed over in one go */
 
 struct fitness *fitness_new(size_t count)
 {
-	struct fitness *f = calloc(1, sizeof(*f) + count * sizeof(f->zones[0]));
+	struct fitness *f = memory_zeroed(1, sizeof(*f) + count * sizeof(f->zones[0]));
 
-	if (!f)
-		abort();
 	f->count = count;
 	return f;
 }

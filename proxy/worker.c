@@ -12,6 +12,7 @@
 #include <ev.h>
 
 #include "cache/clock.h"
+#include "cache/memory.h"
 #include "cache/rcu.h"
 #include "proxy/dispatch.h"
 #include "proxy/tcp.h"
@@ -353,10 +354,8 @@ static void init_parts(struct worker *w, const struct plan *plan, const uint8_t 
 
 struct worker *worker_new(const struct worker_conf *conf, const struct plan *plan, FILE *errors)
 {
-	struct worker *w = calloc(1, sizeof(*w));
+	struct worker *w = memory_zeroed(1, sizeof(*w));
 
-	if (!w)
-		abort();
 	w->index = conf->index;
 	w->watch = conf->watch;
 	w->mirror = conf->mirror;

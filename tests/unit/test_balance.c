@@ -170,7 +170,43 @@ START_TEST(p2c_prefers_the_faster_of_two)
 	choose_often();
 	assert_about(0, CHOICES * 2 / 3);
 	assert_about(1, CHOICES / 3);
-	ck_assert_uint_eq(chosen[2], 0);
+	ck_assert_uint_lt(chosen[2], CHOICES / 50);
+}
+END_TEST
+
+START_TEST(p2c_measures_the_slowest_again_now_and_then)
+{
+	conf.policy = POLICY_P2C_LATENCY;
+	balance->views[targets[2].backend->index].udp.srtt_us = 900000;
+	choose_often();
+	ck_assert_uint_gt(chosen[2], 0);
+}
+END_TEST
+
+/* Three servers on one LAN: the one that was slower by 20 us got nothing. */
+START_TEST(p2c_takes_latencies_below_a_millisecond_for_equal)
+{
+	conf.policy = POLICY_P2C_LATENCY;
+	for (unsigned i = 0; i < 3; i++)
+		balance->views[targets[i].backend->index].udp.srtt_us = 100 + 20 * i;
+	choose_often();
+	for (unsigned i = 0; i < 3; i++)
+		assert_about(i, CHOICES / 3);
+}
+END_TEST
+
+START_TEST(consistent_hash_follows_the_weights)
+{
+	conf.policy = POLICY_CONSISTENT_HASH;
+	targets[1].weight = 2;
+	memset(chosen, 0, sizeof(chosen));
+	for (unsigned i = 0; i < CHOICES; i++) {
+		ask.hash = i * 2654435761u;
+		chosen[choose()]++;
+	}
+	assert_about(0, CHOICES / 4);
+	assert_about(1, CHOICES / 2);
+	assert_about(2, CHOICES / 4);
 }
 END_TEST
 
@@ -246,6 +282,9 @@ int main(void)
 	tcase_add_test(tc, least_outstanding_takes_the_least_by_weight);
 	tcase_add_test(tc, least_outstanding_shares_evenly_among_equals);
 	tcase_add_test(tc, p2c_prefers_the_faster_of_two);
+	tcase_add_test(tc, p2c_measures_the_slowest_again_now_and_then);
+	tcase_add_test(tc, p2c_takes_latencies_below_a_millisecond_for_equal);
+	tcase_add_test(tc, consistent_hash_follows_the_weights);
 	tcase_add_test(tc, consistent_hash_moves_only_the_questions_of_the_target_that_left);
 	tcase_add_test(tc, slow_start_gets_its_share_of_what_would_fall_on_it);
 	tcase_add_test(tc, operators_order_moves_the_pool_and_back);
