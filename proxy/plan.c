@@ -224,6 +224,12 @@ const struct plan_zone *plan_zone_named(const struct plan *p, const uint8_t *ori
 	return tree_get(&p->by_name, &key);
 }
 
+bool plan_pool_has_one_tier(const struct plan_pool *pool)
+{
+	return pool->target_count == 0 ||
+	       pool->targets[pool->target_count - 1].tier == pool->targets[0].tier;
+}
+
 const struct plan_pool *plan_pool_named(const struct plan *p, const char *name)
 {
 	for (unsigned i = 0; i < p->pool_count; i++)

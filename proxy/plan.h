@@ -76,6 +76,8 @@ const struct plan_zone *plan_find(const struct plan *p, const struct name_key *k
 
 /* The zone of exactly this origin. */
 const struct plan_zone *plan_zone_named(const struct plan *p, const uint8_t *origin);
+/* Without a second tier nobody is left when the first is taken out. */
+bool plan_pool_has_one_tier(const struct plan_pool *pool);
 const struct plan_pool *plan_pool_named(const struct plan *p, const char *name);
 
 #endif

@@ -205,12 +205,6 @@ static void run_backend(struct call *c)
 	c->answer->json = bad_choice("backend", c->words[1], "up, down, auto, drain");
 }
 
-/* Without a second tier nobody would be left to answer. */
-static bool has_one_tier(const struct plan_pool *p)
-{
-	return p->target_count == 0 || p->targets[0].tier == p->targets[p->target_count - 1].tier;
-}
-
 static void run_failover(struct call *c)
 {
 	const struct plan_pool *pool = plan_pool_named(c->d->plan, c->words[0]);
@@ -226,7 +220,7 @@ static void run_failover(struct call *c)
 	}
 	if (!pool)
 		c->answer->json = verbs_error("refused", "no pool '%.64s'", c->words[0]);
-	else if (order == POOL_FAILOVER_ON && has_one_tier(pool))
+	else if (order == POOL_FAILOVER_ON && plan_pool_has_one_tier(pool))
 		c->answer->json =
 			verbs_error("refused", "pool %s has one tier: nobody could take over",
 				    pool->conf->name);

@@ -12,12 +12,6 @@ unsigned takeover_first_tier(const struct plan_pool *pool)
 	return pool->target_count ? pool->targets[0].tier : TAKEOVER_NONE;
 }
 
-bool takeover_has_one_tier(const struct plan_pool *pool)
-{
-	return pool->target_count == 0 ||
-	       pool->targets[pool->target_count - 1].tier == pool->targets[0].tier;
-}
-
 enum plan_failover takeover_order(const struct plan_pool *pool)
 {
 	return (enum plan_failover)atomic_load_explicit(pool->forced, memory_order_relaxed);

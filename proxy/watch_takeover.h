@@ -15,7 +15,6 @@
 
 /* The lowest tier that the pool has: where it is meant to be served. */
 unsigned takeover_first_tier(const struct plan_pool *pool);
-bool takeover_has_one_tier(const struct plan_pool *pool);
 
 /* The operator's order for the pool. */
 enum plan_failover takeover_order(const struct plan_pool *pool);
