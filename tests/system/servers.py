@@ -41,10 +41,7 @@ def wait_for(condition, what, timeout=10.0, interval=0.02):
 
 
 def free_port(address="127.0.0.1"):
-    """
-    A port that is free for UDP and TCP at this moment, below those that the kernel gives to
-    clients: a server that is down for a while must find its port again.
-    """
+    """A port that is free for UDP and TCP; below those that the kernel gives to clients."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     while True:
         port = random.randrange(10000, 32000)
