@@ -8,7 +8,9 @@
 enum {
 	ROUND_PAUSE_US = 50000,		/* between rounds when every target refused at once */
 	ROUND_BACKOFF_MAX = 4,		/* deadlines double with each round, up to 16 times */
+	ROUNDS_LEAST = 5,		/* that a silent query has before it is given up */
 	TRICKLE = 16,			/* one query in so many is tried although all is down */
+	ALIVE_US = 1000000,		/* who replied within this is no corpse, whatever its probes say */
 };
 
 bool dispatch_is_for_zones(const struct message *m)
@@ -60,9 +62,14 @@ static uint64_t attempt_deadline(struct dispatch *d, const struct asked *asked,
 	bool is_suspect = atomic_load_explicit(&b->is_suspect, memory_order_relaxed);
 	uint64_t wait = rtt_deadline_us(rtt, asked->pool->conf->attempt_max_us, is_suspect);
 
-	/* Nobody else is left: what matters now is the server's own pace, with back-off. */
-	if (round > 0)
+	/* Nobody else is left: what matters now is the server's own pace, with back-off; but one that
+	 * was slow a moment ago must not use up the whole time of a packet that was lost. */
+	if (round > 0) {
+		uint64_t most = asked->pool->conf->give_up_us / ROUNDS_LEAST;
+
 		wait = rtt_patience_us(rtt) << (round < ROUND_BACKOFF_MAX ? round : ROUND_BACKOFF_MAX);
+		wait = wait < most ? wait : most;
+	}
 	return d->now_us + wait;
 }
 
@@ -107,6 +114,23 @@ static bool start_attempt(struct dispatch *d, struct asked *asked, struct backen
 	return true;
 }
 
+/*
+ * Nobody is eligible, and SERVFAIL is all that is left: a server that loses packets may be down
+ * by its probes and still answer most of what it is asked.
+ */
+static bool has_signs_of_life(struct dispatch *d, const struct plan_pool *pool)
+{
+	for (unsigned i = 0; i < pool->target_count; i++) {
+		const struct plan_target *t = &pool->targets[i];
+		uint64_t heard_us = t->kind == TARGET_BACKEND
+			? counter_get(&evidence_of(d, t->backend->index)->last_reply_us) : 0;
+
+		if (heard_us != 0 && d->now_us - heard_us < ALIVE_US)
+			return true;
+	}
+	return false;
+}
+
 /* True when the query goes on waiting: another round begins now or after a pause. */
 static bool begin_round(struct dispatch *d, struct asked *asked, enum failure why)
 {
@@ -115,6 +139,7 @@ static bool begin_round(struct dispatch *d, struct asked *asked, enum failure wh
 	struct balance_ask ask = ask_of(asked);
 
 	ask.tried_count = 0;
+	ask.is_last_resort = has_signs_of_life(d, asked->pool);
 	if (d->now_us >= end || q->try_count >= QUERY_TRIES_MAX || !balance_has_target(&d->balance, &ask))
 		return false;
 	if (why == FAILURE_REFUSED) {	/* it may be restarting: asking at once would only spin */
@@ -138,7 +163,7 @@ static const struct plan_target *choose(struct dispatch *d, const struct asked *
 	struct balance_ask ask = ask_of(asked);
 	const struct plan_target *t = balance_choose(&d->balance, &ask, &d->random);
 
-	if (!t && is_trickle(d, asked)) {
+	if (!t && (is_trickle(d, asked) || has_signs_of_life(d, asked->pool))) {
 		ask.is_last_resort = true;
 		t = balance_choose(&d->balance, &ask, &d->random);
 	}

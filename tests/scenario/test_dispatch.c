@@ -402,6 +402,20 @@ START_TEST(lost_packet_is_sent_again_when_there_is_only_one_server)
 }
 END_TEST
 
+/* Its estimate of half a second left time for two tries only. */
+START_TEST(server_that_was_slow_a_moment_ago_still_has_five_tries)
+{
+	given(ALONE, false);
+	for (unsigned i = 0; i < 20; i++)
+		rtt_add(&world.dispatch->balance.views[backend_named("ns1")->index].udp, 500000);
+	ask_www();
+	time_passes_ms(690);
+	ck_assert_uint_ge(world.sent_count, 5);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	assert_one_answer(RCODE_NOERROR);
+}
+END_TEST
+
 START_TEST(restarting_server_is_asked_again_after_a_pause_not_at_once)
 {
 	given(ALONE, false);
@@ -440,6 +454,34 @@ START_TEST(all_down_is_answered_at_once_but_for_a_trickle)
 	ck_assert_uint_eq(answer_rcode(), RCODE_SERVFAIL);
 	time_passes_ms(750);
 	ck_assert_uint_eq(world.answers, 40);
+}
+END_TEST
+
+/* 30 % loss took a lonely server down by its probes, and all of its clients with it. */
+START_TEST(lonely_server_that_still_replies_is_asked_although_it_is_down)
+{
+	given(ALONE, false);
+	ask_www();
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	set_share("ns1", 0);
+	for (unsigned i = 2; i < 40; i++) {
+		unsigned before = world.sent_count;
+
+		time_passes_ms(20);
+		ask_www();
+		ck_assert_uint_eq(world.sent_count, before + 1);
+		if (i % 2) {			/* this one is lost: it is sent again */
+			time_passes_ms(120);
+			ck_assert_uint_gt(world.sent_count, before + 1);
+		}
+		ck_assert(reply_to(last_sent(), DNS_AA));
+		ck_assert_uint_eq(world.answers, i);
+		ck_assert_uint_eq(answer_rcode(), RCODE_NOERROR);
+	}
+	time_passes_ms(1100);			/* silent for a second: dead after all */
+	for (unsigned i = 0; i < 40; i++)
+		ask_www();
+	ck_assert_uint_gt(counter_get(&world.stats.answers_servfail), 20);
 }
 END_TEST
 
@@ -703,9 +745,11 @@ int main(void)
 	tcase_add_loop_test(tc, reply_that_says_nothing_of_a_mirrored_zone_is_rescued, 0, 5);
 	tcase_add_loop_test(tc, same_reply_passes_when_the_zone_is_not_mirrored, 0, 5);
 	tcase_add_test(tc, lost_packet_is_sent_again_when_there_is_only_one_server);
+	tcase_add_test(tc, server_that_was_slow_a_moment_ago_still_has_five_tries);
 	tcase_add_test(tc, restarting_server_is_asked_again_after_a_pause_not_at_once);
 	tcase_add_test(tc, silence_of_all_ends_in_servfail_with_its_reason_before_750_ms);
 	tcase_add_test(tc, all_down_is_answered_at_once_but_for_a_trickle);
+	tcase_add_test(tc, lonely_server_that_still_replies_is_asked_although_it_is_down);
 	tcase_add_test(tc, expired_zone_says_so);
 	tcase_add_test(tc, full_table_answers_from_the_mirror);
 	tcase_add_test(tc, down_primary_is_not_asked);

@@ -65,6 +65,15 @@ def house(tmp_path_factory, example_zone):
 
 
 @pytest.fixture
+def lonely(theatre):
+    """What earlier villainy taught it of its only server is not what these tests are about."""
+    code, _, error = theatre.lonely.ctl("backend", "ns1", "up")
+    assert code == 0, error
+    yield theatre.lonely
+    theatre.lonely.ctl("backend", "ns1", "auto")
+
+
+@pytest.fixture
 def theatre(house):
     house.behave()
     yield house
@@ -123,9 +132,9 @@ def test_reply_from_another_address_is_not_believed(theatre):
     assert theatre.front.stat("answers_backend") == before
 
 
-def test_lost_packets_of_a_lonely_server_are_asked_again(theatre):
+def test_lost_packets_of_a_lonely_server_are_asked_again(theatre, lonely):
     theatre.villain.misdeed = hostile.sometimes(0.3, lambda reply: [])
-    count = ask_udp(theatre.lonely.where, queries(200), rate=200)
+    count = ask_udp(lonely.where, queries(200), rate=200)
     count.assert_one_each()
     count.assert_true(theatre.nsd.where)
 
@@ -171,26 +180,26 @@ def test_refused_tcp_does_not_end_attempts_by_udp(theatre):
         front.stop()
 
 
-def test_reply_longer_than_the_client_takes_is_truncated(theatre):
+def test_reply_longer_than_the_client_takes_is_truncated(theatre, lonely):
     theatre.villain.misdeed = lambda reply: [
         hostile.header_of(reply)[:6] + b"\0\x28" + bytes(4) + reply[12:hostile.question_end(reply)] +
         (b"\xc0\x0c" + struct.pack("!2HIH", 16, 1, 60, 33) + b"\x20" + b"t" * 32) * 40]
-    short = exchange_udp(theatre.lonely.where, question("www.example.com", rdtype=16))
+    short = exchange_udp(lonely.where, question("www.example.com", rdtype=16))
     assert len(short) <= 512 and short[2] & 2 and short[2] & 4
-    long = exchange_udp(theatre.lonely.where,
+    long = exchange_udp(lonely.where,
                         question("www.example.com", rdtype=16, counts=(1, 0, 0, 1), rest=opt(size=4096)))
     assert len(long) > 1232 and not long[2] & 2
 
 
-def test_our_own_pause_is_not_the_servers_silence(theatre):
+def test_our_own_pause_is_not_the_servers_silence(theatre, lonely):
     """We are stopped while a reply arrives: it is read before its deadline is looked at."""
-    before = theatre.lonely.stat("attempts_expired")
+    before = lonely.stat("attempts_expired")
 
     paused = set()
 
     def pausing(reply):
         if b"pause" in reply and reply[12:18] not in paused:
-            theatre.lonely.freeze()
+            lonely.freeze()
             paused.add(reply[12:18])
         return [reply]
 
@@ -198,30 +207,32 @@ def test_our_own_pause_is_not_the_servers_silence(theatre):
     for i in range(5):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
             client.settimeout(3)
-            client.connect(theatre.lonely.where)
+            client.connect(lonely.where)
             client.send(question(f"{i}pause.example.com"))
             wait_for(lambda: len(paused) > i, "the question to come through")
             time.sleep(0.3)             # what the pause is made of
-            theatre.lonely.thaw()
+            lonely.thaw()
             assert client.recv(4096)[3] & 15 == 3
-    assert theatre.lonely.stat("attempts_expired") == before
+    assert lonely.stat("attempts_expired") == before
 
 
 def test_server_in_slow_start_that_is_alone_gets_every_query(theatre):
     """Its share is small, but nobody else could be asked."""
+    front = theatre.stage.understudy(configurations.forward_only(theatre.villain.where), name="alone").start()
     theatre.villain.is_probed_well = False
     theatre.villain.misdeed = lambda reply: []
     for _ in range(60):
-        exchange_udp(theatre.lonely.where, question("www.example.com"), timeout=0.01)
-    theatre.lonely.wait_event("backend_down", timeout=10)
+        exchange_udp(front.where, question("www.example.com"), timeout=0.01)
+    front.wait_event("backend_down", timeout=10)
     since = time.monotonic()
     theatre.behave()
     theatre.villain.is_probed_well = True
-    theatre.lonely.wait_event("backend_probation", timeout=15, since=since)
-    count = ask_udp(theatre.lonely.where, queries(200), rate=1000)
+    front.wait_event("backend_probation", timeout=15, since=since)
+    count = ask_udp(front.where, queries(200), rate=1000)
     count.assert_one_each()
     count.assert_true(theatre.nsd.where)
-    theatre.lonely.wait_event("backend_up", timeout=20, since=since)
+    front.wait_event("backend_up", timeout=20, since=since)
+    front.stop()
 
 
 # ---- Clients ----
@@ -255,21 +266,21 @@ def test_ten_thousand_pipelined_queries_are_all_answered(theatre):
     count.assert_one_each(patience=20)
 
 
-def test_pipeline_behind_slow_queries_waits_and_is_answered(theatre):
+def test_pipeline_behind_slow_queries_waits_and_is_answered(theatre, lonely):
     """The buffer fills while as many queries as may be are in flight: RFC 7766 s.6.2.1.1."""
     theatre.villain.misdeed = hostile.slowly(0.2)
     padded = [question(f"{'x' * 60}.{'y' * 60}.{i}.example.com", counts=(1, 0, 0, 1),
                        rest=opt(option(65001, bytes(800)))) for i in range(400)]
-    for front in (theatre.front, theatre.lonely):
+    for front in (theatre.front, lonely):
         for _ in range(2):
             count = ask_pipelined(front.where, padded, timeout=20)
             count.assert_one_each(patience=20)
 
 
-def test_slow_answer_outlives_the_idle_time_of_its_connection(theatre):
+def test_slow_answer_outlives_the_idle_time_of_its_connection(theatre, lonely):
     """The idle timer was left running when a query came in its last moments."""
     theatre.villain.misdeed = hostile.slowly(0.45)
-    with connect(theatre.lonely.where) as connection:
+    with connect(lonely.where) as connection:
         time.sleep(0.8)                 # tcp-idle is one second
         send_message(connection, question("www.example.com"))
         assert receive_message(connection), "closed although an answer was owed"
@@ -340,8 +351,8 @@ def test_nothing_has_grown(theatre):
 
 # ---- Descriptors, reloads, the end ----
 
-def test_want_of_descriptors_stops_no_query(theatre):
-    front = theatre.lonely
+def test_want_of_descriptors_stops_no_query(theatre, lonely):
+    front = lonely
     ask_udp(front.where, queries(64), rate=64)          # over a second: its sockets are due for replacement
     wait_for(lambda: exchange(front.where, question("www.example.com"), True), "a connection to the server")
     soft, hard = resource.prlimit(front.process.pid, resource.RLIMIT_NOFILE)
