@@ -40,11 +40,16 @@ def wait_for(condition, what, timeout=10.0, interval=0.02):
         time.sleep(interval)
 
 
+ports_given = set()
+
+
 def free_port(address="127.0.0.1"):
     """A port that is free for UDP and TCP; below those that the kernel gives to clients."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     while True:
         port = random.randrange(10000, 32000)
+        if port in ports_given:
+            continue
         with socket.socket(family, socket.SOCK_STREAM) as tcp, \
                 socket.socket(family, socket.SOCK_DGRAM) as udp:
             try:
@@ -52,6 +57,7 @@ def free_port(address="127.0.0.1"):
                 udp.bind((address, port))
             except OSError:
                 continue
+            ports_given.add(port)
             return port
 
 
