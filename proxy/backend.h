@@ -54,6 +54,8 @@ struct backend {
 	/* Control writes, workers read: 0 not eligible .. BACKEND_SHARE_FULL. In slow start the
 	 * share of the choices that fall on it which it really gets. */
 	_Atomic uint32_t share;
+	/* The operator's `down` or `drain`: not asked even as the last resort. Control writes. */
+	_Atomic bool is_barred;
 	/* SUSPECT: workers rescue its queries at the shortest deadline. */
 	_Atomic bool is_suspect;
 

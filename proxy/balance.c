@@ -46,6 +46,8 @@ static bool is_eligible(struct balance *b, const struct balance_ask *ask,
 		return false;
 	if (b->views[t->backend->index].outstanding >= t->max_outstanding)
 		return false;
+	if (atomic_load_explicit(&t->backend->is_barred, memory_order_relaxed))
+		return false;
 	if (ask->is_last_resort || is_held_up(ask->pool, t))
 		return true;
 	return share_allows(atomic_load_explicit(&t->backend->share, memory_order_relaxed), random);

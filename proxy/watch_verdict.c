@@ -17,11 +17,13 @@ _Static_assert((int)HEALTH_SHARE_FULL == (int)BACKEND_SHARE_FULL, "one scale of 
 void verdict_publish(struct watched *b, uint64_t now)
 {
 	uint32_t share = health_share(&b->health, &b->rules, now);
+	bool is_barred = b->health.order == ORDER_DOWN || b->health.order == ORDER_DRAIN;
 	/* Asked although it is DOWN (an order, the trickle): do not wait long for it. */
 	bool is_suspect = health_is_suspect(&b->health) || b->health.state == HEALTH_DOWN;
 
 	atomic_store_explicit(&b->slot->share, share, memory_order_relaxed);
 	atomic_store_explicit(&b->slot->is_suspect, is_suspect, memory_order_relaxed);
+	atomic_store_explicit(&b->slot->is_barred, is_barred, memory_order_relaxed);
 }
 
 /* It is back: whatever changed at the primary meanwhile, the mirror should see now. */

@@ -268,6 +268,21 @@ START_TEST(last_resort_asks_whoever_is_there)
 }
 END_TEST
 
+/* A lonely server went on being asked after `backend NAME down`, since it went on replying. */
+START_TEST(last_resort_does_not_overrule_the_operator)
+{
+	for (unsigned i = 0; i < 3; i++)
+		atomic_store(&targets[i].backend->share, 0);
+	atomic_store(&targets[0].backend->is_barred, true);
+	ask.is_last_resort = true;
+	ck_assert_int_eq(choose(), 1);
+	pool.target_count = 1;
+	ck_assert_int_eq(choose(), -1);
+	ck_assert(!balance_has_target(balance, &ask));
+	atomic_store(&targets[0].backend->is_barred, false);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("balance");
@@ -289,6 +304,7 @@ int main(void)
 	tcase_add_test(tc, slow_start_gets_its_share_of_what_would_fall_on_it);
 	tcase_add_test(tc, operators_order_moves_the_pool_and_back);
 	tcase_add_test(tc, last_resort_asks_whoever_is_there);
+	tcase_add_test(tc, last_resort_does_not_overrule_the_operator);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
