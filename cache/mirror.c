@@ -120,32 +120,25 @@ void mirror_forget_left(struct mirror *m)
 	send_command(m, command_new(COMMAND_FORGET, 0));
 }
 
-static void want(struct mirror *m, struct mirror_work *w, bool is_forced)
+/* No lock: workers come here, and anyone can forge the NOTIFY that sends them. */
+static void want(struct mirror *m, struct mirror_work *w, unsigned what)
 {
-	bool is_first;
-
-	pthread_mutex_lock(&m->mutex);
-	is_first = !w->is_wanted;
-	if (is_first) {
-		w->is_wanted = true;
-		w->wanted_next = m->wanted;
-		m->wanted = w;
-	}
-	w->wants_refresh = true;
-	w->wants_retransfer = w->wants_retransfer || is_forced;
-	pthread_mutex_unlock(&m->mutex);
-	if (is_first)
-		ev_async_send(m->shop.loop, &m->wake);
+	if (atomic_fetch_or(&w->wants, what) != 0)
+		return;		/* it is in the list, and the thread is awake */
+	w->wanted_next = atomic_load(&m->wanted);
+	while (!atomic_compare_exchange_weak(&m->wanted, &w->wanted_next, w))
+		;
+	ev_async_send(m->shop.loop, &m->wake);
 }
 
 void mirror_refresh(struct mirror *m, struct mirror_zone *z)
 {
-	want(m, z->work, false);
+	want(m, z->work, WANT_REFRESH);
 }
 
 void mirror_retransfer(struct mirror *m, struct mirror_zone *z)
 {
-	want(m, z->work, true);
+	want(m, z->work, WANT_RETRANSFER);
 }
 
 /* ---- Life ---- */

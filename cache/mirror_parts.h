@@ -5,8 +5,9 @@
  * mirror.c         what other threads call: configuring, asking for work, looking
  * mirror_thread.c  the thread: its loop, the commands as they arrive, what the store says
  *
- * Two lists lead into the thread, both under `mutex` and both announced by `wake`: commands
- * from control, in order; and zones that someone wants refreshed, each in it once at most.
+ * Two lists lead into the thread, both announced by `wake`: commands from control, in order,
+ * under `mutex`; and zones that someone wants refreshed, each in it once at most. Workers add
+ * to the second, which is why it has no lock: they push, the thread takes all.
  */
 #ifndef MIRROR_PARTS_H
 #define MIRROR_PARTS_H
@@ -43,6 +44,9 @@ struct mirror {
 	ev_prepare tidy;
 	ev_idle restore;		/* runs while snapshots are left to read */
 
+	/* anybody's */
+	_Atomic(struct mirror_work *) wanted;
+
 	/* control's */
 	struct work_list configured;	/* as `works` will be; by origin */
 
@@ -50,7 +54,6 @@ struct mirror {
 	pthread_cond_t loaded;		/* uncounted == 0 */
 	size_t uncounted;		/* zones that are still being restored */
 	struct command *first, **last;
-	struct mirror_work *wanted;
 	bool is_store_up;
 	char store_reason[160];
 };

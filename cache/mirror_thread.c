@@ -179,22 +179,14 @@ static void do_command(struct mirror *m, struct command *c)
 }
 
 /* Zones that someone wants asked about, before commands that may end them. */
-static void do_wanted(struct mirror *m, struct mirror_work *w)
+static void do_wanted(struct mirror_work *w)
 {
 	while (w) {
-		bool is_forced, is_hurried;
-		struct mirror_work *next;
+		struct mirror_work *next = w->wanted_next;	/* `w` may be in the list again soon */
+		unsigned wants = atomic_exchange(&w->wants, 0);
 
-		pthread_mutex_lock(&m->mutex);
-		next = w->wanted_next;
-		is_forced = w->wants_retransfer;
-		is_hurried = w->wants_refresh;
-		w->wants_retransfer = w->wants_refresh = w->is_wanted = false;
-		pthread_mutex_unlock(&m->mutex);
-		if (w->shop && !w->is_left && is_forced)
-			work_retransfer(w);
-		else if (w->shop && !w->is_left && is_hurried)
-			work_refresh(w);
+		if (w->shop && !w->is_left)
+			(wants & WANT_RETRANSFER ? work_retransfer : work_refresh)(w);
 		w = next;
 	}
 }
@@ -202,19 +194,16 @@ static void do_wanted(struct mirror *m, struct mirror_work *w)
 static void on_wake(struct ev_loop *loop, ev_async *a, int revents)
 {
 	struct mirror *m = a->data;
-	struct mirror_work *wanted;
 	struct command *c;
 
 	(void)loop;
 	(void)revents;
 	pthread_mutex_lock(&m->mutex);
-	wanted = m->wanted;
-	m->wanted = NULL;
 	c = m->first;
 	m->first = NULL;
 	m->last = &m->first;
 	pthread_mutex_unlock(&m->mutex);
-	do_wanted(m, wanted);
+	do_wanted(atomic_exchange(&m->wanted, NULL));
 	while (c) {
 		struct command *next = c->next;
 

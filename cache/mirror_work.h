@@ -36,6 +36,8 @@ enum round {
 	ROUND_PRIMARY,	/* `fetch` runs, asking primaries[primary] */
 };
 
+enum { WANT_REFRESH = 1, WANT_RETRANSFER = 2 };
+
 struct mirror_work {
 	struct workshop *shop;
 	struct mirror_zone *slot;		/* ours to free with work_free() */
@@ -65,10 +67,12 @@ struct mirror_work {
 	bool is_store_read;		/* the store has said what it has, once */
 	bool is_left;			/* no longer configured: serves old plans only */
 
+	/* set by any thread; whoever sets the first puts the zone into the mirror's list */
+	_Atomic unsigned wants;
+	struct mirror_work *wanted_next;	/* good until `wants` is cleared */
+
 	char last_error[256];
 	/* guarded by the mirror's mutex */
-	bool wants_refresh, wants_retransfer, is_wanted;
-	struct mirror_work *wanted_next;
 	struct mirror_zone_status status;
 	uint64_t status_next_us;
 };

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 """Transfers from a primary that lies, stalls or breaks off: the old generation goes on."""
+import socket
 import struct
+import threading
 
 import pytest
 
@@ -155,3 +157,33 @@ def test_primary_with_an_older_serial_is_not_believed(front, primary):
 
 def find_error_or_calm(front):
     return not front.json("zone", "example.com").get("is_transferring", False)
+
+
+@pytest.mark.threads
+def test_a_storm_of_notifies_from_both_workers_is_heard_once(stage, primary):
+    """Anyone can forge the address: thousands must cost the mirror a question or two, and lose none."""
+    slow_probes = "    health { interval = 60s }\n"       # or a probe would see the new serial
+    front = stage.understudy(configurations.failover(primary.where, health=slow_probes)).start()
+    front.wait_event("zone_transferred", serial="1")
+    primary.serial = 2
+    primary.stream = lambda m: [reply(m, [soa(2), NS, WWW, soa(2)])]
+    transfers_before, acknowledged = primary.connections, []
+    notify = question("example.com", rdtype=6, flags=4 << 11 | 0x0400)
+
+    def storm():
+        for _ in range(8):              # new ports each time: the kernel spreads them over the workers
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                s.settimeout(2)
+                s.connect(front.where)
+                for _ in range(50):
+                    s.send(notify)
+                    acknowledged.append(s.recv(512)[3] & 15)
+
+    threads = [threading.Thread(target=storm) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert acknowledged == [0] * 1600
+    front.wait_event("zone_transferred", serial="2")
+    assert primary.connections - transfers_before < 20
