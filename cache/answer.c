@@ -8,6 +8,7 @@
 
 #include <assert.h>
 
+#include "cache/denial.h"
 #include "cache/response.h"
 
 enum {
@@ -29,6 +30,7 @@ enum outcome {
 
 /* A name that was asked for on the way, and what led on from it. */
 struct link {
+	const struct generation *zone;
 	const uint8_t *name;
 	const struct node *dname;	/* NULL: a CNAME */
 };
@@ -41,6 +43,7 @@ struct lookup {
 	const uint8_t *name;		/* SNAME of RFC 1034: moves along aliases */
 	const struct name_key *key;	/* of `name` */
 	struct tree_match at;		/* where `name` fell in the zone */
+	struct denial denial;		/* the proofs that are owed so far */
 	const struct node *cut;		/* set with OUT_REFERRAL */
 	struct rrset data;		/* set with OUT_DATA; `count` 0: only aliases */
 	unsigned links;			/* aliases met so far */
@@ -71,6 +74,11 @@ static bool put_rrset(struct lookup *l, enum section section, const struct node 
 	return false;
 }
 
+static bool owes_proof(const struct lookup *l)
+{
+	return l->ask->query->dnssec_ok && l->is_authoritative;
+}
+
 static bool is_in_zone(const struct lookup *l, const uint8_t *name)
 {
 	return name_is_at_or_below(name, l->zone->origin);
@@ -84,14 +92,35 @@ static bool was_met(const struct lookup *l, const uint8_t *name)
 	return false;
 }
 
+/* The zone that an alias' target is in; each has one generation throughout. */
+static const struct generation *zone_of_target(const struct lookup *l, const uint8_t *target,
+					       const struct name_key *key)
+{
+	const struct answer_zones *zones = l->ask->zones;
+	const struct generation *g = zones ? zones->find(zones->arg, target, key, l->type) : NULL;
+
+	if (!g)
+		return is_in_zone(l, target) ? l->zone : NULL;
+	for (unsigned i = 0; i < l->links; i++)
+		if (name_is_equal(g->origin, l->chain[i].zone->origin))
+			return l->chain[i].zone;
+	return g;
+}
+
 /* Goes on at an alias' target, unless it lies elsewhere or we have been there. */
 static enum outcome follow(struct lookup *l, const struct node *dname, const uint8_t *target)
 {
-	l->chain[l->links++] = (struct link){ l->name, dname };
-	if (l->links == CHAIN_MAX || !is_in_zone(l, target) || was_met(l, target))
+	const struct generation *g;
+
+	l->chain[l->links++] = (struct link){ l->zone, l->name, dname };
+	if (l->links == CHAIN_MAX || was_met(l, target))
 		return OUT_DATA;
-	l->name = target;
 	name_to_key(target, &l->alias_key);
+	g = zone_of_target(l, target, &l->alias_key);
+	if (!g)
+		return OUT_DATA;
+	l->zone = g;
+	l->name = target;
 	l->key = &l->alias_key;
 	return OUT_FOLLOW;
 }
@@ -194,23 +223,50 @@ static enum outcome name_exists(struct lookup *l, const struct node *n)
 	return put_rrset(l, SECTION_ANSWER, n, l->name, &set) ? OUT_DATA : OUT_NO_ROOM;
 }
 
+/* The proof comes first: an alias moves on. */
+static enum outcome wildcard_answers(struct lookup *l, const struct node *wildcard)
+{
+	const struct node *encloser = l->at.chain[l->at.depth - 1];
+	enum outcome out;
+
+	if (owes_proof(l))
+		denial_of_exact_name(&l->denial, l->zone, l->name, l->key, encloser);
+	out = name_exists(l, wildcard);
+	if (out == OUT_NODATA && owes_proof(l))
+		denial_of_wildcard_type(&l->denial, l->zone, encloser, wildcard);
+	return out;
+}
+
 /* Step 3c: a label is missing. Only "*" directly below the closest encloser may answer,
  * RFC 4592 s.3.3.1. */
 static enum outcome name_missing(struct lookup *l)
 {
-	const uint8_t *encloser = node_name(l->at.chain[l->at.depth - 1]);
-	size_t len = name_len(encloser);
+	const struct node *encloser = l->at.chain[l->at.depth - 1];
+	size_t len = name_len(node_name(encloser));
 	uint8_t name[NAME_LEN_MAX] = "\1*";
 	struct name_key key;
 
 	if (len + 2 > NAME_LEN_MAX)
 		return OUT_NXDOMAIN;
-	memcpy(name + 2, encloser, len);
+	memcpy(name + 2, node_name(encloser), len);
 	name_to_key(name, &key);
 
 	const struct node *wildcard = tree_get(&l->zone->tree, &key);
 
-	return wildcard ? name_exists(l, wildcard) : OUT_NXDOMAIN;
+	if (wildcard)
+		return wildcard_answers(l, wildcard);
+	if (owes_proof(l))
+		denial_of_name(&l->denial, l->zone, l->name, l->key, encloser);
+	return OUT_NXDOMAIN;
+}
+
+static enum outcome name_found(struct lookup *l, const struct node *n)
+{
+	enum outcome out = name_exists(l, n);
+
+	if (out == OUT_NODATA && owes_proof(l))
+		denial_of_type(&l->denial, l->zone, n);
+	return out;
 }
 
 /*
@@ -232,7 +288,22 @@ static enum outcome find_answer(struct lookup *l)
 		if (node_has_dname(n) && n != l->at.exact)
 			return put_dname(l, n);
 	}
-	return l->at.exact ? name_exists(l, l->at.exact) : name_missing(l);
+	return l->at.exact ? name_found(l, l->at.exact) : name_missing(l);
+}
+
+/* Behind whatever else the authority section holds; all of it, or the answer is cut short. */
+static enum outcome put_proofs(struct lookup *l, enum outcome why)
+{
+	struct rrset set;
+
+	for (unsigned i = 0; i < l->denial.count && why != OUT_NO_ROOM; i++) {
+		const struct node *n = l->denial.nodes[i];
+
+		if ((node_find(n, TYPE_NSEC3, &set) || node_find(n, TYPE_NSEC, &set)) &&
+		    !put_rrset(l, SECTION_AUTHORITY, n, node_name(n), &set))
+			why = OUT_NO_ROOM;
+	}
+	return why;
 }
 
 /* RFC 2308 s.3: for as long as the SOA's MINIMUM says, and no longer than the SOA. */
@@ -257,7 +328,10 @@ static bool is_below_cut(const struct tree_match *at)
 	return false;
 }
 
-/* The addresses of a name, as far as the zone has them. False when they do not fit. */
+/*
+ * The addresses of a name, as far as the zone has them; glue without signatures, which are not
+ * ours to give. False when they do not fit.
+ */
 static bool put_addresses(struct lookup *l, const uint8_t *name, bool is_glue_fine)
 {
 	static const uint16_t types[] = { TYPE_A, TYPE_AAAA };
@@ -269,10 +343,15 @@ static bool put_addresses(struct lookup *l, const uint8_t *name, bool is_glue_fi
 	tree_find(&l->zone->tree, &key, &at);
 	if (!at.exact || (!is_glue_fine && is_below_cut(&at)))
 		return true;
-	for (unsigned i = 0; i < 2; i++)
-		if (node_find(at.exact, types[i], &set) &&
-		    !put_rrset(l, SECTION_ADDITIONAL, at.exact, node_name(at.exact), &set))
+	for (unsigned i = 0; i < 2; i++) {
+		const uint8_t *owner = node_name(at.exact);
+
+		if (!node_find(at.exact, types[i], &set))
+			continue;
+		if (is_below_cut(&at) ? !response_put(&l->response, SECTION_ADDITIONAL, owner, &set)
+				      : !put_rrset(l, SECTION_ADDITIONAL, at.exact, owner, &set))
 			return false;
+	}
 	return true;
 }
 
@@ -313,11 +392,16 @@ static enum outcome put_referral(struct lookup *l)
 		return OUT_REFERRAL;
 	if (!put_rrset(l, SECTION_AUTHORITY, cut, node_name(cut), &ns))
 		return OUT_NO_ROOM;
-	if (l->ask->query->dnssec_ok && node_find(cut, TYPE_DS, &ds) &&
-	    !put_rrset(l, SECTION_AUTHORITY, cut, node_name(cut), &ds))
-		return OUT_NO_ROOM;
+	if (l->ask->query->dnssec_ok && node_find(cut, TYPE_DS, &ds)) {
+		if (!put_rrset(l, SECTION_AUTHORITY, cut, node_name(cut), &ds))
+			return OUT_NO_ROOM;
+	} else if (owes_proof(l)) {
+		denial_of_type(&l->denial, l->zone, cut);	/* RFC 4035 s.3.1.4 */
+	}
+	enum outcome out = put_proofs(l, OUT_REFERRAL);
 
-	enum outcome out = put_required_glue(l, &ns);
+	if (out == OUT_REFERRAL)
+		out = put_required_glue(l, &ns);
 
 	if (out == OUT_REFERRAL)
 		put_sibling_glue(l, &ns);
@@ -358,11 +442,7 @@ static void put_additional(struct lookup *l)
 	}
 }
 
-/*
- * Writes the sections that follow from the outcome. Proofs of denial (RFC 4035 s.3.1.3)
- * belong to the three cases of NODATA, NXDOMAIN and referral, behind what they put now,
- * and to data that a wildcard gave.
- */
+/* Writes the sections that follow from the outcome. */
 static enum dns_rcode put_outcome(struct lookup *l, enum outcome out)
 {
 	enum dns_rcode rcode = RCODE_NOERROR;
@@ -370,17 +450,20 @@ static enum dns_rcode put_outcome(struct lookup *l, enum outcome out)
 	switch (out) {
 	case OUT_FOLLOW:
 	case OUT_DATA:
-		put_additional(l);
+		out = put_proofs(l, out);
+		if (out != OUT_NO_ROOM)
+			put_additional(l);
 		break;
 	case OUT_NODATA:
-		out = put_soa(l, out);
+		out = put_proofs(l, put_soa(l, out));
 		break;
 	case OUT_NXDOMAIN:	/* of the last name of a chain: RFC 6604 s.2.1 */
 		rcode = RCODE_NXDOMAIN;
-		out = put_soa(l, out);
+		out = put_proofs(l, put_soa(l, out));
 		break;
 	case OUT_YXDOMAIN:
 		rcode = RCODE_YXDOMAIN;
+		out = put_proofs(l, out);	/* of wildcards on the way */
 		break;
 	case OUT_REFERRAL:
 		out = put_referral(l);
@@ -417,11 +500,15 @@ size_t answer_write(const struct answer_ask *ask, uint8_t *out)
 	l.is_authoritative = ask->query->qclass == CLASS_IN;
 	l.data.count = 0;
 	l.links = 0;
+	denial_begin(&l.denial, ask->hasher);
 	response_begin(&l.response, ask->query, ask->packet, ask->cookie, out, ask->limit);
 
 	if (l.is_authoritative || ask->query->qclass == CLASS_ANY)
 		rcode = answer_in_class(&l);
 	else
 		rcode = RCODE_REFUSED;
+	if (l.denial.is_over)
+		return message_reply_error(ask->query, ask->packet, RCODE_SERVFAIL,
+					   EDE_NSEC3_ITERATIONS, ask->cookie, out, ask->limit);
 	return response_end(&l.response, rcode);
 }

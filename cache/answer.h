@@ -9,7 +9,8 @@
  * Failure:  none: whatever the zone holds, some reply comes out that fits `limit`.
  * Spec:     RFC 1034 s.4.3.2, RFC 2181, RFC 2308 (negative), RFC 4592 (wildcards),
  *           RFC 6604 (rcode of a chain), RFC 6672 (DNAME), RFC 6891, RFC 8482 (ANY),
- *           RFC 9471 (glue or TC). Where these leave a choice, as NSD does.
+ *           RFC 9471 (glue or TC), RFC 4035 s.3 and RFC 5155 s.7 (denial.h). Where these
+ *           leave a choice, as NSD does.
  */
 #ifndef ANSWER_H
 #define ANSWER_H
@@ -21,12 +22,25 @@
 #include "cache/message.h"
 #include "cache/zone.h"
 
+/* The other zones that we may answer for, for aliases that lead there. */
+struct answer_zones {
+	/*
+	 * The generation to answer a question for `name` and `type` from; NULL: none of ours.
+	 * When a zone was met before in the same answer, its generation of then is used.
+	 */
+	const struct generation *(*find)(void *arg, const uint8_t *name,
+					 const struct name_key *key, uint16_t type);
+	void *arg;
+};
+
 struct answer_ask {
 	const struct generation *zone;	/* the name is at or below its origin */
 	const struct message *query;	/* MESSAGE_OK, opcode QUERY */
 	const uint8_t *packet;		/* the query's bytes */
 	const struct name_key *key;	/* lookup form of query->qname */
 	const uint8_t *cookie;		/* COOKIE_FULL_LEN bytes to return, or NULL */
+	const struct answer_zones *zones;	/* NULL: aliases are followed in `zone` alone */
+	struct nsec3_hasher *hasher;	/* begun for this query; NULL: NSEC3 zones get SERVFAIL */
 	size_t limit;			/* the most bytes this client takes: DNS_UDP_MAX or more */
 	bool is_tcp;
 };

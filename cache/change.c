@@ -94,9 +94,10 @@ static bool is_cheap(const struct generation *old, const struct generation *new)
 {
 	size_t left = CHANGE_NAMES_MAX;
 
-	if (old->tree.count + new->tree.count < left)
+	if (old->tree.count + new->tree.count + old->nsec3.count + new->nsec3.count < left)
 		return true;
-	return tree_diff(&old->tree, &new->tree, on_differing_name, &left);
+	return tree_diff(&old->tree, &new->tree, on_differing_name, &left) &&
+	       tree_diff(&old->nsec3, &new->nsec3, on_differing_name, &left);
 }
 
 /* Moves the parts of `added` behind those of `removed`. */

@@ -58,12 +58,9 @@ void dump_free(struct dump *d)
 /* To the first set of the next name that has any, or to the end. */
 static void go_to_next_name(struct dump *d)
 {
-	struct name_key key;
-
-	do {
-		name_to_key(node_name(d->node), &key);
-		d->node = tree_after(&d->zone->tree, &key);
-	} while (d->node && !node_first(d->node, &d->set));
+	do
+		d->node = generation_next(d->zone, d->node);
+	while (d->node && !node_first(d->node, &d->set));
 }
 
 static void go_to_next_set(struct dump *d)

@@ -126,6 +126,7 @@ static bool goes_with_cname(uint16_t type)
 static uint8_t flags_of(bool is_apex, const struct rrset *sets, size_t count)
 {
 	bool has_cname = false, has_other = false, has_ns = false, has_dname = false;
+	bool is_hashed = count > 0;
 
 	for (size_t i = 0; i < count; i++) {
 		uint16_t type = sets[i].type;
@@ -134,9 +135,10 @@ static uint8_t flags_of(bool is_apex, const struct rrset *sets, size_t count)
 		has_dname |= type == TYPE_DNAME;
 		has_cname |= type == TYPE_CNAME;
 		has_other |= type == TYPE_CNAME ? sets[i].count > 1 : !goes_with_cname(type);
+		is_hashed &= type == TYPE_NSEC3 || sets[i].covered == TYPE_NSEC3;
 	}
 	return (uint8_t)((has_ns && !is_apex ? NODE_CUT : 0) | (has_dname ? NODE_DNAME : 0) |
-			 (has_cname && has_other ? NODE_CLASH : 0));
+			 (has_cname && has_other ? NODE_CLASH : 0) | (is_hashed ? NODE_NSEC3 : 0));
 }
 
 static uint8_t *put_set(uint8_t *at, const struct rrset *set)

@@ -26,6 +26,7 @@ enum node_flag {
 	NODE_CUT = 1,		/* NS below the apex: RFC 1034 s.4.2.1 */
 	NODE_DNAME = 2,
 	NODE_CLASH = 4,		/* CNAME beside what may not be: RFC 2181 s.10.1 */
+	NODE_NSEC3 = 8,		/* NSEC3 and their signatures, and nothing else */
 };
 
 struct node {

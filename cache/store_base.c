@@ -12,30 +12,23 @@
 enum { EXPIRE_EVERY = 64 };	/* chunks between two renewals of the staging key's life */
 
 /* The next node that has records, at its first RRset. */
-static void cursor_at_node(struct store_cursor *c, const struct tree *tree, const struct node *n)
+static void cursor_at_node(struct store_cursor *c, const struct generation *g, const struct node *n)
 {
-	struct name_key key;
-
-	while (n && !node_first(n, &c->set)) {
-		name_to_key(node_name(n), &key);
-		n = tree_after(tree, &key);
-	}
+	while (n && !node_first(n, &c->set))
+		n = generation_next(g, n);
 	c->node = n;
 	c->pos = 0;
 }
 
 /* The record at the cursor, which moves on; false at the end. */
-static bool cursor_next(struct store_cursor *c, const struct tree *tree, const uint8_t **rdata,
+static bool cursor_next(struct store_cursor *c, const struct generation *g, const uint8_t **rdata,
 			uint16_t *len)
 {
-	struct name_key key;
-
 	while (c->node && !rrset_next(&c->set, &c->pos, rdata, len)) {
 		c->pos = 0;
 		if (node_next(c->node, &c->set))
 			continue;
-		name_to_key(node_name(c->node), &key);
-		cursor_at_node(c, tree, tree_after(tree, &key));
+		cursor_at_node(c, g, generation_next(g, c->node));
 	}
 	return c->node;
 }
@@ -51,7 +44,7 @@ static void make_chunk(struct store_base *b)
 	for (;;) {
 		struct store_cursor before = b->cursor;
 
-		if (!cursor_next(&b->cursor, &b->g->tree, &rdata, &len))
+		if (!cursor_next(&b->cursor, b->g, &rdata, &len))
 			break;
 		if (!chunk_add(w, node_name(b->cursor.node), b->cursor.set.type,
 			       b->cursor.set.ttl, rdata, len)) {
@@ -91,7 +84,7 @@ void base_start(struct store_base *b, struct store_task *t, const struct generat
 	b->writer = malloc(sizeof(*b->writer));
 	if (!b->writer)
 		abort();
-	cursor_at_node(&b->cursor, &g->tree, tree_first(&g->tree));
+	cursor_at_node(&b->cursor, g, generation_first(g));
 	task_send_words(t, "UNLINK", b->key, NULL);
 }
 

@@ -28,6 +28,23 @@ const char *zone_error_text(enum zone_error e)
 
 /* ---- Walking ---- */
 
+const struct node *generation_first(const struct generation *g)
+{
+	return g->apex;
+}
+
+const struct node *generation_next(const struct generation *g, const struct node *n)
+{
+	const struct node *next;
+	struct name_key key;
+
+	name_to_key(node_name(n), &key);
+	if (n->flags & NODE_NSEC3)
+		return tree_after(&g->nsec3, &key);
+	next = tree_after(&g->tree, &key);
+	return next ? next : tree_first(&g->nsec3);
+}
+
 struct walk {
 	zone_record_fn visit;
 	void *arg;
@@ -62,7 +79,7 @@ bool generation_walk(const struct generation *g, zone_record_fn visit, void *arg
 
 	if (node_find(g->apex, TYPE_SOA, &soa) && !walk_set(&w, g->apex, &soa))
 		return false;
-	return tree_walk(&g->tree, walk_node, &w);
+	return tree_walk(&g->tree, walk_node, &w) && tree_walk(&g->nsec3, walk_node, &w);
 }
 
 /* ---- Differences ---- */
@@ -149,7 +166,8 @@ bool generation_diff(const struct generation *old, const struct generation *new,
 {
 	struct diff d = { { removed, arg }, { added, arg } };
 
-	return tree_diff(&old->tree, &new->tree, diff_node, &d);
+	return tree_diff(&old->tree, &new->tree, diff_node, &d) &&
+	       tree_diff(&old->nsec3, &new->nsec3, diff_node, &d);
 }
 
 /* ---- Life ---- */
@@ -180,5 +198,6 @@ void generation_free(struct generation *g)
 		return;
 	assert(!generation_is_held(g));
 	tree_clear(&g->tree);
+	tree_clear(&g->nsec3);
 	free(g);
 }

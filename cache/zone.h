@@ -11,6 +11,9 @@
  *                                 \----> node "b.example.com."    { }  empty non-terminal
  *      generation 8 --tree--> new path, the rest is shared
  *
+ * NSEC3 records have a tree of their own, by hashed owner name: such a name is no name of the
+ * zone, and may be asked for as if it were not there (RFC 5155 s.7.2.8).
+ *
  * A node is one packed allocation (node.h): owner name, then its RRsets by type, each with
  * its rdata one after the other. Every name between an owner and the apex has a node, so an
  * empty node is an empty non-terminal (RFC 4592 s.2.2.2) and lookups need no second guess.
@@ -34,6 +37,7 @@
 #include <stdint.h>
 
 #include "cache/name.h"
+#include "cache/nsec3.h"
 #include "cache/tree.h"
 
 enum zone_error {
@@ -105,9 +109,19 @@ struct soa {
 	uint32_t ttl;		/* of the SOA record itself */
 };
 
+/* How a zone proves that something is not there. */
+enum zone_denial {
+	ZONE_DENIAL_NONE,	/* not signed, or without a chain */
+	ZONE_DENIAL_NSEC,	/* RFC 4035 s.3.1.3 */
+	ZONE_DENIAL_NSEC3,	/* RFC 5155 s.7.2 */
+};
+
 struct generation {
 	struct tree tree;		/* of struct node */
+	struct tree nsec3;		/* of struct node: NSEC3 and their signatures alone */
 	const struct node *apex;	/* in the tree */
+	enum zone_denial denial;
+	struct nsec3_params nsec3_params;	/* of the chain in use; with ZONE_DENIAL_NSEC3 */
 	uint64_t number;		/* of this zone, upwards, never reused */
 	struct soa soa;
 	size_t records;
@@ -119,8 +133,15 @@ struct generation {
 };
 
 /*
- * Every record in canonical order of owners, then of types, those of a set in the order in
- * which they came; but the SOA first of all. Stops, and returns false, when `visit` does.
+ * Every node: those of `tree` in canonical order, the apex first, then those of `nsec3`. NULL
+ * at the end.
+ */
+const struct node *generation_first(const struct generation *g);
+const struct node *generation_next(const struct generation *g, const struct node *n);
+
+/*
+ * Every record in that order of owners, then of types, those of a set in the order in which
+ * they came; but the SOA first of all. Stops, and returns false, when `visit` does.
  */
 typedef bool (*zone_record_fn)(const uint8_t *owner, uint16_t type, uint32_t ttl,
 			       const uint8_t *rdata, uint16_t rdata_len, void *arg);

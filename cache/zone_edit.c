@@ -6,6 +6,9 @@
  * open one is closed: packed into a node that replaces the old one in the tree. The counts of
  * records and bytes follow each record at once; the tree, the empty non-terminals and the
  * count of clashes follow when an owner is closed.
+ *
+ * NSEC3 records have a tree of their own, with an open owner of its own: in a transfer they
+ * stand between the names.
  */
 #include "cache/zone.h"
 
@@ -13,26 +16,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/denial.h"
 #include "cache/dns.h"
 #include "cache/draft.h"
 #include "cache/memory.h"
 #include "cache/node.h"
 #include "cache/wire.h"
 
-struct zone_edit {
-	struct tree tree;
-	uint8_t origin[NAME_LEN_MAX];	/* lower case */
-	struct name_key origin_key;
-	size_t max_records, max_bytes;	/* 0: no bound */
-	size_t records, bytes, empties;
-	size_t clashes;			/* nodes with NODE_CLASH */
-
-	/* the open owner */
+/* The owner whose records are being changed. */
+struct owner {
 	bool is_open;
 	struct draft draft;
 	struct name_key key;
 	struct node *found;		/* its node in the tree, or NULL */
 	unsigned missing;		/* names between it and its closest encloser */
+};
+
+struct zone_edit {
+	struct tree tree, nsec3;
+	uint8_t origin[NAME_LEN_MAX];	/* lower case */
+	struct name_key origin_key;
+	size_t max_records, max_bytes;	/* 0: no bound */
+	size_t records, bytes, empties;
+	size_t clashes;			/* nodes with NODE_CLASH */
+	struct owner owner, hashed;	/* of `tree`, of `nsec3` */
 };
 
 /* ---- Nodes in the tree ---- */
@@ -97,43 +104,95 @@ static void prune(struct zone_edit *e, const struct node *n)
 	} while (!is_apex(e, &key) && node_is_empty(n) && !has_below(e, &key, at));
 }
 
-/* ---- The open owner ---- */
+/* ---- The open owners ---- */
 
-static void owner_close(struct zone_edit *e)
+static void close_owner(struct zone_edit *e)
 {
-	if (!e->is_open)
+	struct owner *o = &e->owner;
+
+	if (!o->is_open)
 		return;
-	e->is_open = false;
-	if (!e->draft.is_changed)
+	o->is_open = false;
+	if (!o->draft.is_changed)
 		return;
-	if (e->draft.set_count == 0) {
-		if (e->found)
-			prune(e, e->found);
+	if (o->draft.set_count == 0) {
+		if (o->found)
+			prune(e, o->found);
 		return;
 	}
-	for (unsigned up = e->missing; up > 0; up--)
-		put_empty(e, name_skip(e->draft.owner, up), NULL);
-	put_node(e, draft_pack(&e->draft, is_apex(e, &e->key)), e->found);
+	for (unsigned up = o->missing; up > 0; up--)
+		put_empty(e, name_skip(o->draft.owner, up), NULL);
+	put_node(e, draft_pack(&o->draft, is_apex(e, &o->key)), o->found);
 }
 
-static void owner_open(struct zone_edit *e, const uint8_t *owner)
+/* A hashed owner name is no name of the zone: nothing above it comes to be by it. */
+static void close_hashed(struct zone_edit *e)
 {
+	struct owner *o = &e->hashed;
+
+	if (!o->is_open)
+		return;
+	o->is_open = false;
+	if (!o->draft.is_changed)
+		return;
+	if (o->draft.set_count > 0)
+		tree_put(&e->nsec3, draft_pack(&o->draft, false));
+	else if (o->found)
+		tree_del(&e->nsec3, &o->key);
+}
+
+static void open_found(struct owner *o, const uint8_t *name)
+{
+	if (o->found)
+		draft_load(&o->draft, o->found);
+	else
+		draft_start(&o->draft, name);
+	o->is_open = true;
+}
+
+static struct owner *open_owner(struct zone_edit *e, const uint8_t *name)
+{
+	struct owner *o = &e->owner;
 	struct tree_match match;
 
-	if (e->is_open && name_is_equal(owner, e->draft.owner))
-		return;
-	owner_close(e);
-	name_to_key(owner, &e->key);
-	tree_find(&e->tree, &e->key, &match);
+	if (o->is_open && name_is_equal(name, o->draft.owner))
+		return o;
+	close_owner(e);
+	name_to_key(name, &o->key);
+	tree_find(&e->tree, &o->key, &match);
 	assert(match.depth > 0);	/* the apex is always there */
-	e->found = match.exact;
+	o->found = match.exact;
 	/* The chain has every name from the apex to the closest encloser. */
-	e->missing = match.exact ? 0 : e->key.label_count - e->origin_key.label_count - match.depth;
-	if (e->found)
-		draft_load(&e->draft, e->found);
-	else
-		draft_start(&e->draft, owner);
-	e->is_open = true;
+	o->missing = match.exact ? 0 : o->key.label_count - e->origin_key.label_count - match.depth;
+	open_found(o, name);
+	return o;
+}
+
+static struct owner *open_hashed(struct zone_edit *e, const uint8_t *name)
+{
+	struct owner *o = &e->hashed;
+
+	if (o->is_open && name_is_equal(name, o->draft.owner))
+		return o;
+	close_hashed(e);
+	name_to_key(name, &o->key);
+	o->found = tree_get(&e->nsec3, &o->key);
+	o->missing = 0;
+	open_found(o, name);
+	return o;
+}
+
+/* NSEC3 and its signatures. */
+static bool is_hashed(const struct draft_record *r)
+{
+	if (r->type == TYPE_RRSIG && r->rdata_len >= 2)
+		return wire_get_u16(r->rdata) == TYPE_NSEC3;
+	return r->type == TYPE_NSEC3;
+}
+
+static struct owner *open_for(struct zone_edit *e, const uint8_t *name, const struct draft_record *r)
+{
+	return is_hashed(r) ? open_hashed(e, name) : open_owner(e, name);
 }
 
 /* ---- Edits ---- */
@@ -148,15 +207,18 @@ struct zone_edit *zone_edit_new(const uint8_t *origin, const struct generation *
 	name_to_key(e->origin, &e->origin_key);
 	e->max_records = max_records;
 	e->max_bytes = max_bytes;
-	draft_init(&e->draft);
+	draft_init(&e->owner.draft);
+	draft_init(&e->hashed.draft);
 	if (base) {
 		assert(name_is_equal(origin, base->origin));
 		tree_copy(&e->tree, &base->tree);
+		tree_copy(&e->nsec3, &base->nsec3);
 		e->records = base->records;
 		e->bytes = base->bytes;
 		e->empties = base->empties;
 	} else {
 		tree_init(&e->tree, &node_tree_ops);
+		tree_init(&e->nsec3, &node_tree_ops);
 		put_empty(e, e->origin, NULL);
 	}
 	return e;
@@ -166,8 +228,10 @@ void zone_edit_free(struct zone_edit *e)
 {
 	if (!e)
 		return;
-	draft_fini(&e->draft);
+	draft_fini(&e->owner.draft);
+	draft_fini(&e->hashed.draft);
 	tree_clear(&e->tree);
+	tree_clear(&e->nsec3);
 	free(e);
 }
 
@@ -185,7 +249,7 @@ static size_t wire_len(const uint8_t *owner, uint16_t rdata_len)
 /* Also bounds the nodes that no record pays for: a name of 120 labels makes as many. */
 static bool is_over(const struct zone_edit *e, size_t more_bytes)
 {
-	size_t empties = e->empties + e->missing;
+	size_t empties = e->empties + e->owner.missing;
 
 	if (e->max_records && (e->records >= e->max_records ||
 			       empties / ZONE_EMPTIES_PER_RECORD > e->max_records))
@@ -198,18 +262,19 @@ enum zone_error zone_edit_add(struct zone_edit *e, const uint8_t *owner, uint16_
 {
 	/* RFC 2181 s.8: a TTL with the top bit set is 0. */
 	struct draft_record r = { type, rdata_len, ttl >> 31 ? 0 : ttl, rdata };
+	struct owner *o;
 	bool is_new;
 
 	if (!is_data_type(type))
 		return ZONE_BAD_RDATA;
 	if (!name_is_at_or_below(owner, e->origin))
 		return ZONE_OUT_OF_ZONE;
-	owner_open(e, owner);
-	if (type == TYPE_SOA && !is_apex(e, &e->key))
+	o = open_for(e, owner, &r);
+	if (type == TYPE_SOA && !is_apex(e, &o->key))
 		return ZONE_SOA_ELSEWHERE;
-	if (e->draft.set_count == 0)	/* the case as in its first record */
-		memcpy(e->draft.owner, owner, name_len(owner));
-	enum zone_error why = draft_add(&e->draft, &r, &is_new);
+	if (o->draft.set_count == 0)	/* the case as in its first record */
+		memcpy(o->draft.owner, owner, name_len(owner));
+	enum zone_error why = draft_add(&o->draft, &r, &is_new);
 
 	if (why != ZONE_OK || !is_new)
 		return why;
@@ -227,8 +292,7 @@ enum zone_error zone_edit_del(struct zone_edit *e, const uint8_t *owner, uint16_
 
 	if (!name_is_at_or_below(owner, e->origin))
 		return ZONE_OUT_OF_ZONE;
-	owner_open(e, owner);
-	if (!draft_del(&e->draft, &r))
+	if (!draft_del(&open_for(e, owner, &r)->draft, &r))
 		return ZONE_NO_RECORD;
 	e->records--;
 	e->bytes -= wire_len(owner, rdata_len);
@@ -295,7 +359,9 @@ static struct generation *generation_new(struct zone_edit *e, const struct node 
 	struct generation *g = memory_zeroed(1, sizeof(*g));
 
 	g->tree = e->tree;	/* moved: the edit has none any more */
+	g->nsec3 = e->nsec3;
 	tree_init(&e->tree, &node_tree_ops);
+	tree_init(&e->nsec3, &node_tree_ops);
 	g->apex = apex;
 	g->number = number;
 	g->soa = *soa;
@@ -304,6 +370,7 @@ static struct generation *generation_new(struct zone_edit *e, const struct node 
 	g->empties = e->empties;
 	memcpy(g->origin, e->origin, name_len(e->origin));
 	g->origin_labels = e->origin_key.label_count;
+	denial_settle(g);
 	return g;
 }
 
@@ -314,7 +381,8 @@ struct generation *zone_edit_finish(struct zone_edit *e, uint64_t number, enum z
 	const struct node *at;
 	struct soa soa;
 
-	owner_close(e);
+	close_owner(e);
+	close_hashed(e);
 	const struct node *apex = tree_get(&e->tree, &e->origin_key);
 
 	*why = check(e, apex, &soa, &at);

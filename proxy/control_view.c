@@ -189,7 +189,7 @@ json_t *view_explain(struct daemon *d, const uint8_t *name, uint16_t type)
 	json_t *o;
 
 	name_to_key(name, &key);
-	z = plan_find(d->plan, &key);
+	z = plan_find_for(d->plan, name, &key, type);
 	if (type == TYPE_AXFR || type == TYPE_IXFR)
 		o = refused("clients may not transfer zones");
 	else if (!z && !d->plan->unlisted)

@@ -20,6 +20,7 @@ struct dispatch *dispatch_new(const struct dispatch_ops *ops, void *shell, unsig
 	d->now_us = now_us;
 	d->inflight = inflight_new(in_flight);
 	d->cookies = cookie_maker_new(cookie_secret);
+	d->hasher = nsec3_hasher_new();
 	random_init(&d->random);
 	wheel_init(&d->wheel, now_us);
 	for (unsigned i = 0; i < BACKENDS_MAX; i++)
@@ -33,6 +34,7 @@ void dispatch_free(struct dispatch *d)
 		return;
 	inflight_free(d->inflight);
 	cookie_maker_free(d->cookies);
+	nsec3_hasher_free(d->hasher);
 	free(d);
 }
 

@@ -55,6 +55,7 @@ struct dispatch {
 	uint32_t wall_s;		/* for cookies; set by the shell about once a second */
 	struct inflight *inflight;
 	struct cookie_maker *cookies;
+	struct nsec3_hasher *hasher;
 	struct random random;
 	struct wheel wheel;
 	struct balance balance;

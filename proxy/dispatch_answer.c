@@ -59,13 +59,25 @@ static size_t answer_limit(const struct asked *asked)
 	return limit < UDP_ANSWER_MAX ? limit : UDP_ANSWER_MAX;
 }
 
+/* An alias leads to another zone: its mirror answers, whoever else is up. */
+static const struct generation *find_generation(void *dispatch, const uint8_t *name,
+						const struct name_key *key, uint16_t type)
+{
+	struct dispatch *d = dispatch;
+	const struct plan_zone *zone = plan_find_for(d->plan, name, key, type);
+
+	return zone && zone->mirror ? mirror_zone_servable(zone->mirror) : NULL;
+}
+
 void dispatch_answer_mirror(struct dispatch *d, const struct asked *asked)
 {
 	uint8_t cookie[COOKIE_FULL_LEN];
+	struct answer_zones zones = { find_generation, d };
 	struct answer_ask ask = {
 		.zone = asked->generation, .query = &asked->message, .packet = asked->packet,
 		.key = &asked->key, .cookie = cookie_for(d, asked, cookie),
 		.limit = answer_limit(asked), .is_tcp = asked->client->is_tcp,
+		.zones = &zones, .hasher = d->hasher,
 	};
 
 	counter_add(&d->stats->answers_mirror, 1);
@@ -73,7 +85,10 @@ void dispatch_answer_mirror(struct dispatch *d, const struct asked *asked)
 		answer_error(d, asked, RCODE_BADVERS, EDE_NONE);
 	} else {
 		uint8_t *out = d->ops->room(d->shell, asked->client, ask.limit);
-		size_t len = answer_write(&ask, out);
+		size_t len;
+
+		nsec3_hasher_begin(d->hasher, d->now_us);
+		len = answer_write(&ask, out);
 
 		d->ops->answer(d->shell, asked->client, out, len);
 	}

@@ -20,11 +20,13 @@ bool dispatch_is_for_zones(const struct message *m)
 
 void dispatch_route(struct dispatch *d, struct asked *asked)
 {
-	name_to_key(asked->message.qname, &asked->key);
-	asked->zone = plan_find(d->plan, &asked->key);
+	const struct message *m = &asked->message;
+
+	name_to_key(m->qname, &asked->key);
+	asked->zone = plan_find_for(d->plan, m->qname, &asked->key, m->qtype);
 	asked->pool = asked->zone ? asked->zone->pool : d->plan->unlisted;
 	asked->generation = NULL;
-	if (asked->zone && asked->zone->mirror && dispatch_is_for_zones(&asked->message))
+	if (asked->zone && asked->zone->mirror && dispatch_is_for_zones(m))
 		asked->generation = mirror_zone_servable(asked->zone->mirror);
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/dns.h"
 #include "cache/memory.h"
 
 /*
@@ -214,6 +215,19 @@ const struct plan_zone *plan_find(const struct plan *p, const struct name_key *k
 
 	tree_find(&p->by_name, key, &match);
 	return match.depth > 0 ? match.chain[match.depth - 1] : NULL;
+}
+
+const struct plan_zone *plan_find_for(const struct plan *p, const uint8_t *name,
+				      const struct name_key *key, uint16_t type)
+{
+	const struct plan_zone *zone = plan_find(p, key), *parent;
+	struct name_key above;
+
+	if (type != TYPE_DS || !zone || name[0] == 0 || !name_is_equal(name, zone->conf->origin))
+		return zone;
+	name_to_key(name_skip(name, 1), &above);
+	parent = plan_find(p, &above);
+	return parent ? parent : zone;
 }
 
 const struct plan_zone *plan_zone_named(const struct plan *p, const uint8_t *origin)

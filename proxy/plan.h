@@ -74,6 +74,13 @@ void plan_free(struct plan *p);
 /* The zone at or above the name, the longest match; NULL when none is configured. */
 const struct plan_zone *plan_find(const struct plan *p, const struct name_key *key);
 
+/*
+ * The zone that answers this question. As plan_find(), but DS at a zone's apex is its parent's
+ * to answer, if the parent is configured: RFC 4035 s.3.1.4.1.
+ */
+const struct plan_zone *plan_find_for(const struct plan *p, const uint8_t *name,
+				      const struct name_key *key, uint16_t type);
+
 /* The zone of exactly this origin. */
 const struct plan_zone *plan_zone_named(const struct plan *p, const uint8_t *origin);
 /* Without a second tier nobody is left when the first is taken out. */

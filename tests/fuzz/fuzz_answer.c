@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Input: u8 (bit 0: by TCP, bit 1: with a cookie of ours) | a query. The zone is the root,
- * so that every name is in it. Whatever comes out keeps to the limit, echoes the question,
+ * Input: u8 (bit 0: by TCP, bit 1: with a cookie of ours, bits 2 and 3: which chain) | a
+ * query. The zone is the root, so that every name is in it. Whatever comes out keeps to the limit, echoes the question,
  * and parses by our own parser and by ldns.
  */
 #include <assert.h>
@@ -27,6 +27,29 @@ static const char zone_text[] =
 	"l. 9 RRSIG A 13 1 9 20370101000000 20260101000000 1 . AAAA\nl. 9 A 192.0.2.4\n"
 	"l. 9 NSEC a. A RRSIG NSEC\nl. 9 RRSIG NSEC 13 1 9 20370101000000 20260101000000 1 . AAAA\n";
 
+
+/* What makes that zone prove its denials; the last chain has a gap, and nothing in it fits. */
+static const char *const chains[] = {
+	"",
+	". 9 NSEC a. NS SOA NSEC\na. 9 NSEC *.b. A NSEC\n*.b. 9 NSEC d.c.b. TXT NSEC\n"
+	"d.c.b. 9 NSEC f. A NSEC\nf. 9 NSEC l. NS NSEC\n",
+	". 9 NSEC3PARAM 1 0 0 -\n"
+	"0p9mhaveqvm6t7vbl5lop2u3t2rp3tom. 9 NSEC3 1 1 0 - 35mthgpgcu1qg68fab165klnsnk3dpvl A\n"
+	"35mthgpgcu1qg68fab165klnsnk3dpvl. 9 NSEC3 1 1 0 - 35mthgpgcu1qg68fab165klnsnk3dpvl A\n"
+	"kp5d59qpopn1gb6vl2pls3eg6o7uo6p9. 9 NSEC3 1 1 0 - 0p9mhaveqvm6t7vbl5lop2u3t2rp3tom NS\n",
+	". 9 NSEC3PARAM 1 0 300 ab\n"
+	"35mthgpgcu1qg68fab165klnsnk3dpvl. 9 NSEC3 1 1 300 ab 35mthgpgcu1qg68fab165klnsnk3dpvl A\n",
+};
+enum { ZONES = 4 };
+
+static struct generation *zone_with(const char *chain)
+{
+	char text[sizeof(zone_text) + 1024];
+
+	snprintf(text, sizeof(text), "%s%s", zone_text, chain);
+	return fixture_zone(".", text);
+}
+
 static void check(const struct answer_ask *ask, uint8_t *out, size_t len)
 {
 	const struct message *m = ask->query;
@@ -46,20 +69,25 @@ static void check(const struct answer_ask *ask, uint8_t *out, size_t len)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct generation *zone;
+	static struct generation *zones[ZONES];
+	static struct nsec3_hasher *hasher;
 	static uint8_t out[DNS_MESSAGE_MAX];
 	static const uint8_t cookie[COOKIE_FULL_LEN] = "12345678abcdefghABCDEFGH";
 	struct name_key key;
 	struct message m;
 
-	if (!zone)
-		zone = fixture_zone(".", zone_text);
+	for (unsigned i = 0; i < ZONES && !zones[i]; i++)
+		zones[i] = zone_with(chains[i]);
+	if (!hasher)
+		hasher = nsec3_hasher_new();
+	nsec3_hasher_begin(hasher, 0);
 	if (size == 0 || message_parse(data + 1, size - 1, &m) != MESSAGE_OK)
 		return 0;
 	name_to_key(m.qname, &key);
 
 	bool is_tcp = data[0] & 1;
-	struct answer_ask ask = { .zone = zone, .query = &m, .packet = data + 1, .key = &key,
+	struct answer_ask ask = { .zone = zones[data[0] >> 2 & 3], .hasher = hasher,
+				  .query = &m, .packet = data + 1, .key = &key,
 				  .cookie = data[0] & 2 ? cookie : NULL, .is_tcp = is_tcp,
 				  .limit = is_tcp ? DNS_MESSAGE_MAX : message_udp_limit(&m) };
 

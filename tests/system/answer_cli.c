@@ -15,9 +15,13 @@
 static size_t reply_to(const struct generation *g, bool is_tcp, const uint8_t *packet, size_t len,
 		       uint8_t *out)
 {
+	static struct nsec3_hasher *hasher;
 	struct name_key key;
 	struct message m;
 
+	if (!hasher)
+		hasher = nsec3_hasher_new();
+	nsec3_hasher_begin(hasher, 0);
 	if (message_parse(packet, len, &m) != MESSAGE_OK)
 		return 0;
 	if (!name_is_at_or_below(m.qname, g->origin))
@@ -25,7 +29,7 @@ static size_t reply_to(const struct generation *g, bool is_tcp, const uint8_t *p
 	name_to_key(m.qname, &key);
 
 	size_t udp_limit = message_udp_limit(&m) < DNS_EDNS_SIZE ? message_udp_limit(&m) : DNS_EDNS_SIZE;
-	struct answer_ask ask = { .zone = g, .query = &m, .packet = packet, .key = &key,
+	struct answer_ask ask = { .zone = g, .query = &m, .packet = packet, .key = &key, .hasher = hasher,
 				  .is_tcp = is_tcp, .limit = is_tcp ? DNS_MESSAGE_MAX : udp_limit };
 
 	return answer_write(&ask, out);

@@ -23,6 +23,8 @@ static const char zone_text[] =
 	"WwW 300 A 192.0.2.10\nwww 300 A 192.0.2.11\n"
 	"www 300 RRSIG A" SIGNATURE "www 300 RRSIG NSEC" SIGNATURE "www 300 NSEC x A\n"
 	"alias 60 CNAME www\nout 60 CNAME www.example.net.\nvoid 60 CNAME nowhere\n"
+	"across 60 CNAME back.example.net.\nping 60 CNAME ping.example.net.\npong 60 CNAME ping\n"
+	"lost 60 CNAME no.example.net.\nfar 60 CNAME gone.example.net.\n"
 	"loop1 60 CNAME loop2\nloop2 60 CNAME loop1\nself 60 CNAME self\ndown 60 CNAME host.sub\n"
 	"a.b.ent 60 TXT \"deep\"\n"
 	"*.wild 60 A 192.0.2.77\nstop.wild 60 TXT \"no\"\n"
@@ -34,17 +36,42 @@ static const char zone_text[] =
 	"dnlong 60 DNAME " LABEL60 "." LABEL60 "." LABEL60 ".example.com.\n"
 	"srv 60 SRV 0 0 1 mail\nsrv 60 SRV 0 0 2 mail\nsrv 60 SRV 0 0 3 ns.sub\n";
 
-static struct generation *zone;
+/* Another zone that we have, and a later generation of the first. */
+static const char other_text[] =
+	"@ 3600 SOA ns1 host 9 7200 3600 1209600 60\n@ 3600 NS ns1\n"
+	"www 300 A 192.0.2.200\nback 60 CNAME www.example.com.\nping 60 CNAME pong.example.com.\n"
+	"gone 60 CNAME nowhere.example.org.\n";
+static const char later_text[] = "@ 60 SOA ns1 host 8 1 1 1 1\n@ 60 NS ns1\nwww 1 A 192.0.2.99\n";
+
+static struct generation *zone, *other, *later;
 
 static void setup(void)
 {
 	zone = fixture_zone("example.com.", zone_text);
+	other = fixture_zone("example.net.", other_text);
+	later = fixture_zone("example.com.", later_text);
 }
 
 static void teardown(void)
 {
 	generation_free(zone);
+	generation_free(other);
+	generation_free(later);
 }
+
+static const struct generation *find_zone(void *arg, const uint8_t *name, const struct name_key *key,
+					  uint16_t type)
+{
+	(void)arg;
+	(void)key;
+	(void)type;
+	if (name_is_at_or_below(name, other->origin))
+		return other;
+	return name_is_at_or_below(name, later->origin) ? later : NULL;
+}
+
+static const struct answer_zones two_zones = { find_zone, NULL };
+static const struct answer_zones *zones;	/* for ask() */
 
 enum { BY_TCP = 1, EDNS = 2, DO = 4, WITH_COOKIE = 8 };
 
@@ -95,7 +122,7 @@ static void ask_class(const char *name, uint16_t type, uint16_t class, unsigned 
 	ck_assert_int_eq(message_parse(query, len, &m), MESSAGE_OK);
 	name_to_key(m.qname, &key);
 	struct answer_ask ask = { .zone = zone, .query = &m, .packet = query, .key = &key,
-				  .cookie = COOKIE, .is_tcp = how & BY_TCP,
+				  .cookie = COOKIE, .is_tcp = how & BY_TCP, .zones = zones,
 				  .limit = how & BY_TCP ? DNS_MESSAGE_MAX : message_udp_limit(&m) };
 
 	/* In memory of its own size, so that a sanitizer sees any overrun. */
@@ -545,6 +572,29 @@ START_TEST(the_root_is_a_zone_like_others)
 }
 END_TEST
 
+START_TEST(aliases_lead_across_the_zones_that_we_have)
+{
+	ask("across.example.com.", TYPE_A, 0);	/* only one zone is known */
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), "across.example.com. 60 CNAME back.example.net.");
+	zones = &two_zones;
+	ask("across.example.com.", TYPE_A, 0);	/* there and back, to the generation it began with */
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER),
+			 "across.example.com. 60 CNAME back.example.net.; "
+			 "back.example.net. 60 CNAME www.example.com.; " WWW);
+	ask("lost.example.com.", TYPE_A, 0);
+	ck_assert_int_eq(flags() & (DNS_RCODE | DNS_AA), RCODE_NXDOMAIN | DNS_AA);
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY),
+			 "example.net. 60 SOA ns1.example.net. host.example.net. 9 7200 3600 1209600 60");
+	ask("far.example.com.", TYPE_A, 0);	/* out of all of ours */
+	ck_assert_int_eq(flags() & DNS_RCODE, RCODE_NOERROR);
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), "");
+	ask("ping.example.com.", TYPE_A, 0);	/* a loop over both */
+	ck_assert_int_eq(flags() & DNS_RCODE, RCODE_NOERROR);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 3);
+	zones = NULL;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("answer");
@@ -578,6 +628,7 @@ int main(void)
 	tcase_add_test(limits, owners_beyond_the_reach_of_pointers_stand_in_full);
 	tcase_add_test(limits, what_did_not_fit_is_not_pointed_at);
 	tcase_add_test(limits, the_root_is_a_zone_like_others);
+	tcase_add_test(rules, aliases_lead_across_the_zones_that_we_have);
 	tcase_set_timeout(limits, 30);
 	suite_add_tcase(s, rules);
 	suite_add_tcase(s, limits);

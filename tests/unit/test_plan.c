@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cache/dns.h"
 #include "proxy/plan.h"
 
 static struct mirror_zone_conf handed[8];
@@ -114,6 +115,35 @@ START_TEST(the_longest_zone_above_a_name_is_found)
 }
 END_TEST
 
+static const struct {
+	const char *name;
+	uint16_t type;
+	const char *zone;
+} questions[] = {
+	{ "sub.example.com", TYPE_A, "sub.example.com." },
+	{ "SUB.example.com", TYPE_DS, "example.com." },
+	{ "www.sub.example.com", TYPE_DS, "sub.example.com." },
+	{ "example.org", TYPE_DS, "example.org." },	/* its parent is not ours */
+	{ "example.net", TYPE_DS, NULL },
+	{ ".", TYPE_DS, NULL },
+};
+
+START_TEST(ds_at_an_apex_is_the_parents_to_answer)
+{
+	uint8_t name[NAME_LEN_MAX];
+	const struct plan_zone *z;
+	struct name_key key;
+
+	ck_assert(name_from_text(questions[_i].name, name));
+	name_to_key(name, &key);
+	z = plan_find_for(plan, name, &key, questions[_i].type);
+	if (questions[_i].zone)
+		ck_assert_str_eq(z->conf->text, questions[_i].zone);
+	else
+		ck_assert_ptr_null(z);
+}
+END_TEST
+
 START_TEST(a_zone_is_found_by_its_very_origin_only)
 {
 	uint8_t name[NAME_LEN_MAX];
@@ -184,6 +214,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, targets_stand_by_tier_and_then_as_in_the_file);
 	tcase_add_loop_test(tc, the_longest_zone_above_a_name_is_found, 0, 8);
+	tcase_add_loop_test(tc, ds_at_an_apex_is_the_parents_to_answer, 0,
+			    sizeof(questions) / sizeof(questions[0]));
 	tcase_add_test(tc, a_zone_is_found_by_its_very_origin_only);
 	tcase_add_test(tc, the_mirror_gets_zones_with_primaries_by_tier_and_their_keys);
 	tcase_add_test(tc, backends_and_orders_survive_a_reload);

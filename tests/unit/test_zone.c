@@ -817,13 +817,113 @@ START_TEST(memory_is_flat_over_1000_generations)
 }
 END_TEST
 
+/* ---- NSEC3 ---- */
+
+#define HASH_1	"0p9mhaveqvm6t7vbl5lop2u3t2rp3tom." ORIGIN
+#define HASH_2	"35mthgpgcu1qg68fab165klnsnk3dpvl." ORIGIN
+#define NSEC3_1	"\1\0\0\0\0\24" "aaaaaaaaaaaaaaaaaaaa"
+#define SIG_OF(type) "\0" type "\15\3\0\0\1\54\177\0\0\0\0\0\0\0\0\1\0sig"
+
+static const struct node *hashed_node_of(const struct generation *g, const char *name)
+{
+	struct name_key key = key_of(name);
+
+	return tree_get(&g->nsec3, &key);
+}
+
+/* As in a transfer: hashed owners stand between the names. */
+static struct generation *given_hashed(void)
+{
+	given(add(HASH_1, TYPE_NSEC3, RDATA(NSEC3_1)));
+	given(add("b." ORIGIN, TYPE_A, RDATA("\0\0\0\1")));
+	given(add(HASH_1, TYPE_RRSIG, RDATA(SIG_OF("\62"))));
+	given(add(HASH_2, TYPE_NSEC3, RDATA(NSEC3_1)));
+	given(add(HASH_2, TYPE_A, RDATA("\0\0\0\2")));
+	given(add(HASH_2, TYPE_RRSIG, RDATA(SIG_OF("\1"))));
+	return given_finished();
+}
+
+START_TEST(hashed_owner_is_no_name_of_the_zone)
+{
+	struct generation *g = given_hashed();
+	struct rrset set;
+
+	ck_assert_uint_eq(g->records, 8);
+	ck_assert_uint_eq(g->tree.count, 3);		/* the apex, b, and one that has an address too */
+	ck_assert_uint_eq(g->nsec3.count, 2);
+	ck_assert_ptr_null(node_of(g, HASH_1));
+	ck_assert(node_find_rrsig(hashed_node_of(g, HASH_1), TYPE_NSEC3, &set));
+	ck_assert(!node_find(node_of(g, HASH_2), TYPE_NSEC3, &set));
+	ck_assert(node_find_rrsig(node_of(g, HASH_2), TYPE_A, &set));
+	ck_assert(!node_find(hashed_node_of(g, HASH_2), TYPE_A, &set));
+	generation_free(g);
+}
+END_TEST
+
+static bool count_record(const uint8_t *owner, uint16_t type, uint32_t ttl, const uint8_t *rdata,
+			 uint16_t len, void *arg)
+{
+	(void)owner;
+	(void)type;
+	(void)ttl;
+	(void)rdata;
+	(void)len;
+	++*(size_t *)arg;
+	return true;
+}
+
+START_TEST(walks_come_by_hashed_owners_too)
+{
+	struct generation *g = given_hashed();
+	size_t records = 0, nodes = 0;
+
+	ck_assert(generation_walk(g, count_record, &records));
+	ck_assert_uint_eq(records, g->records);
+	for (const struct node *n = generation_first(g); n; n = generation_next(g, n))
+		nodes++;
+	ck_assert_uint_eq(nodes, g->tree.count + g->nsec3.count);
+	generation_free(g);
+}
+END_TEST
+
+START_TEST(hashed_owners_come_and_go_by_edits)
+{
+	struct generation *g = given_hashed(), *next;
+	size_t differences = 0;
+
+	edit = zone_edit_new(g->origin, g, 0, 0);
+	given(del(HASH_1, TYPE_NSEC3, RDATA(NSEC3_1)));
+	given(del("b." ORIGIN, TYPE_A, RDATA("\0\0\0\1")));
+	given(del(HASH_1, TYPE_RRSIG, RDATA(SIG_OF("\62"))));
+	ck_assert_int_eq(del(HASH_1, TYPE_NSEC3, RDATA(NSEC3_1)), ZONE_NO_RECORD);
+	zone_edit_free(edit);
+
+	edit = zone_edit_new(g->origin, g, 0, 0);
+	given(del(HASH_1, TYPE_NSEC3, RDATA(NSEC3_1)));
+	given(del(HASH_1, TYPE_RRSIG, RDATA(SIG_OF("\62"))));
+	given(add("c." ORIGIN, TYPE_A, RDATA("\0\0\0\1")));
+	next = given_finished();
+	ck_assert_ptr_null(hashed_node_of(next, HASH_1));
+	ck_assert_ptr_eq(hashed_node_of(next, HASH_2), hashed_node_of(g, HASH_2));
+	ck_assert_ptr_nonnull(hashed_node_of(g, HASH_1));
+	ck_assert(generation_diff(g, next, count_record, count_record, &differences));
+	ck_assert_uint_eq(differences, 3);
+	generation_free(g);
+	generation_free(next);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("zone");
 	TCase *read = tcase_create("reading"), *empty = tcase_create("empty non-terminals");
 	TCase *error = tcase_create("errors"), *diff = tcase_create("differences");
-	TCase *life = tcase_create("life");
+	TCase *life = tcase_create("life"), *hashed = tcase_create("NSEC3");
 
+	tcase_add_checked_fixture(hashed, setup, teardown);
+	tcase_add_test(hashed, hashed_owner_is_no_name_of_the_zone);
+	tcase_add_test(hashed, walks_come_by_hashed_owners_too);
+	tcase_add_test(hashed, hashed_owners_come_and_go_by_edits);
 	tcase_add_checked_fixture(read, setup, teardown);
 	tcase_add_test(read, generation_knows_its_soa_and_counts);
 	tcase_add_test(read, records_come_in_order_of_arrival_and_sets_by_type);
@@ -876,6 +976,7 @@ int main(void)
 	tcase_add_test(life, edit_that_changes_nothing_shares_every_node);
 	tcase_add_test(life, memory_is_flat_over_1000_generations);
 	suite_add_tcase(s, life);
+	suite_add_tcase(s, hashed);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
 	int failed = srunner_ntests_failed(r);

@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: ISC */
+#include "cache/denial.h"
+
+#include <string.h>
+
+#include "cache/dns.h"
+#include "cache/node.h"
+
+/* How far to look for a record of the chain: names without one are few in a sound zone. */
+enum { STEPS_MAX = 256 };
+
+static void add(struct denial *d, const struct node *n)
+{
+	if (!n)
+		return;
+	for (unsigned i = 0; i < d->count; i++)
+		if (d->nodes[i] == n)
+			return;
+	if (d->count < DENIAL_NODES_MAX)
+		d->nodes[d->count++] = n;
+}
+
+/* ---- NSEC ---- */
+
+/* A cut or DNAME at or above `n`, which hides what is below it, or `n`. */
+static const struct node *visible(const struct generation *g, const struct node *n)
+{
+	struct tree_match at;
+	struct name_key key;
+
+	name_to_key(node_name(n), &key);
+	tree_find(&g->tree, &key, &at);
+	for (unsigned i = 0; i < at.depth; i++)
+		if (node_is_cut(at.chain[i]) || node_has_dname(at.chain[i]))
+			return at.chain[i];
+	return n;
+}
+
+/* The NSEC whose interval holds a name that has none: that of the nearest name before it. */
+static const struct node *nsec_over(const struct generation *g, const struct name_key *key)
+{
+	const struct node *n = tree_before(&g->tree, key);
+	struct name_key here;
+	struct rrset set;
+
+	for (int i = 0; n && i < STEPS_MAX; i++) {
+		n = visible(g, n);
+		if (node_find(n, TYPE_NSEC, &set))
+			return n;
+		name_to_key(node_name(n), &here);
+		n = tree_before(&g->tree, &here);
+	}
+	return NULL;
+}
+
+/* At a node; or over it, when it is an empty non-terminal. */
+static void add_nsec_at(struct denial *d, const struct generation *g, const struct node *n)
+{
+	struct name_key key;
+	struct rrset set;
+
+	if (node_find(n, TYPE_NSEC, &set)) {
+		add(d, n);
+		return;
+	}
+	name_to_key(node_name(n), &key);
+	add(d, nsec_over(g, &key));
+}
+
+/* ---- NSEC3 ---- */
+
+/* "*" before a name, or NULL when that is too long. */
+static const uint8_t *wildcard_at(const uint8_t *encloser, uint8_t name[NAME_LEN_MAX])
+{
+	size_t len = name_len(encloser);
+
+	if (len + 2 > NAME_LEN_MAX)
+		return NULL;
+	name[0] = 1;
+	name[1] = '*';
+	memcpy(name + 2, encloser, len);
+	return name;
+}
+
+/* Has an NSEC3 of the chain in use; *next is the hash where its interval ends. */
+static bool is_in_chain(const struct generation *g, const struct node *n, const uint8_t **next)
+{
+	struct nsec3_params params;
+	const uint8_t *rdata;
+	struct rrset set;
+	uint8_t flags;
+	uint16_t len;
+
+	if (!node_find(n, TYPE_NSEC3, &set))
+		return false;
+	for (size_t pos = 0; rrset_next(&set, &pos, &rdata, &len);)
+		if (nsec3_params_parse(rdata, len, &params, &flags) &&
+		    nsec3_params_are_equal(&params, &g->nsec3_params))
+			return (*next = nsec3_next_hash(rdata, len)) != NULL;
+	return false;
+}
+
+/* The place of a name in the chain. False when it cannot be known. */
+static bool find_place(struct denial *d, const struct generation *g, const uint8_t *name,
+		       uint8_t hash[NSEC3_HASH_LEN], struct name_key *key)
+{
+	uint8_t owner[NAME_LEN_MAX];
+
+	if (!d->hasher || !nsec3_hash(d->hasher, &g->nsec3_params, name, hash)) {
+		d->is_over = true;
+		return false;
+	}
+	if (!nsec3_owner_of_hash(hash, g->origin, owner))
+		return false;
+	name_to_key(owner, key);
+	return true;
+}
+
+static const struct node *nsec3_at(struct denial *d, const struct generation *g, const uint8_t *name)
+{
+	uint8_t hash[NSEC3_HASH_LEN];
+	const struct node *n;
+	const uint8_t *next;
+	struct name_key key;
+
+	if (!find_place(d, g, name, hash, &key))
+		return NULL;
+	n = tree_get(&g->nsec3, &key);
+	return n && is_in_chain(g, n, &next) ? n : NULL;
+}
+
+/* The one before a place; the last one's interval goes round to the first. */
+static const struct node *nsec3_before(const struct generation *g, const struct name_key *key)
+{
+	const struct node *n = tree_before(&g->nsec3, key);
+	struct name_key here;
+	const uint8_t *next;
+
+	if (!n)
+		n = tree_last(&g->nsec3);
+	for (int i = 0; n && i < STEPS_MAX; i++) {
+		if (is_in_chain(g, n, &next))
+			return n;
+		name_to_key(node_name(n), &here);
+		n = tree_before(&g->nsec3, &here);
+		if (!n)
+			n = tree_last(&g->nsec3);
+	}
+	return NULL;
+}
+
+static void add_nsec3_over(struct denial *d, const struct generation *g, const uint8_t *name)
+{
+	uint8_t hash[NSEC3_HASH_LEN];
+	struct name_key key;
+
+	if (name && find_place(d, g, name, hash, &key))
+		add(d, nsec3_before(g, &key));
+}
+
+/* The ancestor of `name` that has one label more than `encloser`: RFC 5155 s.1.3. */
+static const uint8_t *next_closer(const uint8_t *name, const uint8_t *encloser)
+{
+	return name_skip(name, name_label_count(name) - name_label_count(encloser) - 1);
+}
+
+/*
+ * RFC 5155 s.7.2.1. Opt-out leaves names out of the chain: then the proof begins higher up, at
+ * the closest *provable* encloser, which is returned; NULL when there is none.
+ */
+static const uint8_t *add_encloser(struct denial *d, const struct generation *g,
+				   const uint8_t *name, const uint8_t *encloser)
+{
+	for (;;) {
+		const struct node *n = nsec3_at(d, g, encloser);
+
+		if (n) {
+			add(d, n);
+			add_nsec3_over(d, g, next_closer(name, encloser));
+			return encloser;
+		}
+		if (d->is_over || name_is_equal(encloser, g->origin))
+			return NULL;
+		encloser = name_skip(encloser, 1);
+	}
+}
+
+static void add_nsec3_at(struct denial *d, const struct generation *g, const struct node *n)
+{
+	const struct node *at = nsec3_at(d, g, node_name(n));
+
+	if (at)
+		add(d, at);
+	else if (!d->is_over && n != g->apex)
+		add_encloser(d, g, node_name(n), name_skip(node_name(n), 1));
+}
+
+/* ---- Proofs ---- */
+
+void denial_begin(struct denial *d, struct nsec3_hasher *hasher)
+{
+	d->hasher = hasher;
+	d->is_over = false;
+	d->count = 0;
+}
+
+void denial_of_type(struct denial *d, const struct generation *g, const struct node *n)
+{
+	switch (g->denial) {
+	case ZONE_DENIAL_NONE:						break;
+	case ZONE_DENIAL_NSEC:	add_nsec_at(d, g, n);			break;
+	case ZONE_DENIAL_NSEC3:	add_nsec3_at(d, g, n);			break;
+	}
+}
+
+void denial_of_name(struct denial *d, const struct generation *g, const uint8_t *name,
+		    const struct name_key *key, const struct node *encloser)
+{
+	uint8_t wildcard[NAME_LEN_MAX];
+	const uint8_t *proven, *missing;
+	struct name_key wildcard_key;
+
+	switch (g->denial) {
+	case ZONE_DENIAL_NONE:
+		break;
+	case ZONE_DENIAL_NSEC:
+		add(d, nsec_over(g, key));
+		missing = wildcard_at(node_name(encloser), wildcard);
+		if (!missing)
+			break;
+		name_to_key(missing, &wildcard_key);
+		add(d, nsec_over(g, &wildcard_key));
+		break;
+	case ZONE_DENIAL_NSEC3:
+		proven = add_encloser(d, g, name, node_name(encloser));
+		if (proven)
+			add_nsec3_over(d, g, wildcard_at(proven, wildcard));
+		break;
+	}
+}
+
+void denial_of_exact_name(struct denial *d, const struct generation *g, const uint8_t *name,
+			  const struct name_key *key, const struct node *encloser)
+{
+	switch (g->denial) {
+	case ZONE_DENIAL_NONE:
+		break;
+	case ZONE_DENIAL_NSEC:
+		add(d, nsec_over(g, key));
+		break;
+	case ZONE_DENIAL_NSEC3:
+		add_nsec3_over(d, g, next_closer(name, node_name(encloser)));
+		break;
+	}
+}
+
+void denial_of_wildcard_type(struct denial *d, const struct generation *g,
+			     const struct node *encloser, const struct node *wildcard)
+{
+	if (g->denial == ZONE_DENIAL_NSEC3)
+		add(d, nsec3_at(d, g, node_name(encloser)));
+	denial_of_type(d, g, wildcard);
+}
+
+/* ---- The chain in use ---- */
+
+/* One that some NSEC3 belongs to: others are being made, or were forgotten. */
+static bool has_chain(const struct generation *g)
+{
+	const struct node *n = tree_first(&g->nsec3);
+	struct name_key key;
+	const uint8_t *next;
+
+	for (int i = 0; n && i < STEPS_MAX; i++) {
+		if (is_in_chain(g, n, &next))
+			return true;
+		name_to_key(node_name(n), &key);
+		n = tree_after(&g->nsec3, &key);
+	}
+	return false;
+}
+
+/* RFC 5155 s.4: an NSEC3PARAM with flags 0 says that its chain is whole. */
+static bool settle_nsec3(struct generation *g)
+{
+	struct rrset set;
+	const uint8_t *rdata;
+	uint16_t len;
+	uint8_t flags;
+
+	if (!node_find(g->apex, TYPE_NSEC3PARAM, &set))
+		return false;
+	for (size_t pos = 0; rrset_next(&set, &pos, &rdata, &len);)
+		if (nsec3_params_parse(rdata, len, &g->nsec3_params, &flags) && flags == 0 &&
+		    has_chain(g))
+			return true;
+	return false;
+}
+
+void denial_settle(struct generation *g)
+{
+	struct rrset set;
+
+	if (settle_nsec3(g))
+		g->denial = ZONE_DENIAL_NSEC3;
+	else if (node_find(g->apex, TYPE_NSEC, &set))
+		g->denial = ZONE_DENIAL_NSEC;
+	else
+		g->denial = ZONE_DENIAL_NONE;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: ISC */
+#include "cache/nsec3.h"
+
+#include <ctype.h>
+#include <string.h>
+
+#include <openssl/evp.h>
+
+#include "cache/memory.h"
+
+enum { SHA1 = 1, SECOND_US = 1000000 };	/* RFC 5155 s.11 */
+
+/* ---- Records ---- */
+
+bool nsec3_params_parse(const uint8_t *rdata, uint16_t len, struct nsec3_params *p, uint8_t *flags)
+{
+	if (len < 5 || rdata[0] != SHA1 || rdata[4] > len - 5)
+		return false;
+	*flags = rdata[1];
+	p->iterations = (uint16_t)(rdata[2] << 8 | rdata[3]);
+	p->salt_len = rdata[4];
+	memcpy(p->salt, rdata + 5, p->salt_len);
+	return true;
+}
+
+bool nsec3_params_are_equal(const struct nsec3_params *a, const struct nsec3_params *b)
+{
+	return a->iterations == b->iterations && a->salt_len == b->salt_len &&
+	       memcmp(a->salt, b->salt, a->salt_len) == 0;
+}
+
+const uint8_t *nsec3_next_hash(const uint8_t *rdata, uint16_t len)
+{
+	size_t at = 5u + rdata[4];
+
+	if (at + 1 + NSEC3_HASH_LEN > len || rdata[at] != NSEC3_HASH_LEN)
+		return NULL;
+	return rdata + at + 1;
+}
+
+/* ---- Base32 with extended hex alphabet, RFC 4648 s.7: 5 bytes are 8 digits ---- */
+
+static int digit_value(uint8_t c)
+{
+	c = (uint8_t)tolower(c);
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'a' && c <= 'v' ? c - 'a' + 10 : -1;
+}
+
+bool nsec3_hash_of_owner(const uint8_t *owner, uint8_t hash[NSEC3_HASH_LEN])
+{
+	uint32_t bits = 0;
+	unsigned have = 0;
+
+	if (owner[0] != NSEC3_LABEL_LEN)
+		return false;
+	for (unsigned i = 1; i <= NSEC3_LABEL_LEN; i++) {
+		int value = digit_value(owner[i]);
+
+		if (value < 0)
+			return false;
+		bits = bits << 5 | (unsigned)value;
+		have += 5;
+		if (have >= 8) {
+			have -= 8;
+			*hash++ = (uint8_t)(bits >> have);
+		}
+	}
+	return true;
+}
+
+bool nsec3_owner_of_hash(const uint8_t hash[NSEC3_HASH_LEN], const uint8_t *origin,
+			 uint8_t owner[NAME_LEN_MAX])
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
+	size_t origin_len = name_len(origin);
+	uint32_t bits = 0;
+	unsigned have = 0;
+	uint8_t *out = owner;
+
+	if (1 + NSEC3_LABEL_LEN + origin_len > NAME_LEN_MAX)
+		return false;
+	*out++ = NSEC3_LABEL_LEN;
+	for (unsigned i = 0; i < NSEC3_HASH_LEN; i++) {
+		bits = bits << 8 | hash[i];
+		for (have += 8; have >= 5; have -= 5)
+			*out++ = (uint8_t)digits[bits >> (have - 5) & 31];
+	}
+	memcpy(out, origin, origin_len);
+	return true;
+}
+
+/* ---- Hashing ---- */
+
+struct nsec3_hasher {
+	EVP_MD *sha1;
+	EVP_MD_CTX *context;	/* begun anew for each round, without memory */
+	unsigned left;		/* rounds that this query may still cost */
+	unsigned left_of_second;
+	uint64_t refilled_us;
+};
+
+static void must(bool is_done)
+{
+	if (!is_done)
+		abort();	/* no memory, or an OpenSSL without SHA-1 */
+}
+
+struct nsec3_hasher *nsec3_hasher_new(void)
+{
+	struct nsec3_hasher *h = memory_zeroed(1, sizeof(*h));
+
+	h->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
+	must(h->sha1);
+	h->context = EVP_MD_CTX_new();
+	must(h->context && EVP_DigestInit_ex(h->context, h->sha1, NULL));
+	h->left = NSEC3_QUERY_MAX;
+	h->left_of_second = NSEC3_SECOND_MAX;
+	return h;
+}
+
+void nsec3_hasher_free(struct nsec3_hasher *h)
+{
+	if (!h)
+		return;
+	EVP_MD_CTX_free(h->context);
+	EVP_MD_free(h->sha1);
+	free(h);
+}
+
+void nsec3_hasher_begin(struct nsec3_hasher *h, uint64_t now_us)
+{
+	h->left = NSEC3_QUERY_MAX;
+	if (now_us - h->refilled_us < SECOND_US)
+		return;
+	h->refilled_us = now_us;
+	h->left_of_second = NSEC3_SECOND_MAX;
+}
+
+/* H(x || salt), RFC 5155 s.5. */
+static void digest(struct nsec3_hasher *h, const struct nsec3_params *p, const uint8_t *x, size_t len,
+		   uint8_t hash[NSEC3_HASH_LEN])
+{
+	must(EVP_DigestInit_ex(h->context, NULL, NULL) && EVP_DigestUpdate(h->context, x, len) &&
+	     EVP_DigestUpdate(h->context, p->salt, p->salt_len) &&
+	     EVP_DigestFinal_ex(h->context, hash, NULL));
+}
+
+bool nsec3_hash(struct nsec3_hasher *h, const struct nsec3_params *p, const uint8_t *name,
+		uint8_t hash[NSEC3_HASH_LEN])
+{
+	uint8_t lower[NAME_LEN_MAX];
+	size_t len = name_len(name);
+
+	if (h->left < p->iterations + 1u || h->left_of_second < p->iterations)
+		return false;
+	h->left -= p->iterations + 1u;
+	h->left_of_second -= p->iterations;
+	memcpy(lower, name, len);
+	name_lower(lower);
+	digest(h, p, lower, len, hash);
+	for (unsigned i = 0; i < p->iterations; i++)
+		digest(h, p, hash, NSEC3_HASH_LEN, hash);
+	return true;
+}

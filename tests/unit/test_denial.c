@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Which proofs an answer carries. The NSEC3 zone is that of RFC 5155 appendix A, and the
+ * answers are those of its appendix B; the NSEC zone is after RFC 4035 appendix A.
+ */
+#include <check.h>
+#include <stdbool.h>	/* before ldns, which takes bool for a signed char without it */
+#include <stdlib.h>
+#include <string.h>
+
+#include <ldns/ldns.h>
+
+#include "cache/answer.h"
+#include "cache/denial.h"
+#include "cache/wire.h"
+#include "tests/unit/fixture.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define DATES " 3600 20370101000000 20260101000000 1 example. AAAA\n"
+
+static const char nsec_text[] =
+	"@ 3600 SOA ns1 host 7 7200 3600 1209600 3600\n@ 3600 RRSIG SOA 13 1" DATES
+	"@ 3600 NS ns1\n@ 3600 NSEC a NS SOA RRSIG NSEC DNSKEY\n@ 3600 RRSIG NSEC 13 1" DATES
+	"a 3600 NS ns.a\na 3600 DS 1 13 2 00\na 3600 RRSIG DS 13 2" DATES "a 3600 NSEC ai NS DS RRSIG NSEC\n"
+	"ns.a 3600 A 192.0.2.5\nns.a 3600 RRSIG A 13 3" DATES
+	"ai 3600 A 192.0.2.9\nai 3600 NSEC alias A RRSIG NSEC\n"
+	"alias 3600 CNAME x.w\nalias 3600 NSEC b CNAME RRSIG NSEC\n"
+	"b 3600 NS ns.b\nb 3600 NSEC dn NS RRSIG NSEC\n"
+	"ns.b 3600 A 192.0.2.6\nz.ns.b 3600 A 192.0.2.7\n"
+	"dn 3600 DNAME w\ndn 3600 NSEC c.d.ent DNAME RRSIG NSEC\nhidden.dn 3600 A 192.0.2.8\n"
+	"c.d.ent 3600 A 192.0.2.10\nc.d.ent 3600 NSEC ns1 A RRSIG NSEC\n"
+	"ns1 3600 A 192.0.2.1\nns1 3600 RRSIG A 13 2" DATES "ns1 3600 NSEC *.w A RRSIG NSEC\n"
+	"*.w 3600 MX 1 ai\n*.w 3600 RRSIG MX 13 2" DATES "*.w 3600 NSEC x.w MX RRSIG NSEC\n"
+	"*.w 3600 RRSIG NSEC 13 2" DATES
+	"x.w 3600 MX 1 ai\nx.w 3600 NSEC x.*.wc MX RRSIG NSEC\n"
+	"x.*.wc 3600 A 192.0.2.11\nx.*.wc 3600 NSEC @ A RRSIG NSEC\n";
+
+#define LONG_DATES " 3600 20370101000000 20260101000000 1 example. " \
+	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+#define NSEC3(owner, next, types) owner " 3600 NSEC3 1 1 12 aabbccdd " next " " types "\n"
+#define H_APEX "0p9mhaveqvm6t7vbl5lop2u3t2rp3tom"
+#define H_A "35mthgpgcu1qg68fab165klnsnk3dpvl"
+#define H_AI "gjeqe526plbf1g8mklp59enfd789njgi"
+#define H_NS1 "2t7b4g4vsa5smi47k61mv5bv1a22bojr"
+#define H_NS2 "q04jkcevqvmu85r014c7dkba38o0ji5r"
+#define H_W "k8udemvp1j2f7eg6jebps17vp3n8i58h"
+#define H_WILD "r53bq7cc2uvmubfu5ocmm6pers9tk9en"
+#define H_XW "b4um86eghhds6nea196smvmlo4ors995"
+#define H_YW "ji6neoaepv8b5o6k4ev33abha8ht9fgc"
+#define H_XYW "2vptu5timamqttgl4luu9kg21e0aor3s"
+#define H_XX "t644ebqk9bibcna874givr6joj62mlhv"
+#define H_LIKE "kohar7mbb8dc2ce8a9qvl8hon4k53uhi"
+
+static const char nsec3_text[] =
+	"@ 3600 SOA ns1 bugs.x.w 1 3600 300 3600000 3600\n@ 3600 NS ns1\n@ 3600 NS ns2\n"
+	"@ 3600 MX 1 xx\n@ 3600 NSEC3PARAM 1 0 12 aabbccdd\n"
+	H_NS1 " 3600 A 192.0.2.127\n"	/* a name like a hash, and one that is in the chain */
+	"a 3600 NS ns1.a\na 3600 DS 1 13 2 00\nns1.a 3600 A 192.0.2.5\nai 3600 A 192.0.2.9\n"
+	"c 3600 NS ns1.c\nns1.c 3600 A 192.0.2.7\n"
+	"opt.ent 3600 NS ns1\n"		/* an empty non-terminal that opt-out leaves out */
+	"ns1 3600 A 192.0.2.1\nns2 3600 A 192.0.2.2\n*.w 3600 MX 1 ai\nx.w 3600 MX 1 xx\n"
+	"x.y.w 3600 MX 1 xx\nxx 3600 A 192.0.2.10\nvia 3600 CNAME a.z.w\n"
+	NSEC3(H_APEX, H_NS1, "MX NS SOA NSEC3PARAM RRSIG") H_APEX " 3600 RRSIG NSEC3 13 2" DATES
+	H_XW " 3600 RRSIG NSEC3 13 2" LONG_DATES H_A " 3600 RRSIG NSEC3 13 2" LONG_DATES
+	NSEC3(H_NS1, H_XYW, "A RRSIG") NSEC3(H_XYW, H_A, "MX RRSIG") NSEC3(H_A, H_XW, "NS DS RRSIG")
+	NSEC3(H_XW, H_AI, "MX RRSIG") NSEC3(H_AI, H_YW, "A RRSIG") NSEC3(H_YW, H_W, "")
+	NSEC3(H_W, H_LIKE, "") NSEC3(H_LIKE, H_NS2, "A RRSIG") NSEC3(H_NS2, H_WILD, "A RRSIG")
+	NSEC3(H_WILD, H_XX, "MX RRSIG") NSEC3(H_XX, H_APEX, "A RRSIG");
+
+static struct generation *nsec_zone, *nsec3_zone;
+static struct nsec3_hasher *hasher;
+
+static void setup(void)
+{
+	nsec_zone = fixture_zone("example.", nsec_text);
+	nsec3_zone = fixture_zone("example.", nsec3_text);
+	hasher = nsec3_hasher_new();
+}
+
+static void teardown(void)
+{
+	generation_free(nsec_zone);
+	generation_free(nsec3_zone);
+	nsec3_hasher_free(hasher);
+}
+
+static struct reply {
+	uint8_t bytes[DNS_MESSAGE_MAX];
+	size_t len;
+	unsigned rcode;
+	bool is_truncated;
+	char proofs[2048];	/* owners of NSEC and NSEC3 in the authority section, in order */
+	unsigned signatures;	/* in all sections */
+} reply;
+
+static const char *without_origin(char *owner)
+{
+	*strstr(owner, "example.") = '\0';
+	return *owner ? owner : "@";
+}
+
+static void read_reply(void)
+{
+	ldns_pkt *pkt;
+	ldns_rr_list *all;
+	char *end = reply.proofs;
+
+	*end = '\0';
+	reply.signatures = 0;
+	reply.rcode = wire_get_u16(reply.bytes + 2) & DNS_RCODE;
+	reply.is_truncated = wire_get_u16(reply.bytes + 2) & DNS_TC;
+	ck_assert_int_eq(ldns_wire2pkt(&pkt, reply.bytes, reply.len), LDNS_STATUS_OK);
+	all = ldns_pkt_all_noquestion(pkt);
+	for (size_t i = 0; i < ldns_rr_list_rr_count(all); i++)
+		reply.signatures += ldns_rr_get_type(ldns_rr_list_rr(all, i)) == LDNS_RR_TYPE_RRSIG;
+	ldns_rr_list_free(all);
+	for (size_t i = 0; i < ldns_rr_list_rr_count(ldns_pkt_authority(pkt)); i++) {
+		const ldns_rr *rr = ldns_rr_list_rr(ldns_pkt_authority(pkt), i);
+		char *owner = ldns_rdf2str(ldns_rr_owner(rr));
+
+		if (ldns_rr_get_type(rr) == LDNS_RR_TYPE_NSEC || ldns_rr_get_type(rr) == LDNS_RR_TYPE_NSEC3)
+			end += sprintf(end, "%s%s", end == reply.proofs ? "" : " ", without_origin(owner));
+		free(owner);
+	}
+	ldns_pkt_free(pkt);
+}
+
+static void ask(const struct generation *zone, const char *name, uint16_t type, bool dnssec_ok,
+		size_t limit)
+{
+	uint8_t query[512];
+	struct wire_out o = wire_into(query, sizeof(query));
+	uint8_t qname[NAME_LEN_MAX];
+	struct name_key key;
+	struct message m;
+
+	wire_add_u64(&o, UINT64_C(1) << 16);	/* QDCOUNT 1 */
+	wire_add_u32(&o, 1);
+	wire_add_bytes(&o, qname, name_from_text(name, qname));
+	wire_add_u16(&o, type);
+	wire_add_u16(&o, CLASS_IN);
+	wire_add_u8(&o, 0);
+	wire_add_u16(&o, TYPE_OPT);
+	wire_add_u16(&o, 4096);
+	wire_add_u32(&o, dnssec_ok ? EDNS_DO : 0);
+	wire_add_u16(&o, 0);
+	ck_assert_int_eq(message_parse(query, o.len, &m), MESSAGE_OK);
+	name_to_key(m.qname, &key);
+	struct answer_ask ask = { .zone = zone, .query = &m, .packet = query, .key = &key,
+				  .hasher = hasher, .limit = limit };
+
+	nsec3_hasher_begin(hasher, 0);
+	reply.len = answer_write(&ask, reply.bytes);
+	read_reply();
+}
+
+struct expected {
+	const char *name;
+	uint16_t type;
+	unsigned rcode;
+	const char *proofs;
+};
+
+static void check_proofs(const struct generation *zone, const struct expected *e)
+{
+	ask(zone, e->name, e->type, true, 4096);
+	ck_assert_uint_eq(reply.rcode, e->rcode);
+	ck_assert_str_eq(reply.proofs, e->proofs);
+	ask(zone, e->name, e->type, false, 4096);
+	ck_assert_str_eq(reply.proofs, "");
+	ck_assert_uint_eq(reply.signatures, 0);
+}
+
+static const struct expected nsec_answers[] = {
+	{ "ns1.example.", TYPE_MX, 0, "ns1." },
+	{ "ns1.example.", TYPE_A, 0, "" },
+	{ "nn.example.", TYPE_A, RCODE_NXDOMAIN, "c.d.ent. @" },
+	{ "zz.example.", TYPE_A, RCODE_NXDOMAIN, "x.*.wc. @" },
+	{ "0.example.", TYPE_A, RCODE_NXDOMAIN, "@" },
+	{ "ent.example.", TYPE_A, 0, "dn." },
+	{ "d.ent.example.", TYPE_A, 0, "dn." },
+	{ "b.d.ent.example.", TYPE_A, RCODE_NXDOMAIN, "dn." },
+	{ "d.d.ent.example.", TYPE_A, RCODE_NXDOMAIN, "c.d.ent. dn." },
+	{ "bb.example.", TYPE_A, RCODE_NXDOMAIN, "b. @" },		/* glue lies between */
+	{ "e.example.", TYPE_A, RCODE_NXDOMAIN, "dn. @" },		/* hidden names do, too */
+	{ "a.z.w.example.", TYPE_MX, 0, "x.w." },
+	{ "a.z.w.example.", TYPE_AAAA, 0, "x.w. *.w." },
+	{ "alias.example.", TYPE_A, 0, "x.w." },
+	{ "y.wc.example.", TYPE_A, 0, "x.*.wc. x.w." },			/* the wildcard is empty */
+	{ "mc.a.example.", TYPE_MX, 0, "" },
+	{ "mc.b.example.", TYPE_MX, 0, "b." },
+	{ "b.example.", TYPE_DS, 0, "b." },
+	{ "a.example.", TYPE_DS, 0, "" },
+	{ "example.", TYPE_DS, 0, "@" },
+	{ "q.dn.example.", TYPE_AAAA, 0, "*.w." },			/* the target is by wildcard */
+};
+
+START_TEST(nsec_proves_what_the_answer_says)
+{
+	check_proofs(nsec_zone, &nsec_answers[_i]);
+}
+END_TEST
+
+static const struct expected nsec3_answers[] = {
+	{ "a.c.x.w.example.", TYPE_A, RCODE_NXDOMAIN, H_XW ". " H_APEX ". " H_A "." },	/* B.1 */
+	{ "ns1.example.", TYPE_MX, 0, H_NS1 "." },					/* B.2 */
+	{ "y.w.example.", TYPE_A, 0, H_YW "." },					/* B.2.1 */
+	{ "mc.c.example.", TYPE_MX, 0, H_APEX ". " H_A "." },				/* B.3 */
+	{ "a.z.w.example.", TYPE_MX, 0, H_NS2 "." },					/* B.4 */
+	{ "a.z.w.example.", TYPE_AAAA, 0, H_NS2 ". " H_W ". " H_WILD "." },		/* B.5 */
+	{ "example.", TYPE_DS, 0, H_APEX "." },						/* B.6 */
+	{ "c.example.", TYPE_DS, 0, H_APEX ". " H_A "." },
+	{ "mc.a.example.", TYPE_MX, 0, "" },
+	{ "via.example.", TYPE_MX, 0, H_NS2 "." },
+	/* RFC 5155 s.7.2.8: an NSEC3 owner is no name, unless it is one besides */
+	{ H_XW ".example.", TYPE_NSEC3, RCODE_NXDOMAIN, NULL },
+	{ H_XW ".example.", TYPE_ANY, RCODE_NXDOMAIN, NULL },
+	{ "sub." H_XW ".example.", TYPE_A, RCODE_NXDOMAIN, NULL },
+	{ H_NS1 ".example.", TYPE_A, 0, "" },
+	{ H_NS1 ".example.", TYPE_NSEC3, 0, H_LIKE "." },
+	{ "ent.example.", TYPE_A, 0, NULL },
+	{ "opt.ent.example.", TYPE_DS, 0, NULL },
+	{ "x.opt.ent.example.", TYPE_A, 0, NULL },
+};
+
+START_TEST(nsec3_proves_what_the_answer_says)
+{
+	const struct expected *e = &nsec3_answers[_i];
+
+	if (e->proofs) {
+		check_proofs(nsec3_zone, e);
+		return;
+	}
+	ask(nsec3_zone, e->name, e->type, true, 4096);
+	ck_assert_uint_eq(reply.rcode, e->rcode);
+	ck_assert_ptr_nonnull(strstr(reply.proofs, H_APEX));	/* the closest provable encloser */
+}
+END_TEST
+
+START_TEST(proofs_come_with_their_signatures)
+{
+	ask(nsec_zone, "example.", TYPE_AAAA, true, 4096);
+	ck_assert_uint_eq(reply.signatures, 2);		/* SOA, NSEC */
+	ask(nsec3_zone, "example.", TYPE_AAAA, true, 4096);
+	ck_assert_str_eq(reply.proofs, H_APEX ".");
+	ck_assert_uint_eq(reply.signatures, 1);
+}
+END_TEST
+
+START_TEST(glue_has_no_signature)
+{
+	ask(nsec_zone, "mc.a.example.", TYPE_A, true, 4096);
+	ck_assert_uint_eq(reply.signatures, 1);		/* that of the DS */
+}
+END_TEST
+
+START_TEST(proof_that_does_not_fit_is_truncation)
+{
+	ask(nsec3_zone, "a.c.x.w.example.", TYPE_A, true, 4096);
+	size_t whole = reply.len;
+
+	ck_assert_uint_gt(whole, 512);
+	for (size_t limit = 512; limit <= whole; limit++) {
+		ask(nsec3_zone, "a.c.x.w.example.", TYPE_A, true, limit);
+		ck_assert_uint_le(reply.len, limit);
+		ck_assert_int_eq(reply.is_truncated, limit < whole);
+	}
+}
+END_TEST
+
+START_TEST(hashing_over_the_budget_is_servfail)
+{
+	struct generation *costly = fixture_zone("example.",
+		"@ 60 SOA a a 1 2 3 4 5\n@ 60 NS a.\n@ 60 NSEC3PARAM 1 0 2500 -\n"
+		H_APEX " 60 NSEC3 1 0 2500 - " H_APEX " NS SOA NSEC3PARAM\n");
+
+	ask(costly, "a.example.", TYPE_A, true, 4096);
+	ck_assert_uint_eq(reply.rcode, RCODE_SERVFAIL);
+	ask(costly, "a.example.", TYPE_A, false, 4096);
+	ck_assert_uint_eq(reply.rcode, RCODE_NXDOMAIN);
+	ask(costly, "example.", TYPE_NS, true, 4096);
+	ck_assert_uint_eq(reply.rcode, RCODE_NOERROR);
+	generation_free(costly);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	enum zone_denial denial;
+	unsigned iterations;
+} chains[] = {
+	{ "", ZONE_DENIAL_NONE, 0 },
+	{ "@ 60 NSEC @ NS SOA\n", ZONE_DENIAL_NSEC, 0 },
+	{ "@ 60 NSEC3PARAM 1 0 5 -\n", ZONE_DENIAL_NONE, 0 },	/* no chain */
+	{ "@ 60 NSEC3PARAM 1 0 5 -\n@ 60 NSEC @ NS SOA\n", ZONE_DENIAL_NSEC, 0 },
+	{ "@ 60 NSEC3PARAM 1 0 5 -\n" H_A " 60 NSEC3 1 0 5 - " H_A " A\n", ZONE_DENIAL_NSEC3, 5 },
+	{ "@ 60 NSEC3PARAM 1 128 5 -\n" H_A " 60 NSEC3 1 0 5 - " H_A " A\n", ZONE_DENIAL_NONE, 0 },
+	{ "@ 60 NSEC3PARAM 2 0 5 -\n" H_A " 60 NSEC3 1 0 5 - " H_A " A\n", ZONE_DENIAL_NONE, 0 },
+	{ "@ 60 NSEC3PARAM 1 0 5 -\n@ 60 NSEC3PARAM 1 0 7 ab\n" H_A " 60 NSEC3 1 0 5 ab " H_A " A\n"
+	  H_AI " 60 NSEC3 1 0 7 ab " H_AI " A\n", ZONE_DENIAL_NSEC3, 7 },
+	{ H_A " 60 NSEC3 1 0 5 - " H_A " A\n", ZONE_DENIAL_NONE, 0 },
+};
+
+START_TEST(chain_in_use_is_the_one_that_is_whole)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text), "@ 60 SOA a a 1 2 3 4 5\n@ 60 NS a.\n%s", chains[_i].text);
+	struct generation *g = fixture_zone("example.", text);
+
+	ck_assert_int_eq(g->denial, chains[_i].denial);
+	if (g->denial == ZONE_DENIAL_NSEC3)
+		ck_assert_uint_eq(g->nsec3_params.iterations, chains[_i].iterations);
+	generation_free(g);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("denial");
+	TCase *tc = tcase_create("denial");
+	SRunner *runner = srunner_create(s);
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, nsec_proves_what_the_answer_says, 0, COUNT(nsec_answers));
+	tcase_add_loop_test(tc, nsec3_proves_what_the_answer_says, 0, COUNT(nsec3_answers));
+	tcase_add_test(tc, proofs_come_with_their_signatures);
+	tcase_add_test(tc, glue_has_no_signature);
+	tcase_add_test(tc, proof_that_does_not_fit_is_truncation);
+	tcase_add_test(tc, hashing_over_the_budget_is_servfail);
+	tcase_add_loop_test(tc, chain_in_use_is_the_one_that_is_whole, 0, COUNT(chains));
+	suite_add_tcase(s, tc);
+	srunner_run_all(runner, CK_ENV);
+	int failed = srunner_ntests_failed(runner);
+
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
