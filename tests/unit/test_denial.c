@@ -113,7 +113,7 @@ static void read_reply(void)
 	all = ldns_pkt_all_noquestion(pkt);
 	for (size_t i = 0; i < ldns_rr_list_rr_count(all); i++)
 		reply.signatures += ldns_rr_get_type(ldns_rr_list_rr(all, i)) == LDNS_RR_TYPE_RRSIG;
-	ldns_rr_list_free(all);
+	ldns_rr_list_deep_free(all);
 	for (size_t i = 0; i < ldns_rr_list_rr_count(ldns_pkt_authority(pkt)); i++) {
 		const ldns_rr *rr = ldns_rr_list_rr(ldns_pkt_authority(pkt), i);
 		char *owner = ldns_rdf2str(ldns_rr_owner(rr));
