@@ -70,7 +70,7 @@ FUZZ_PROGRAMS = $(FUZZERS:tests/%.c=$(BUILD)/tests/%)
 TOOL_PROGRAMS = $(SYSTEM_TOOLS:tests/system/%.c=$(BUILD)/tests/%)
 BENCH_PROGRAMS = $(BENCHES:tests/%.c=$(BUILD)/tests/%)
 
-.PHONY: all help run check check-long unit fuzz-replay fuzz system bench tests lint sizes \
+.PHONY: all help run check check-long cover unit fuzz-replay fuzz fuzz-build fuzz-run system bench tests lint sizes \
 	install uninstall clean deps deps-check FORCE
 .DELETE_ON_ERROR:
 # Make may not throw away objects of tests as intermediate files.
@@ -87,7 +87,8 @@ help:
 	@echo 'make fuzz-replay   feeds the corpus of each fuzzer once'
 	@echo 'make system        tests with real servers (UNDERSTUDY_BUILD=, PYTEST=options)'
 	@echo 'make fuzz          each fuzzer with clang for FUZZ_SECONDS=60 (FUZZ=name: one)'
-	@echo 'make check-long    soak and fuzzers for half an hour each'
+	@echo 'make check-long    the soak, and each fuzzer, for half an hour'
+	@echo 'make cover         branch coverage of what decides about answers'
 	@echo 'make bench         measures against the limits and the peers'
 	@echo 'make lint          second opinions: clang, cppcheck, banned functions, man pages'
 	@echo 'make sizes         files, functions and lines that grew too long'
@@ -184,10 +185,14 @@ system: all $(TOOL_PROGRAMS)
 
 FUZZ_SECONDS ?= 60
 FUZZ ?= $(FUZZERS:tests/fuzz/fuzz_%.c=%)
-fuzz:
+fuzz: fuzz-build fuzz-run
+
+fuzz-build:
 	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang SANITIZE=fuzzer-no-link,address,undefined \
 		BUILD=build/fuzz REPLAY= FUZZ_LINK=-fsanitize=fuzzer \
 		$(FUZZERS:tests/%.c=build/fuzz/tests/%)
+
+fuzz-run:
 	@set -e; for f in $(FUZZ); do \
 		mkdir -p build/fuzz/corpus/$$f build/fuzz/found tests/fuzz/corpus/$$f; \
 		echo "fuzz_$$f: $(FUZZ_SECONDS) s"; \
@@ -195,6 +200,9 @@ fuzz:
 			-print_final_stats=1 -artifact_prefix=build/fuzz/found/$$f- \
 			build/fuzz/corpus/$$f tests/fuzz/corpus/$$f; \
 	done
+
+cover: deps-check
+	@MAKE='$(MAKE)' JOBS='$(JOBS)' tests/check --cover
 
 bench: all $(BENCH_PROGRAMS) $(TOOL_PROGRAMS)
 	@set -e; for b in $(BENCH_PROGRAMS) $(wildcard tests/bench/bench_*.py); do echo "== $$b"; $$b; done

@@ -125,15 +125,28 @@ static enum outcome follow(struct lookup *l, const struct node *dname, const uin
 	return OUT_FOLLOW;
 }
 
+/* The RRset of a type that the node is known to have. */
+static struct rrset set_of(const struct node *n, uint16_t type)
+{
+	struct rrset set = { 0 };
+	bool is_found = node_find(n, type, &set);
+
+	assert(is_found);
+	(void)is_found;
+	return set;
+}
+
+/* The name that the first record of an RRset is, or begins with; there is one. */
+static const uint8_t *target_of(const struct rrset *set)
+{
+	return set->rdata + 2;
+}
+
 static enum outcome put_cname(struct lookup *l, const struct node *n, const struct rrset *cname)
 {
-	const uint8_t *target;
-	uint16_t len;
-	size_t pos = 0;
-
 	if (!put_rrset(l, SECTION_ANSWER, n, l->name, cname))
 		return OUT_NO_ROOM;
-	return rrset_next(cname, &pos, &target, &len) ? follow(l, NULL, target) : OUT_DATA;
+	return follow(l, NULL, target_of(cname));
 }
 
 static bool has_put_dname(const struct lookup *l, const struct node *n)
@@ -152,11 +165,10 @@ static bool make_cname(struct lookup *l, const struct node *n, const struct rrse
 		       struct rrset *cname)
 {
 	uint8_t *made = l->made[l->links];
-	size_t head = name_len(l->name) - name_len(node_name(n)), pos = 0;
-	const uint8_t *target;
-	uint16_t tail;
+	const uint8_t *target = target_of(dname);
+	size_t head = name_len(l->name) - name_len(node_name(n)), tail = name_len(target);
 
-	if (!rrset_next(dname, &pos, &target, &tail) || head + tail > NAME_LEN_MAX)
+	if (head + tail > NAME_LEN_MAX)
 		return false;
 	wire_put_u16(made, (uint16_t)(head + tail));
 	memcpy(made + 2, l->name, head);
@@ -172,10 +184,8 @@ static bool make_cname(struct lookup *l, const struct node *n, const struct rrse
  */
 static enum outcome put_dname(struct lookup *l, const struct node *n)
 {
-	struct rrset dname, cname;
+	struct rrset dname = set_of(n, TYPE_DNAME), cname;
 
-	if (!node_find(n, TYPE_DNAME, &dname))
-		return OUT_NXDOMAIN;
 	if (!has_put_dname(l, n) && !put_rrset(l, SECTION_ANSWER, n, node_name(n), &dname))
 		return OUT_NO_ROOM;
 	if (!make_cname(l, n, &dname, &cname))
@@ -184,7 +194,7 @@ static enum outcome put_dname(struct lookup *l, const struct node *n)
 		return OUT_NO_ROOM;
 	if (l->type == TYPE_CNAME)
 		return OUT_DATA;
-	return follow(l, n, cname.rdata + 2);
+	return follow(l, n, target_of(&cname));
 }
 
 /* Every RRset that a question of several (ANY, RRSIG) means. */
@@ -246,8 +256,7 @@ static enum outcome name_missing(struct lookup *l)
 	uint8_t name[NAME_LEN_MAX] = "\1*";
 	struct name_key key;
 
-	if (len + 2 > NAME_LEN_MAX)
-		return OUT_NXDOMAIN;
+	assert(len + 2 <= NAME_LEN_MAX);	/* SNAME is below the encloser */
 	memcpy(name + 2, node_name(encloser), len);
 	name_to_key(name, &key);
 
@@ -310,9 +319,9 @@ static enum outcome put_proofs(struct lookup *l, enum outcome why)
 static enum outcome put_soa(struct lookup *l, enum outcome why)
 {
 	const struct node *apex = l->zone->apex;
-	struct rrset soa;
+	struct rrset soa = set_of(apex, TYPE_SOA);
 
-	if (!l->is_authoritative || !node_find(apex, TYPE_SOA, &soa))
+	if (!l->is_authoritative)
 		return why;
 	if (soa.ttl > l->zone->soa.minimum)
 		soa.ttl = l->zone->soa.minimum;
@@ -386,10 +395,8 @@ static void put_sibling_glue(struct lookup *l, const struct rrset *ns)
 static enum outcome put_referral(struct lookup *l)
 {
 	const struct node *cut = l->cut;
-	struct rrset ns, ds;
+	struct rrset ns = set_of(cut, TYPE_NS), ds;
 
-	if (!node_find(cut, TYPE_NS, &ns))
-		return OUT_REFERRAL;
 	if (!put_rrset(l, SECTION_AUTHORITY, cut, node_name(cut), &ns))
 		return OUT_NO_ROOM;
 	if (l->ask->query->dnssec_ok && node_find(cut, TYPE_DS, &ds)) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "cache/denial.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "cache/dns.h"
@@ -11,13 +12,11 @@ enum { STEPS_MAX = 256 };
 
 static void add(struct denial *d, const struct node *n)
 {
-	if (!n)
-		return;
 	for (unsigned i = 0; i < d->count; i++)
 		if (d->nodes[i] == n)
 			return;
-	if (d->count < DENIAL_NODES_MAX)
-		d->nodes[d->count++] = n;
+	assert(d->count < DENIAL_NODES_MAX);
+	d->nodes[d->count++] = n;
 }
 
 /* ---- NSEC ---- */
@@ -37,20 +36,18 @@ static const struct node *visible(const struct generation *g, const struct node 
 }
 
 /* The NSEC whose interval holds a name that has none: that of the nearest name before it. */
-static const struct node *nsec_over(const struct generation *g, const struct name_key *key)
+static void add_nsec_over(struct denial *d, const struct generation *g, const struct name_key *key)
 {
-	const struct node *n = tree_before(&g->tree, key);
+	const struct node *n = visible(g, tree_before(&g->tree, key));
 	struct name_key here;
 	struct rrset set;
 
-	for (int i = 0; n && i < STEPS_MAX; i++) {
-		n = visible(g, n);
-		if (node_find(n, TYPE_NSEC, &set))
-			return n;
+	/* The apex has one and is the first of all. */
+	for (int i = 0; i < STEPS_MAX && !node_find(n, TYPE_NSEC, &set); i++) {
 		name_to_key(node_name(n), &here);
-		n = tree_before(&g->tree, &here);
+		n = visible(g, tree_before(&g->tree, &here));
 	}
-	return NULL;
+	add(d, n);
 }
 
 /* At a node; or over it, when it is an empty non-terminal. */
@@ -64,26 +61,13 @@ static void add_nsec_at(struct denial *d, const struct generation *g, const stru
 		return;
 	}
 	name_to_key(node_name(n), &key);
-	add(d, nsec_over(g, &key));
+	add_nsec_over(d, g, &key);
 }
 
 /* ---- NSEC3 ---- */
 
-/* "*" before a name, or NULL when that is too long. */
-static const uint8_t *wildcard_at(const uint8_t *encloser, uint8_t name[NAME_LEN_MAX])
-{
-	size_t len = name_len(encloser);
-
-	if (len + 2 > NAME_LEN_MAX)
-		return NULL;
-	name[0] = 1;
-	name[1] = '*';
-	memcpy(name + 2, encloser, len);
-	return name;
-}
-
-/* Has an NSEC3 of the chain in use; *next is the hash where its interval ends. */
-static bool is_in_chain(const struct generation *g, const struct node *n, const uint8_t **next)
+/* Has an NSEC3 of the chain in use. */
+static bool is_in_chain(const struct generation *g, const struct node *n)
 {
 	struct nsec3_params params;
 	const uint8_t *rdata;
@@ -96,15 +80,15 @@ static bool is_in_chain(const struct generation *g, const struct node *n, const 
 	for (size_t pos = 0; rrset_next(&set, &pos, &rdata, &len);)
 		if (nsec3_params_parse(rdata, len, &params, &flags) &&
 		    nsec3_params_are_equal(&params, &g->nsec3_params))
-			return (*next = nsec3_next_hash(rdata, len)) != NULL;
+			return true;
 	return false;
 }
 
 /* The place of a name in the chain. False when it cannot be known. */
 static bool find_place(struct denial *d, const struct generation *g, const uint8_t *name,
-		       uint8_t hash[NSEC3_HASH_LEN], struct name_key *key)
+		       struct name_key *key)
 {
-	uint8_t owner[NAME_LEN_MAX];
+	uint8_t owner[NAME_LEN_MAX], hash[NSEC3_HASH_LEN];
 
 	if (!d->hasher || !nsec3_hash(d->hasher, &g->nsec3_params, name, hash)) {
 		d->is_over = true;
@@ -118,44 +102,42 @@ static bool find_place(struct denial *d, const struct generation *g, const uint8
 
 static const struct node *nsec3_at(struct denial *d, const struct generation *g, const uint8_t *name)
 {
-	uint8_t hash[NSEC3_HASH_LEN];
 	const struct node *n;
-	const uint8_t *next;
 	struct name_key key;
 
-	if (!find_place(d, g, name, hash, &key))
+	if (!find_place(d, g, name, &key))
 		return NULL;
 	n = tree_get(&g->nsec3, &key);
-	return n && is_in_chain(g, n, &next) ? n : NULL;
+	return n && is_in_chain(g, n) ? n : NULL;
 }
 
-/* The one before a place; the last one's interval goes round to the first. */
-static const struct node *nsec3_before(const struct generation *g, const struct name_key *key)
+/* The last one's interval goes round to the first. The chain in use is not empty. */
+static const struct node *one_before(const struct generation *g, const struct name_key *key)
 {
 	const struct node *n = tree_before(&g->nsec3, key);
-	struct name_key here;
-	const uint8_t *next;
 
-	if (!n)
-		n = tree_last(&g->nsec3);
-	for (int i = 0; n && i < STEPS_MAX; i++) {
-		if (is_in_chain(g, n, &next))
-			return n;
+	return n ? n : tree_last(&g->nsec3);
+}
+
+/* The record whose interval holds a hash that has none: those of other chains lie between. */
+static const struct node *nsec3_over(const struct generation *g, const struct name_key *key)
+{
+	const struct node *n = one_before(g, key);
+	struct name_key here;
+
+	for (int i = 0; i < STEPS_MAX && !is_in_chain(g, n); i++) {
 		name_to_key(node_name(n), &here);
-		n = tree_before(&g->nsec3, &here);
-		if (!n)
-			n = tree_last(&g->nsec3);
+		n = one_before(g, &here);
 	}
-	return NULL;
+	return n;
 }
 
 static void add_nsec3_over(struct denial *d, const struct generation *g, const uint8_t *name)
 {
-	uint8_t hash[NSEC3_HASH_LEN];
 	struct name_key key;
 
-	if (name && find_place(d, g, name, hash, &key))
-		add(d, nsec3_before(g, &key));
+	if (find_place(d, g, name, &key))
+		add(d, nsec3_over(g, &key));
 }
 
 /* The ancestor of `name` that has one label more than `encloser`: RFC 5155 s.1.3. */
@@ -197,6 +179,17 @@ static void add_nsec3_at(struct denial *d, const struct generation *g, const str
 
 /* ---- Proofs ---- */
 
+/* "*" at a name that has, or could have, something below it: so there is room. */
+static void make_wildcard(const uint8_t *encloser, uint8_t name[NAME_LEN_MAX])
+{
+	size_t len = name_len(encloser);
+
+	assert(len + 2 <= NAME_LEN_MAX);
+	name[0] = 1;
+	name[1] = '*';
+	memcpy(name + 2, encloser, len);
+}
+
 void denial_begin(struct denial *d, struct nsec3_hasher *hasher)
 {
 	d->hasher = hasher;
@@ -206,59 +199,62 @@ void denial_begin(struct denial *d, struct nsec3_hasher *hasher)
 
 void denial_of_type(struct denial *d, const struct generation *g, const struct node *n)
 {
-	switch (g->denial) {
-	case ZONE_DENIAL_NONE:						break;
-	case ZONE_DENIAL_NSEC:	add_nsec_at(d, g, n);			break;
-	case ZONE_DENIAL_NSEC3:	add_nsec3_at(d, g, n);			break;
-	}
+	if (g->denial == ZONE_DENIAL_NSEC)
+		add_nsec_at(d, g, n);
+	else if (g->denial == ZONE_DENIAL_NSEC3)
+		add_nsec3_at(d, g, n);
+}
+
+static void add_nsec_over_wildcard(struct denial *d, const struct generation *g,
+				   const struct node *encloser)
+{
+	uint8_t wildcard[NAME_LEN_MAX];
+	struct name_key key;
+
+	make_wildcard(node_name(encloser), wildcard);
+	name_to_key(wildcard, &key);
+	add_nsec_over(d, g, &key);
+}
+
+static void add_nsec3_over_name(struct denial *d, const struct generation *g, const uint8_t *name,
+				const struct node *encloser)
+{
+	const uint8_t *proven = add_encloser(d, g, name, node_name(encloser));
+	uint8_t wildcard[NAME_LEN_MAX];
+
+	if (!proven)
+		return;
+	make_wildcard(proven, wildcard);
+	add_nsec3_over(d, g, wildcard);
 }
 
 void denial_of_name(struct denial *d, const struct generation *g, const uint8_t *name,
 		    const struct name_key *key, const struct node *encloser)
 {
-	uint8_t wildcard[NAME_LEN_MAX];
-	const uint8_t *proven, *missing;
-	struct name_key wildcard_key;
-
-	switch (g->denial) {
-	case ZONE_DENIAL_NONE:
-		break;
-	case ZONE_DENIAL_NSEC:
-		add(d, nsec_over(g, key));
-		missing = wildcard_at(node_name(encloser), wildcard);
-		if (!missing)
-			break;
-		name_to_key(missing, &wildcard_key);
-		add(d, nsec_over(g, &wildcard_key));
-		break;
-	case ZONE_DENIAL_NSEC3:
-		proven = add_encloser(d, g, name, node_name(encloser));
-		if (proven)
-			add_nsec3_over(d, g, wildcard_at(proven, wildcard));
-		break;
+	if (g->denial == ZONE_DENIAL_NSEC) {
+		add_nsec_over(d, g, key);
+		add_nsec_over_wildcard(d, g, encloser);
+	} else if (g->denial == ZONE_DENIAL_NSEC3) {
+		add_nsec3_over_name(d, g, name, encloser);
 	}
 }
 
 void denial_of_exact_name(struct denial *d, const struct generation *g, const uint8_t *name,
 			  const struct name_key *key, const struct node *encloser)
 {
-	switch (g->denial) {
-	case ZONE_DENIAL_NONE:
-		break;
-	case ZONE_DENIAL_NSEC:
-		add(d, nsec_over(g, key));
-		break;
-	case ZONE_DENIAL_NSEC3:
+	if (g->denial == ZONE_DENIAL_NSEC)
+		add_nsec_over(d, g, key);
+	else if (g->denial == ZONE_DENIAL_NSEC3)
 		add_nsec3_over(d, g, next_closer(name, node_name(encloser)));
-		break;
-	}
 }
 
 void denial_of_wildcard_type(struct denial *d, const struct generation *g,
 			     const struct node *encloser, const struct node *wildcard)
 {
-	if (g->denial == ZONE_DENIAL_NSEC3)
-		add(d, nsec3_at(d, g, node_name(encloser)));
+	const struct node *n;
+
+	if (g->denial == ZONE_DENIAL_NSEC3 && (n = nsec3_at(d, g, node_name(encloser))) != NULL)
+		add(d, n);
 	denial_of_type(d, g, wildcard);
 }
 
@@ -269,10 +265,9 @@ static bool has_chain(const struct generation *g)
 {
 	const struct node *n = tree_first(&g->nsec3);
 	struct name_key key;
-	const uint8_t *next;
 
 	for (int i = 0; n && i < STEPS_MAX; i++) {
-		if (is_in_chain(g, n, &next))
+		if (is_in_chain(g, n))
 			return true;
 		name_to_key(node_name(n), &key);
 		n = tree_after(&g->nsec3, &key);

@@ -114,7 +114,8 @@ struct nsec3_hasher *nsec3_hasher_new(void)
 	h->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
 	must(h->sha1);
 	h->context = EVP_MD_CTX_new();
-	must(h->context && EVP_DigestInit_ex(h->context, h->sha1, NULL));
+	must(h->context);
+	must(EVP_DigestInit_ex(h->context, h->sha1, NULL));
 	h->left = NSEC3_QUERY_MAX;
 	h->left_of_second = NSEC3_SECOND_MAX;
 	return h;
@@ -142,9 +143,10 @@ void nsec3_hasher_begin(struct nsec3_hasher *h, uint64_t now_us)
 static void digest(struct nsec3_hasher *h, const struct nsec3_params *p, const uint8_t *x, size_t len,
 		   uint8_t hash[NSEC3_HASH_LEN])
 {
-	must(EVP_DigestInit_ex(h->context, NULL, NULL) && EVP_DigestUpdate(h->context, x, len) &&
-	     EVP_DigestUpdate(h->context, p->salt, p->salt_len) &&
-	     EVP_DigestFinal_ex(h->context, hash, NULL));
+	must(EVP_DigestInit_ex(h->context, NULL, NULL));
+	must(EVP_DigestUpdate(h->context, x, len));
+	must(EVP_DigestUpdate(h->context, p->salt, p->salt_len));
+	must(EVP_DigestFinal_ex(h->context, hash, NULL));
 }
 
 bool nsec3_hash(struct nsec3_hasher *h, const struct nsec3_params *p, const uint8_t *name,

@@ -572,6 +572,83 @@ START_TEST(the_root_is_a_zone_like_others)
 }
 END_TEST
 
+#define HEAVY(type, labels) " 60 RRSIG " type " 13 " labels " 60 20370101000000 20260101000000 1 example.com. !\n"
+
+/* Each RRset drags 363 bytes of signature along, which "!" stands for. */
+static const char heavy_text[] =
+	"@ 60 SOA a a 1 2 3 4 5\n@" HEAVY("SOA", "2") "@ 60 NS a\n@" HEAVY("NS", "2")
+	"@ 60 NSEC a NS SOA\n@" HEAVY("NSEC", "2")
+	"a 60 A 192.0.2.1\na" HEAVY("A", "3") "a 60 AAAA 2001:db8::1\na" HEAVY("AAAA", "3")
+	"a 60 NSEC b A AAAA\na" HEAVY("NSEC", "3")
+	"alias 60 CNAME alias2\nalias" HEAVY("CNAME", "3") "alias2 60 CNAME a\nalias2" HEAVY("CNAME", "3")
+	"dn 60 DNAME dn2\ndn" HEAVY("DNAME", "3") "dn2 60 DNAME a\ndn2" HEAVY("DNAME", "3")
+	"s 60 NS ns.s\ns 60 DS 1 13 2 00\ns" HEAVY("DS", "3") "ns.s 60 A 192.0.2.2\n"
+	"t 60 NS ns.t\nt 60 NSEC u NS\nt" HEAVY("NSEC", "3") "ns.t 60 A 192.0.2.2\n"
+	"*.w 60 A 192.0.2.3\n*.w" HEAVY("A", "3") "*.w 60 NSEC x A\n*.w" HEAVY("NSEC", "3")
+	"*.x 60 CNAME x.w\n*.x" HEAVY("CNAME", "3") "*.y 60 TXT " LABEL60 " " LABEL60 " " LABEL60 "\n";
+
+static const struct {
+	const char *name;
+	uint16_t type;
+} heavy_questions[] = {
+	{ "example.com.", TYPE_SOA }, { "example.com.", TYPE_NS }, { "example.com.", TYPE_ANY },
+	{ "example.com.", TYPE_RRSIG }, { "a.example.com.", TYPE_A }, { "a.example.com.", TYPE_ANY },
+	{ "a.example.com.", TYPE_MX }, { "b.example.com.", TYPE_A }, { "alias.example.com.", TYPE_A },
+	{ "alias.example.com.", TYPE_MX }, { "x.dn.example.com.", TYPE_A }, { "q.s.example.com.", TYPE_A },
+	{ "q.t.example.com.", TYPE_A }, { "t.example.com.", TYPE_DS }, { "x.w.example.com.", TYPE_A },
+	{ "x.w.example.com.", TYPE_MX }, { "x.x.example.com.", TYPE_A }, { "x.x.example.com.", TYPE_MX },
+	{ "dn.example.com.", TYPE_DNAME }, { "x.y.example.com.", TYPE_TXT },
+};
+
+static struct generation *heavy_zone(void)
+{
+	static char text[65536];
+	size_t len = 0;
+
+	for (const char *c = heavy_text; *c; c++) {
+		if (*c != '!') {
+			text[len++] = *c;
+			continue;
+		}
+		memset(text + len, 'A', 484);
+		len += 484;
+	}
+	text[len] = '\0';
+	return fixture_zone("example.com.", text);
+}
+
+START_TEST(every_limit_cuts_at_a_whole_rrset)
+{
+	struct generation *kept = zone, *heavy = heavy_zone();
+	const char *name = heavy_questions[_i].name;
+	uint16_t type = heavy_questions[_i].type;
+	unsigned counts = 0;
+	size_t whole;
+
+	zone = heavy;
+	ask(name, type, EDNS | DO | BY_TCP);
+	whole = reply.len;
+	ck_assert_int_eq(flags() & DNS_TC, 0);
+	for (size_t size = 512; size <= whole; size++) {
+		ask_class(name, type, CLASS_IN, EDNS | DO, (uint16_t)size);
+		unsigned records = wire_get_u16(reply.bytes + 6) + wire_get_u16(reply.bytes + 8);
+
+		ck_assert_uint_ge(records, counts);	/* more room, never less data */
+		counts = records;
+		for (unsigned i = 0; i < ldns_rr_list_rr_count(ldns_pkt_answer(reply.pkt)); i++) {
+			const ldns_rr *rr = ldns_rr_list_rr(ldns_pkt_answer(reply.pkt), i);
+
+			if (type != TYPE_RRSIG && ldns_rr_get_type(rr) == LDNS_RR_TYPE_RRSIG)
+				ck_assert_uint_gt(i, 0);	/* behind what it signs */
+		}
+	}
+	if (type != TYPE_ANY)		/* by UDP it is one RRset */
+		ck_assert_int_eq(flags() & DNS_TC, 0);
+	zone = kept;
+	generation_free(heavy);
+}
+END_TEST
+
 START_TEST(aliases_lead_across_the_zones_that_we_have)
 {
 	ask("across.example.com.", TYPE_A, 0);	/* only one zone is known */
@@ -628,6 +705,7 @@ int main(void)
 	tcase_add_test(limits, owners_beyond_the_reach_of_pointers_stand_in_full);
 	tcase_add_test(limits, what_did_not_fit_is_not_pointed_at);
 	tcase_add_test(limits, the_root_is_a_zone_like_others);
+	tcase_add_loop_test(limits, every_limit_cuts_at_a_whole_rrset, 0, COUNT(heavy_questions));
 	tcase_add_test(rules, aliases_lead_across_the_zones_that_we_have);
 	tcase_set_timeout(limits, 30);
 	suite_add_tcase(s, rules);

@@ -35,6 +35,7 @@ static const char nsec_text[] =
 	"x.w 3600 MX 1 ai\nx.w 3600 NSEC x.*.wc MX RRSIG NSEC\n"
 	"x.*.wc 3600 A 192.0.2.11\nx.*.wc 3600 NSEC @ A RRSIG NSEC\n";
 
+#define LABEL60 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define LONG_DATES " 3600 20370101000000 20260101000000 1 example. " \
 	"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
 #define NSEC3(owner, next, types) owner " 3600 NSEC3 1 1 12 aabbccdd " next " " types "\n"
@@ -95,7 +96,10 @@ static struct reply {
 
 static const char *without_origin(char *owner)
 {
-	*strstr(owner, "example.") = '\0';
+	char *origin = strstr(owner, "example.");
+
+	if (origin)
+		*origin = '\0';
 	return *owner ? owner : "@";
 }
 
@@ -149,7 +153,8 @@ static void ask(const struct generation *zone, const char *name, uint16_t type, 
 	struct answer_ask ask = { .zone = zone, .query = &m, .packet = query, .key = &key,
 				  .hasher = hasher, .limit = limit };
 
-	nsec3_hasher_begin(hasher, 0);
+	if (hasher)
+		nsec3_hasher_begin(hasher, 0);
 	reply.len = answer_write(&ask, reply.bytes);
 	read_reply();
 }
@@ -284,6 +289,104 @@ START_TEST(hashing_over_the_budget_is_servfail)
 }
 END_TEST
 
+#define HEAD "@ 60 SOA a a 1 2 3 4 5\n@ 60 NS a.\na.b 60 A 192.0.2.1\nc 60 NS a.\n*.d 60 A 192.0.2.1\n"
+#define H_0 "00000000000000000000000000000000"
+#define H_8 "88888888888888888888888888888888"
+#define H_V "vvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv"
+
+/* Zones whose chains do not hold what they should: an answer comes all the same. */
+static const char *const broken[] = {
+	HEAD,							/* no chain at all */
+	HEAD "@ 60 NSEC c NS SOA\n",				/* most names have none */
+	HEAD "@ 60 NSEC c NS SOA\n*.d 60 RRSIG A 13 2" DATES,
+	HEAD "@ 60 NSEC3PARAM 1 0 0 -\n" H_8 " 60 NSEC3 1 0 0 - " H_8 " A\n",	/* nothing matches */
+	HEAD "@ 60 NSEC3PARAM 1 0 0 -\n" H_8 " 60 NSEC3 1 0 0 - " H_8 " A\n"	/* two chains */
+		H_0 " 60 NSEC3 1 0 7 - " H_V " A\n" H_V " 60 NSEC3 1 0 7 - " H_0 " A\n",
+	HEAD "@ 60 NSEC3PARAM 1 0 0 -\n" H_8 " 60 NSEC3 1 0 0 - " H_8 " A\n"	/* at one name, too */
+		H_8 " 60 NSEC3 1 0 7 ab " H_8 " A\n" H_V " 60 RRSIG NSEC3 13 2" DATES,
+	HEAD "@ 60 NSEC3PARAM 1 0 1200 -\n" H_8 " 60 NSEC3 1 1 1200 - " H_8 " A\n",	/* two hashes */
+	HEAD "@ 60 NSEC3PARAM 1 0 0 -\n" H_8 " 60 NSEC3 1 0 0 - " H_8 " A\n"
+		"x." H_0 " 60 NSEC3 1 0 0 - " H_8 " A\ny.z 60 NSEC3 1 0 0 - " H_8 " A\n",
+};
+static const char *const asked_of_broken[] = {
+	"example.", "b.example.", "c.example.", "x.c.example.", "x.d.example.", "d.example.",
+	"w.v.u.t.s.r.q.p.o.n.m.l.k.j.i.h.g.f.e.example.", "x.a.b.example.",
+};
+
+START_TEST(chain_with_gaps_still_gives_an_answer)
+{
+	struct generation *g = fixture_zone("example.", broken[_i]);
+
+	for (size_t i = 0; i < COUNT(asked_of_broken); i++) {
+		ask(g, asked_of_broken[i], TYPE_AAAA, true, 4096);
+		ck_assert_uint_le(reply.rcode, RCODE_NXDOMAIN);
+		ask(g, asked_of_broken[i], TYPE_DS, true, 4096);
+		ck_assert_uint_le(reply.rcode, RCODE_NXDOMAIN);
+		ask(g, asked_of_broken[i], TYPE_A, true, 4096);
+		ck_assert_uint_le(reply.rcode, RCODE_NXDOMAIN);
+	}
+	generation_free(g);
+}
+END_TEST
+
+/* More records of another chain lie between than anyone looks through. */
+START_TEST(chain_that_is_hard_to_find_costs_a_bounded_search)
+{
+	char text[65536], *end = text;
+
+	end += sprintf(end, HEAD "@ 60 NSEC3PARAM 1 0 0 -\n" H_0 " 60 NSEC3 1 0 0 - " H_0 " A\n");
+	for (int i = 1; i < 600; i++)
+		end += sprintf(end, "%032d 60 NSEC3 1 0 7 - " H_0 " A\n", i);
+	struct generation *g = fixture_zone("example.", text);
+
+	ck_assert_int_eq(g->denial, ZONE_DENIAL_NSEC3);
+	ask(g, "nothing.example.", TYPE_A, true, 4096);
+	ck_assert_uint_eq(reply.rcode, RCODE_NXDOMAIN);
+	generation_free(g);
+
+	end = text + sprintf(text, HEAD "@ 60 NSEC3PARAM 1 0 0 -\n" H_V " 60 NSEC3 1 0 0 - " H_0 " A\n");
+	for (int i = 1; i < 600; i++)
+		end += sprintf(end, "%032d 60 NSEC3 1 0 7 - " H_0 " A\n", i);
+	g = fixture_zone("example.", text);
+	ck_assert_int_eq(g->denial, ZONE_DENIAL_NONE);
+	generation_free(g);
+
+	end = text + sprintf(text, HEAD "@ 60 NSEC c NS SOA\n");
+	for (int i = 1; i < 600; i++)
+		end += sprintf(end, "n%d 60 A 192.0.2.1\n", i);
+	g = fixture_zone("example.", text);
+	ask(g, "nx.example.", TYPE_A, true, 4096);
+	ck_assert_uint_eq(reply.rcode, RCODE_NXDOMAIN);
+	generation_free(g);
+}
+END_TEST
+
+START_TEST(origin_without_room_for_a_hash_proves_nothing)
+{
+	static const char origin[] = LABEL60 "." LABEL60 "." LABEL60 "." LABEL60 ".";
+	struct generation *g = fixture_zone(origin, "@ 60 SOA a. a. 1 2 3 4 5\n@ 60 NS a.\n"
+		"@ 60 NSEC3PARAM 1 0 0 -\na 60 NSEC3 1 0 0 - " H_8 " A\n");
+	char name[NAME_TEXT_MAX];
+
+	snprintf(name, sizeof(name), "x.%s", origin);
+	ask(g, name, TYPE_A, true, 4096);
+	ck_assert_uint_eq(reply.rcode, RCODE_NXDOMAIN);
+	ck_assert_str_eq(reply.proofs, "");
+	generation_free(g);
+}
+END_TEST
+
+START_TEST(without_a_hasher_nothing_is_made_up)
+{
+	struct nsec3_hasher *kept = hasher;
+
+	hasher = NULL;
+	ask(nsec3_zone, "nothing.example.", TYPE_A, true, 4096);
+	ck_assert_uint_eq(reply.rcode, RCODE_SERVFAIL);
+	hasher = kept;
+}
+END_TEST
+
 static const struct {
 	const char *text;
 	enum zone_denial denial;
@@ -328,6 +431,10 @@ int main(void)
 	tcase_add_test(tc, glue_has_no_signature);
 	tcase_add_test(tc, proof_that_does_not_fit_is_truncation);
 	tcase_add_test(tc, hashing_over_the_budget_is_servfail);
+	tcase_add_loop_test(tc, chain_with_gaps_still_gives_an_answer, 0, COUNT(broken));
+	tcase_add_test(tc, chain_that_is_hard_to_find_costs_a_bounded_search);
+	tcase_add_test(tc, origin_without_room_for_a_hash_proves_nothing);
+	tcase_add_test(tc, without_a_hasher_nothing_is_made_up);
 	tcase_add_loop_test(tc, chain_in_use_is_the_one_that_is_whole, 0, COUNT(chains));
 	suite_add_tcase(s, tc);
 	srunner_run_all(runner, CK_ENV);

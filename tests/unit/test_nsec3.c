@@ -114,6 +114,22 @@ START_TEST(parameters_are_read_or_refused)
 }
 END_TEST
 
+START_TEST(parameters_differ_by_each_of_their_parts)
+{
+	struct nsec3_params p = RFC_PARAMS;
+
+	ck_assert(nsec3_params_are_equal(&p, &RFC_PARAMS));
+	p.salt[3] ^= 1;
+	ck_assert(!nsec3_params_are_equal(&p, &RFC_PARAMS));
+	p.salt_len = 3;
+	ck_assert(!nsec3_params_are_equal(&p, &RFC_PARAMS));
+	p = RFC_PARAMS;
+	p.iterations++;
+	ck_assert(!nsec3_params_are_equal(&p, &RFC_PARAMS));
+	nsec3_hasher_free(NULL);
+}
+END_TEST
+
 START_TEST(next_hash_of_another_length_is_none)
 {
 	uint8_t rdata[64] = { 1, 0, 0, 0, 1, 0xaa, NSEC3_HASH_LEN };
@@ -171,6 +187,7 @@ int main(void)
 	tcase_add_test(tc, what_is_no_hash_is_no_owner);
 	tcase_add_test(tc, hash_that_makes_the_name_too_long_has_no_owner);
 	tcase_add_loop_test(tc, parameters_are_read_or_refused, 0, COUNT(params));
+	tcase_add_test(tc, parameters_differ_by_each_of_their_parts);
 	tcase_add_test(tc, next_hash_of_another_length_is_none);
 	tcase_add_test(tc, one_query_has_a_budget_of_hashing);
 	tcase_add_test(tc, many_queries_have_a_budget_of_each_second);
