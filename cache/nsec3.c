@@ -4,17 +4,19 @@
 #include <ctype.h>
 #include <string.h>
 
-#include <openssl/evp.h>
+/* EVP takes memory for each digest, which the query path must not; the plain calls do not. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 
 #include "cache/memory.h"
 
-enum { SHA1 = 1, SECOND_US = 1000000 };	/* RFC 5155 s.11 */
+enum { ALGORITHM_SHA1 = 1, SECOND_US = 1000000 };	/* RFC 5155 s.11 */
 
 /* ---- Records ---- */
 
 bool nsec3_params_parse(const uint8_t *rdata, uint16_t len, struct nsec3_params *p, uint8_t *flags)
 {
-	if (len < 5 || rdata[0] != SHA1 || rdata[4] > len - 5)
+	if (len < 5 || rdata[0] != ALGORITHM_SHA1 || rdata[4] > len - 5)
 		return false;
 	*flags = rdata[1];
 	p->iterations = (uint16_t)(rdata[2] << 8 | rdata[3]);
@@ -94,28 +96,15 @@ bool nsec3_owner_of_hash(const uint8_t hash[NSEC3_HASH_LEN], const uint8_t *orig
 /* ---- Hashing ---- */
 
 struct nsec3_hasher {
-	EVP_MD *sha1;
-	EVP_MD_CTX *context;	/* begun anew for each round, without memory */
 	unsigned left;		/* rounds that this query may still cost */
 	unsigned left_of_second;
 	uint64_t refilled_us;
 };
 
-static void must(bool is_done)
-{
-	if (!is_done)
-		abort();	/* no memory, or an OpenSSL without SHA-1 */
-}
-
 struct nsec3_hasher *nsec3_hasher_new(void)
 {
 	struct nsec3_hasher *h = memory_zeroed(1, sizeof(*h));
 
-	h->sha1 = EVP_MD_fetch(NULL, "SHA1", NULL);
-	must(h->sha1);
-	h->context = EVP_MD_CTX_new();
-	must(h->context);
-	must(EVP_DigestInit_ex(h->context, h->sha1, NULL));
 	h->left = NSEC3_QUERY_MAX;
 	h->left_of_second = NSEC3_SECOND_MAX;
 	return h;
@@ -123,10 +112,6 @@ struct nsec3_hasher *nsec3_hasher_new(void)
 
 void nsec3_hasher_free(struct nsec3_hasher *h)
 {
-	if (!h)
-		return;
-	EVP_MD_CTX_free(h->context);
-	EVP_MD_free(h->sha1);
 	free(h);
 }
 
@@ -140,13 +125,15 @@ void nsec3_hasher_begin(struct nsec3_hasher *h, uint64_t now_us)
 }
 
 /* H(x || salt), RFC 5155 s.5. */
-static void digest(struct nsec3_hasher *h, const struct nsec3_params *p, const uint8_t *x, size_t len,
+static void digest(const struct nsec3_params *p, const uint8_t *x, size_t len,
 		   uint8_t hash[NSEC3_HASH_LEN])
 {
-	must(EVP_DigestInit_ex(h->context, NULL, NULL));
-	must(EVP_DigestUpdate(h->context, x, len));
-	must(EVP_DigestUpdate(h->context, p->salt, p->salt_len));
-	must(EVP_DigestFinal_ex(h->context, hash, NULL));
+	SHA_CTX sha1;
+
+	SHA1_Init(&sha1);	/* these three cannot fail: they only calculate */
+	SHA1_Update(&sha1, x, len);
+	SHA1_Update(&sha1, p->salt, p->salt_len);
+	SHA1_Final(hash, &sha1);
 }
 
 bool nsec3_hash(struct nsec3_hasher *h, const struct nsec3_params *p, const uint8_t *name,
@@ -161,8 +148,8 @@ bool nsec3_hash(struct nsec3_hasher *h, const struct nsec3_params *p, const uint
 	h->left_of_second -= p->iterations;
 	memcpy(lower, name, len);
 	name_lower(lower);
-	digest(h, p, lower, len, hash);
+	digest(p, lower, len, hash);
 	for (unsigned i = 0; i < p->iterations; i++)
-		digest(h, p, hash, NSEC3_HASH_LEN, hash);
+		digest(p, hash, NSEC3_HASH_LEN, hash);
 	return true;
 }

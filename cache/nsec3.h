@@ -4,7 +4,7 @@
  *
  * Purpose:  turns a name into the owner name of its NSEC3 record.
  * Not here: which NSEC3 records prove what (denial.h), where they are kept (zone.h).
- * Owns:     a hasher owns its digest state and its budget.
+ * Owns:     a hasher owns the budget of its thread.
  * Threads:  one hasher for each thread.
  * Memory:   allocates at creation and aborts when it cannot; a hash allocates nothing.
  * Time:     `now_us`, given by the caller.
