@@ -62,7 +62,7 @@ static bool put_rrset(struct lookup *l, enum section section, const struct node 
 
 	if (!response_put(&l->response, section, owner, set))
 		return false;
-	if (!l->ask->query->dnssec_ok || set->type == TYPE_RRSIG)
+	if (!l->ask->query->edns.dnssec_ok || set->type == TYPE_RRSIG)
 		return true;
 	if (!node_find_rrsig(n, set->type, &signatures))
 		return true;
@@ -76,7 +76,7 @@ static bool put_rrset(struct lookup *l, enum section section, const struct node 
 
 static bool owes_proof(const struct lookup *l)
 {
-	return l->ask->query->dnssec_ok && l->is_authoritative;
+	return l->ask->query->edns.dnssec_ok && l->is_authoritative;
 }
 
 static bool is_in_zone(const struct lookup *l, const uint8_t *name)
@@ -200,7 +200,7 @@ static enum outcome put_dname(struct lookup *l, const struct node *n)
 /* Every RRset that a question of several (ANY, RRSIG) means. */
 static enum outcome put_several(struct lookup *l, const struct node *n)
 {
-	bool is_any = l->type == TYPE_ANY, is_signing = l->ask->query->dnssec_ok;
+	bool is_any = l->type == TYPE_ANY, is_signing = l->ask->query->edns.dnssec_ok;
 	enum outcome out = OUT_NODATA;
 	struct rrset set;
 
@@ -399,7 +399,7 @@ static enum outcome put_referral(struct lookup *l)
 
 	if (!put_rrset(l, SECTION_AUTHORITY, cut, node_name(cut), &ns))
 		return OUT_NO_ROOM;
-	if (l->ask->query->dnssec_ok && node_find(cut, TYPE_DS, &ds)) {
+	if (l->ask->query->edns.dnssec_ok && node_find(cut, TYPE_DS, &ds)) {
 		if (!put_rrset(l, SECTION_AUTHORITY, cut, node_name(cut), &ds))
 			return OUT_NO_ROOM;
 	} else if (owes_proof(l)) {
@@ -508,7 +508,8 @@ size_t answer_write(const struct answer_ask *ask, uint8_t *out)
 	l.data.count = 0;
 	l.links = 0;
 	denial_begin(&l.denial, ask->hasher);
-	response_begin(&l.response, ask->query, ask->packet, ask->cookie, out, ask->limit);
+	response_begin(&l.response, ask->query, ask->packet, ask->edns, out, ask->limit);
+	l.response.rotation = ask->is_rotating ? ask->query->id : 0;
 
 	if (l.is_authoritative || ask->query->qclass == CLASS_ANY)
 		rcode = answer_in_class(&l);
@@ -516,6 +517,6 @@ size_t answer_write(const struct answer_ask *ask, uint8_t *out)
 		rcode = RCODE_REFUSED;
 	if (l.denial.is_over)
 		return message_reply_error(ask->query, ask->packet, RCODE_SERVFAIL,
-					   EDE_NSEC3_ITERATIONS, ask->cookie, out, ask->limit);
+					   EDE_NSEC3_ITERATIONS, ask->edns, out, ask->limit);
 	return response_end(&l.response, rcode);
 }

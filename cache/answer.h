@@ -38,11 +38,12 @@ struct answer_ask {
 	const struct message *query;	/* MESSAGE_OK, opcode QUERY */
 	const uint8_t *packet;		/* the query's bytes */
 	const struct name_key *key;	/* lookup form of query->qname */
-	const uint8_t *cookie;		/* COOKIE_FULL_LEN bytes to return, or NULL */
+	const struct edns_reply *edns;	/* what OPT may tell, or NULL */
 	const struct answer_zones *zones;	/* NULL: aliases are followed in `zone` alone */
 	struct nsec3_hasher *hasher;	/* begun for this query; NULL: NSEC3 zones get SERVFAIL */
 	size_t limit;			/* the most bytes this client takes: DNS_UDP_MAX or more */
 	bool is_tcp;
+	bool is_rotating;		/* RRsets of the answer begin anywhere, by the query's ID */
 };
 
 /* Writes the reply into `out` (ask->limit bytes at least) and returns its length. */

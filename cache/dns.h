@@ -86,7 +86,10 @@ enum dns_type {
 	TYPE_MAILA = 254, TYPE_ANY = 255, TYPE_URI = 256, TYPE_CAA = 257,
 };
 
-enum edns_option { EDNS_NSID = 3, EDNS_ECS = 8, EDNS_COOKIE = 10, EDNS_EDE = 15 };
+enum edns_option {
+	EDNS_NSID = 3, EDNS_ECS = 8, EDNS_EXPIRE = 9, EDNS_COOKIE = 10, EDNS_KEEPALIVE = 11,
+	EDNS_EDE = 15, EDNS_ZONEVERSION = 19,
+};
 
 #define EDNS_DO	0x8000u		/* in the flags of OPT's TTL, RFC 3225 */
 

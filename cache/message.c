@@ -3,13 +3,7 @@
 
 #include <assert.h>
 
-#include "cache/cookie.h"
 #include "cache/wire.h"
-
-enum {
-	OPTIONS_MAX = 32,	/* no RFC limit; more options than the registry had in 2024 */
-	SERVER_COOKIE_MIN = 8,	/* RFC 7873 s.4: the server's part is 8 to 32 bytes */
-};
 
 struct record {
 	uint16_t type, class;
@@ -63,48 +57,12 @@ static bool record_parse(struct wire *w, struct record *r)
 	return !w->bad;
 }
 
-/* RFC 7873 s.5.2.2: a client cookie alone, or with a server cookie of a lawful length. */
-static bool take_cookie(struct message *m, const uint8_t *value, uint16_t len)
-{
-	if (len != COOKIE_CLIENT_LEN &&
-	    (len < COOKIE_CLIENT_LEN + SERVER_COOKIE_MIN || len > COOKIE_MAX))
-		return false;
-	if (m->cookie_len == 0) {	/* s.5.2: the first one counts */
-		m->cookie = value;
-		m->cookie_len = (uint8_t)len;
-	}
-	return true;
-}
-
-static bool take_options(struct message *m, const struct record *r)
-{
-	struct wire w = wire_over(r->rdata, r->rdata_len);
-
-	for (int i = 0; i < OPTIONS_MAX && wire_left(&w) > 0; i++) {
-		uint16_t code = wire_u16(&w), len = wire_u16(&w);
-		const uint8_t *value = wire_bytes(&w, len);
-
-		if (w.bad)
-			return false;
-		if (code == EDNS_COOKIE && !take_cookie(m, value, len))
-			return false;
-		if (code == EDNS_NSID)
-			m->wants_nsid = true;
-	}
-	return true;
-}
-
 /* RFC 6891 s.6.1.1: one OPT, owned by the root. */
 static bool take_opt(struct message *m, const struct record *r)
 {
-	if (m->has_edns || !r->is_at_root)
+	if (m->edns.is_present || !r->is_at_root)
 		return false;
-	m->has_edns = true;
-	m->edns_size = r->class < DNS_UDP_MAX ? DNS_UDP_MAX : r->class;
-	m->edns_version = (uint8_t)(r->ttl >> 16);
-	m->dnssec_ok = r->ttl & EDNS_DO;
-	/* What the options of a later version look like is not for us to say. */
-	return m->edns_version > 0 || take_options(m, r);
+	return edns_parse(&m->edns, r->class, r->ttl, r->rdata, r->rdata_len);
 }
 
 static bool is_sig0(const struct record *r)
@@ -159,11 +117,8 @@ static void clear(struct message *m)
 	m->qtype = m->qclass = 0;
 	m->question_end = m->len = 0;
 	m->qname_len = 0;
-	m->has_edns = m->dnssec_ok = m->is_signed = m->wants_nsid = false;
-	m->edns_version = 0;
-	m->cookie_len = 0;
-	m->edns_size = 0;
-	m->cookie = NULL;
+	m->is_signed = false;
+	m->edns = (struct edns){ 0 };
 }
 
 /* What we say of an opcode that must have one question, and of others, which need not. */
@@ -197,7 +152,7 @@ enum message_verdict message_parse(const uint8_t *packet, size_t len, struct mes
 	if (!take_question(m, &w) || !take_records(m, &w, counts))
 		return unreadable(m);
 	m->len = (uint16_t)w.pos;
-	return m->edns_version > 0 ? MESSAGE_BADVERS : MESSAGE_OK;
+	return m->edns.version > 0 ? MESSAGE_BADVERS : MESSAGE_OK;
 }
 
 bool message_reply_is_whole(const uint8_t *packet, size_t len)
@@ -223,7 +178,7 @@ bool message_reply_is_whole(const uint8_t *packet, size_t len)
 
 size_t message_udp_limit(const struct message *m)
 {
-	return m->has_edns ? m->edns_size : DNS_UDP_MAX;
+	return m->edns.is_present ? m->edns.size : DNS_UDP_MAX;
 }
 
 /* What any reply of ours takes over from the query's flags: RFC 1035 s.4.1.1. */
@@ -250,65 +205,14 @@ size_t message_reply_short(const struct message *m, enum dns_rcode rcode,
 	return o.len;
 }
 
-/* Length of the option that is added by add_ede() and add_cookie(), 0 for none. */
-static size_t ede_len(enum dns_ede ede)
-{
-	return ede == EDE_NONE ? 0 : 6;
-}
-
-static void add_ede(struct wire_out *o, enum dns_ede ede)
-{
-	if (ede == EDE_NONE)
-		return;
-	wire_add_u16(o, EDNS_EDE);
-	wire_add_u16(o, 2);
-	wire_add_u16(o, (uint16_t)ede);
-}
-
-static void add_cookie(struct wire_out *o, const uint8_t *cookie)
-{
-	if (!cookie)
-		return;
-	wire_add_u16(o, EDNS_COOKIE);
-	wire_add_u16(o, COOKIE_FULL_LEN);
-	wire_add_bytes(o, cookie, COOKIE_FULL_LEN);
-}
-
-/* OPT with those options that there is room for; the cookie is owed first. */
-static void add_opt(struct wire_out *o, const struct message *m, enum dns_rcode rcode,
-		    enum dns_ede ede, const uint8_t *cookie)
-{
-	enum { OPT_LEN = 11, COOKIE_OPTION_LEN = 4 + COOKIE_FULL_LEN };
-	size_t room = o->cap - o->len;
-
-	if (o->full || room < OPT_LEN)
-		return;
-	room -= OPT_LEN;
-	if (m->cookie_len == 0 || room < COOKIE_OPTION_LEN)
-		cookie = NULL;
-	size_t cookie_len = cookie ? COOKIE_OPTION_LEN : 0;
-
-	if (room - cookie_len < ede_len(ede))
-		ede = EDE_NONE;
-
-	wire_add_u8(o, 0);
-	wire_add_u16(o, TYPE_OPT);
-	wire_add_u16(o, DNS_EDNS_SIZE);
-	wire_add_u32(o, (uint32_t)rcode >> 4 << 24 | (m->dnssec_ok ? EDNS_DO : 0));
-	wire_add_u16(o, (uint16_t)(cookie_len + ede_len(ede)));
-	add_cookie(o, cookie);
-	add_ede(o, ede);
-	wire_put_u16(o->base + 10, 1);	/* ARCOUNT */
-}
-
 size_t message_reply_error(const struct message *m, const uint8_t *packet,
-			   enum dns_rcode rcode, enum dns_ede ede, const uint8_t *cookie,
+			   enum dns_rcode rcode, enum dns_ede ede, const struct edns_reply *edns,
 			   uint8_t *out, size_t cap)
 {
 	struct wire_out o = wire_into(out, cap);
 
 	assert(m->question_end > DNS_HEADER_LEN);	/* else: message_reply_short() */
-	assert(m->has_edns || rcode < RCODE_BADVERS);	/* upper bits travel in OPT */
+	assert(m->edns.is_present || rcode < RCODE_BADVERS);	/* upper bits travel in OPT */
 
 	add_header(&o, m->id, reply_flags(m, DNS_RD | DNS_CD, rcode));
 	if (o.full)
@@ -317,7 +221,7 @@ size_t message_reply_error(const struct message *m, const uint8_t *packet,
 	if (o.full)
 		return o.len;
 	wire_put_u16(out + 4, 1);	/* QDCOUNT */
-	if (m->has_edns)
-		add_opt(&o, m, rcode, ede, cookie);
+	if (edns_write(&o, &m->edns, edns, rcode, ede))
+		wire_put_u16(out + 10, 1);	/* ARCOUNT */
 	return o.len;
 }

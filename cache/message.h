@@ -3,14 +3,14 @@
  * message - a query as we see it, and the short replies that we make ourselves.
  *
  * Purpose:  parses what a client sent, once, and says whether it may be answered at
- *           all; writes FORMERR, REFUSED, SERVFAIL and the like, with OPT, EDE and
- *           COOKIE as the client is owed.
- * Not here: answers from a zone (answer.h), what to do with a query (dispatch.h).
+ *           all; writes FORMERR, REFUSED, SERVFAIL and the like.
+ * Not here: what OPT says (edns.h), answers from a zone (answer.h), what to do with a query
+ *           (dispatch.h).
  * Threads:  any; pure functions.
  * Memory:   none; struct message points into the packet it was parsed from.
  * Failure:  a verdict, never a log line.
- * Spec:     RFC 1035 s.4.1, RFC 9619 (QDCOUNT), RFC 6891 (OPT), RFC 8914 (EDE),
- *           RFC 7873 (COOKIE); malformed input is treated as NSD treats it.
+ * Spec:     RFC 1035 s.4.1, RFC 9619 (QDCOUNT), RFC 6891 s.6.1.1 (one OPT); malformed input is
+ *           treated as NSD treats it.
  */
 #ifndef MESSAGE_H
 #define MESSAGE_H
@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "cache/dns.h"
+#include "cache/edns.h"
 #include "cache/name.h"
 
 enum message_verdict {
@@ -29,8 +30,6 @@ enum message_verdict {
 	MESSAGE_NOTIMP,		/* likewise: DSO, or an opcode not ours whose body we cannot read */
 	MESSAGE_BADVERS,	/* well-formed but EDNS version > 0; every field is set */
 };
-
-enum { COOKIE_CLIENT_LEN = 8, COOKIE_MAX = 40 };
 
 struct message {
 	uint16_t id;		/* host order, as are all integers here */
@@ -42,14 +41,8 @@ struct message {
 	uint8_t qname[NAME_LEN_MAX];	/* uncompressed, case as sent */
 	uint8_t qname_len;
 
-	bool has_edns;
-	bool dnssec_ok;
 	bool is_signed;		/* TSIG or SIG(0) is last: not a byte may change */
-	bool wants_nsid;
-	uint8_t edns_version;
-	uint8_t cookie_len;	/* 0: none (or malformed, RFC 7873 s.5.2.2: FORMERR) */
-	uint16_t edns_size;	/* at least 512 when has_edns, RFC 6891 s.6.2.3 */
-	const uint8_t *cookie;	/* points into the packet */
+	struct edns edns;	/* points into the packet */
 };
 
 /*
@@ -80,13 +73,12 @@ size_t message_reply_short(const struct message *m, enum dns_rcode rcode,
 
 /*
  * A reply without records: header, the question as the client wrote it, OPT if and only
- * if the query had one, `ede` in it unless EDE_NONE, COOKIE if the query had one:
- * `cookie` (COOKIE_FULL_LEN bytes, see cookie.h) when it is not NULL. For MESSAGE_OK and
- * MESSAGE_BADVERS only; `packet` is the query. Returns the length: 512 bytes at `out` always
- * suffice; with fewer, whatever does not fit is left out whole.
+ * if the query had one, with `ede` in it unless EDE_NONE and what it asked for of `edns`, which
+ * may be NULL. For MESSAGE_OK and MESSAGE_BADVERS only; `packet` is the query. Returns the
+ * length: 512 bytes at `out` always suffice; with fewer, whatever does not fit is left out whole.
  */
 size_t message_reply_error(const struct message *m, const uint8_t *packet,
-			   enum dns_rcode rcode, enum dns_ede ede, const uint8_t *cookie,
+			   enum dns_rcode rcode, enum dns_ede ede, const struct edns_reply *edns,
 			   uint8_t *out, size_t cap);
 
 #endif

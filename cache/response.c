@@ -3,15 +3,12 @@
 
 #include <assert.h>
 
-#include "cache/cookie.h"
 #include "cache/name.h"
 #include "cache/rdata.h"
 
 enum {
 	POINTER = 0xc000,
 	POINTER_MAX = 0x3fff,	/* RFC 1035 s.4.1.4: fourteen bits of offset */
-	OPT_LEN = 11,
-	OPTION_HEADER_LEN = 4,
 };
 
 /* The labels of a name from the left, and a hash of the name from each of them on. */
@@ -110,20 +107,40 @@ static void put_rdata(struct response *r, uint16_t type, const uint8_t *rdata, u
 		wire_put_u16(length, (uint16_t)(r->out.len - start));
 }
 
+/* Where in the set to begin: a position for rrset_next(). */
+static size_t first_record(const struct response *r, enum section section,
+			   const struct rrset *set)
+{
+	const uint8_t *rdata;
+	size_t pos = 0;
+	uint16_t len;
+
+	if (section != SECTION_ANSWER || set->count < 2 || set->type == TYPE_RRSIG)
+		return 0;
+	for (unsigned skip = r->rotation % set->count; skip > 0; skip--)
+		rrset_next(set, &pos, &rdata, &len);
+	return pos;
+}
+
 bool response_put(struct response *r, enum section section, const uint8_t *owner,
 		  const struct rrset *set)
 {
 	struct response_mark before = response_mark(r);
+	size_t pos = first_record(r, section, set);
 	const uint8_t *rdata;
 	uint16_t len, owner_at = 0;
 
-	for (size_t pos = 0; !r->out.full && rrset_next(set, &pos, &rdata, &len);) {
+	for (unsigned i = 0; !r->out.full && i < set->count; i++) {
+		if (!rrset_next(set, &pos, &rdata, &len)) {
+			pos = 0;	/* around: there is a first one */
+			rrset_next(set, &pos, &rdata, &len);
+		}
 		if (owner_at != 0)
 			wire_add_u16(&r->out, (uint16_t)(POINTER | owner_at));
 		else
 			owner_at = put_name(r, owner);
 		wire_add_u16(&r->out, set->type);
-		wire_add_u16(&r->out, CLASS_IN);
+		wire_add_u16(&r->out, r->class);
 		wire_add_u32(&r->out, set->ttl);
 		put_rdata(r, set->type, rdata, len);
 		r->counts[section]++;
@@ -152,13 +169,6 @@ void response_undo(struct response *r, const struct response_mark *to)
 			r->at[i] = 0;
 }
 
-static size_t opt_len(const struct message *query, const uint8_t *cookie)
-{
-	if (!query->has_edns)
-		return 0;
-	return OPT_LEN + (cookie ? OPTION_HEADER_LEN + COOKIE_FULL_LEN : 0);
-}
-
 static void keep_question(struct response *r)
 {
 	const uint8_t *name = r->query->qname;
@@ -170,12 +180,15 @@ static void keep_question(struct response *r)
 }
 
 void response_begin(struct response *r, const struct message *query, const uint8_t *packet,
-		    const uint8_t *cookie, uint8_t *out, size_t limit)
+		    const struct edns_reply *edns, uint8_t *out, size_t limit)
 {
 	assert(limit >= DNS_UDP_MAX);
 	r->query = query;
-	r->cookie = query->cookie_len > 0 ? cookie : NULL;
-	r->opt_len = opt_len(query, r->cookie);
+	r->edns = edns;
+	r->opt_len = edns_len(&query->edns, edns);
+	r->ede = EDE_NONE;
+	r->class = CLASS_IN;
+	r->rotation = 0;
 	r->out = wire_into(out, (limit < DNS_MESSAGE_MAX ? limit : DNS_MESSAGE_MAX) - r->opt_len);
 	r->flags = (uint16_t)(DNS_QR | (query->flags & (DNS_OPCODE | DNS_RD | DNS_CD)));
 	memset(r->counts, 0, sizeof(r->counts));
@@ -188,32 +201,33 @@ void response_begin(struct response *r, const struct message *query, const uint8
 	keep_question(r);
 }
 
-/* RFC 6891 s.6.1.2. The upper bits of the rcode are 0: we give no extended one. */
-static void put_opt(struct response *r)
+void response_set_ede(struct response *r, enum dns_ede ede)
 {
+	r->ede = ede;
+}
+
+/* RFC 8914 s.3: what must go without its reason says so by TC, if asking again can help. */
+static void put_opt(struct response *r, enum dns_rcode rcode)
+{
+	size_t left;
+
 	r->out.cap += r->opt_len;
-	wire_add_u8(&r->out, 0);
-	wire_add_u16(&r->out, TYPE_OPT);
-	wire_add_u16(&r->out, DNS_EDNS_SIZE);
-	wire_add_u32(&r->out, r->query->dnssec_ok ? EDNS_DO : 0);
-	wire_add_u16(&r->out, (uint16_t)(r->opt_len - OPT_LEN));
-	if (r->cookie) {
-		wire_add_u16(&r->out, EDNS_COOKIE);
-		wire_add_u16(&r->out, COOKIE_FULL_LEN);
-		wire_add_bytes(&r->out, r->cookie, COOKIE_FULL_LEN);
-	}
+	left = r->out.cap - r->out.len - r->opt_len;
+	if (r->ede != EDE_NONE && left < EDNS_EDE_LEN && r->out.cap < DNS_MESSAGE_MAX)
+		r->flags |= DNS_TC;
+	edns_write(&r->out, &r->query->edns, r->edns, rcode, r->ede);
 	r->counts[SECTION_ADDITIONAL]++;
 }
 
 size_t response_end(struct response *r, enum dns_rcode rcode)
 {
-	assert((unsigned)rcode <= DNS_RCODE);
+	assert((unsigned)rcode <= DNS_RCODE || r->opt_len > 0);
 	if (r->opt_len > 0)
-		put_opt(r);
+		put_opt(r, rcode);
 	assert(!r->out.full);
 
 	wire_put_u16(r->out.base, r->query->id);
-	wire_put_u16(r->out.base + 2, (uint16_t)(r->flags | (unsigned)rcode));
+	wire_put_u16(r->out.base + 2, (uint16_t)(r->flags | ((unsigned)rcode & DNS_RCODE)));
 	for (unsigned i = 0; i < 4; i++)
 		wire_put_u16(r->out.base + 4 + 2 * i, r->counts[i]);
 	return r->out.len;

@@ -8,7 +8,8 @@
  * Threads:  one per response, on its caller's stack.
  * Memory:   none. It remembers names that it was given, for compression: they must stay
  *           where they are until response_end().
- * Failure:  an RRset that does not fit leaves no byte behind (RFC 2181 s.9).
+ * Failure:  an RRset that does not fit leaves no byte behind (RFC 2181 s.9). Extended errors take
+ *           the room that is left in the end: they push nothing out (RFC 8914 s.3).
  * Spec:     RFC 1035 s.4.1, RFC 3597 s.4 (only old types are compressed), RFC 6891.
  */
 #ifndef RESPONSE_H
@@ -35,8 +36,11 @@ struct response {
 	uint16_t flags;		/* the second word of the header, host order */
 	uint16_t counts[4];	/* QDCOUNT, ANCOUNT, NSCOUNT, ARCOUNT */
 	const struct message *query;	/* borrowed until response_end() */
-	const uint8_t *cookie;	/* likewise; NULL: no COOKIE option */
+	const struct edns_reply *edns;	/* likewise; NULL: nothing to tell in OPT */
 	size_t opt_len;		/* bytes kept back for OPT; 0: no OPT */
+	enum dns_ede ede;	/* EDE_NONE unless response_set_ede() */
+	uint16_t class;		/* of the records: IN, unless the caller sets another */
+	uint16_t rotation;	/* 0: RRsets as the zone has them; see response_put() */
 	uint16_t at[RESPONSE_NAMES];	/* offset of names[i]; 0: no entry */
 	const uint8_t *names[RESPONSE_NAMES];
 };
@@ -49,19 +53,28 @@ struct response_mark {
 
 /*
  * Starts a response to `query`, whose bytes are `packet`, with its question as it stands.
- * `cookie` is COOKIE_FULL_LEN bytes or NULL. `limit` is DNS_UDP_MAX at least.
+ * `edns` is what its OPT may tell, or NULL. `limit` is DNS_UDP_MAX at least.
  */
 void response_begin(struct response *r, const struct message *query, const uint8_t *packet,
-		    const uint8_t *cookie, uint8_t *out, size_t limit);
+		    const struct edns_reply *edns, uint8_t *out, size_t limit);
 
-/* Adds a whole RRset under `owner`, or returns false and adds nothing. */
+/*
+ * Adds a whole RRset under `owner`, or returns false and adds nothing. In the answer section the
+ * records begin with number `r->rotation`, counted around; signatures stay as they are.
+ */
 bool response_put(struct response *r, enum section section, const uint8_t *owner,
 		  const struct rrset *set);
 
 struct response_mark response_mark(const struct response *r);
 void response_undo(struct response *r, const struct response_mark *to);
 
-/* Writes OPT and the header. Returns the length of the whole. */
+/* The reason that a client with EDNS shall hear; the last one counts. */
+void response_set_ede(struct response *r, enum dns_ede ede);
+
+/*
+ * Writes OPT and the header. An rcode over 15 needs a query with EDNS. Returns the length of the
+ * whole.
+ */
 size_t response_end(struct response *r, enum dns_rcode rcode);
 
 #endif

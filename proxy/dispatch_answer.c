@@ -5,13 +5,22 @@
 
 enum { UDP_ANSWER_MAX = DNS_EDNS_SIZE };	/* what we send by UDP at the most: RFC 9715 */
 
-static const uint8_t *cookie_for(struct dispatch *d, const struct asked *asked,
-				 uint8_t cookie[COOKIE_FULL_LEN])
+/* What we tell in OPT, and where the cookie among it stands. */
+struct telling {
+	struct edns_reply edns;
+	uint8_t cookie[COOKIE_FULL_LEN];
+};
+
+static const struct edns_reply *tell(struct dispatch *d, const struct asked *asked,
+				     struct telling *t)
 {
-	if (asked->message.cookie_len == 0)
-		return NULL;
-	cookie_make(d->cookies, asked->message.cookie, &asked->client->address.sa, d->wall_s, cookie);
-	return cookie;
+	t->edns = (struct edns_reply){ 0 };
+	if (asked->message.edns.cookie_len > 0) {
+		cookie_make(d->cookies, asked->message.edns.cookie, &asked->client->address.sa, d->wall_s,
+			    t->cookie);
+		t->edns.cookie = t->cookie;
+	}
+	return &t->edns;
 }
 
 void dispatch_answer_short(struct dispatch *d, const struct asked *asked, enum dns_rcode rcode)
@@ -25,10 +34,10 @@ void dispatch_answer_short(struct dispatch *d, const struct asked *asked, enum d
 static void answer_error(struct dispatch *d, const struct asked *asked, enum dns_rcode rcode,
 			enum dns_ede ede)
 {
-	uint8_t cookie[COOKIE_FULL_LEN];
+	struct telling t;
 	uint8_t *out = d->ops->room(d->shell, asked->client, DNS_UDP_MAX);
 	size_t len = message_reply_error(&asked->message, asked->packet, rcode, ede,
-					 cookie_for(d, asked, cookie), out, DNS_UDP_MAX);
+					 tell(d, asked, &t), out, DNS_UDP_MAX);
 
 	d->ops->answer(d->shell, asked->client, out, len);
 }
@@ -71,11 +80,11 @@ static const struct generation *find_generation(void *dispatch, const uint8_t *n
 
 void dispatch_answer_mirror(struct dispatch *d, const struct asked *asked)
 {
-	uint8_t cookie[COOKIE_FULL_LEN];
+	struct telling t;
 	struct answer_zones zones = { find_generation, d };
 	struct answer_ask ask = {
 		.zone = asked->generation, .query = &asked->message, .packet = asked->packet,
-		.key = &asked->key, .cookie = cookie_for(d, asked, cookie),
+		.key = &asked->key, .edns = tell(d, asked, &t),
 		.limit = answer_limit(asked), .is_tcp = asked->client->is_tcp,
 		.zones = &zones, .hasher = d->hasher,
 	};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Input: u8 (bit 0: by TCP, bit 1: with a cookie of ours, bits 2 and 3: which chain) | a
- * query. The zone is the root, so that every name is in it. Whatever comes out keeps to the limit, echoes the question,
+ * Input: u8 (bit 0: by TCP, bit 1: all that OPT can tell, bits 2 and 3: which chain, bit 4:
+ * rotated) | a query. The zone is the root, so that every name is in it. Whatever comes out keeps
+ * to the limit, echoes the question,
  * and parses by our own parser and by ldns.
  */
 #include <assert.h>
@@ -63,8 +64,8 @@ static void check(const struct answer_ask *ask, uint8_t *out, size_t len)
 	ldns_pkt_free(pkt);
 	out[2] &= 0x7f;
 	assert(message_parse(out, len, &again) == MESSAGE_OK && again.len == len);
-	assert(again.has_edns == m->has_edns);
-	assert(again.cookie_len == (m->cookie_len && ask->cookie ? COOKIE_FULL_LEN : 0));
+	assert(again.edns.is_present == m->edns.is_present);
+	assert(again.edns.cookie_len == (m->edns.cookie_len && ask->edns ? COOKIE_FULL_LEN : 0));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -73,6 +74,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct nsec3_hasher *hasher;
 	static uint8_t out[DNS_MESSAGE_MAX];
 	static const uint8_t cookie[COOKIE_FULL_LEN] = "12345678abcdefghABCDEFGH";
+	static const struct edns_reply edns = { .cookie = cookie, .has_zone = true, .keepalive = 1,
+						.nsid = cookie, .nsid_len = sizeof(cookie) };
 	struct name_key key;
 	struct message m;
 
@@ -88,7 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool is_tcp = data[0] & 1;
 	struct answer_ask ask = { .zone = zones[data[0] >> 2 & 3], .hasher = hasher,
 				  .query = &m, .packet = data + 1, .key = &key,
-				  .cookie = data[0] & 2 ? cookie : NULL, .is_tcp = is_tcp,
+				  .edns = data[0] & 2 ? &edns : NULL, .is_tcp = is_tcp,
+				  .is_rotating = data[0] & 16,
 				  .limit = is_tcp ? DNS_MESSAGE_MAX : message_udp_limit(&m) };
 
 	check(&ask, out, answer_write(&ask, out));

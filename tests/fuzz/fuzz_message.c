@@ -12,16 +12,17 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint8_t COOKIE[COOKIE_FULL_LEN];
+static const struct edns_reply TELL = { .cookie = COOKIE };
 
 static void check_fields(const struct message *m, const uint8_t *data, size_t size)
 {
 	assert(m->len <= size && m->question_end <= m->len);
 	assert(m->qname_len == name_len(m->qname));
 	assert(m->question_end == DNS_HEADER_LEN + m->qname_len + 4);
-	assert(!m->has_edns || m->edns_size >= DNS_UDP_MAX);
-	if (m->cookie_len > 0) {
-		assert(m->cookie_len >= COOKIE_CLIENT_LEN && m->cookie_len <= COOKIE_MAX);
-		assert(m->cookie > data && m->cookie + m->cookie_len <= data + m->len);
+	assert(!m->edns.is_present || m->edns.size >= DNS_UDP_MAX);
+	if (m->edns.cookie_len > 0) {
+		assert(m->edns.cookie_len >= COOKIE_CLIENT_LEN && m->edns.cookie_len <= COOKIE_MAX);
+		assert(m->edns.cookie > data && m->edns.cookie + m->edns.cookie_len <= data + m->len);
 	}
 }
 
@@ -29,8 +30,8 @@ static void check_fields(const struct message *m, const uint8_t *data, size_t si
 static void check_reply(const struct message *m, const uint8_t *data, size_t cap)
 {
 	uint8_t *out = malloc(cap ? cap : 1);
-	size_t len = message_reply_error(m, data, m->has_edns ? RCODE_BADVERS : RCODE_REFUSED,
-					 EDE_OTHER, COOKIE, out, cap);
+	size_t len = message_reply_error(m, data, m->edns.is_present ? RCODE_BADVERS : RCODE_REFUSED,
+					 EDE_OTHER, &TELL, out, cap);
 	struct message r;
 
 	assert(len <= cap);
@@ -42,8 +43,8 @@ static void check_reply(const struct message *m, const uint8_t *data, size_t cap
 		assert(v == MESSAGE_OK);
 		assert(r.len == len && r.id == m->id && r.opcode == m->opcode);
 		assert(r.qtype == m->qtype && memcmp(r.qname, m->qname, r.qname_len) == 0);
-		assert(cap < 512 || r.has_edns == m->has_edns);
-		assert(cap < 512 || (r.cookie_len > 0) == (m->cookie_len > 0));
+		assert(cap < 512 || r.edns.is_present == m->edns.is_present);
+		assert(cap < 512 || (r.edns.cookie_len > 0) == (m->edns.cookie_len > 0));
 	}
 	free(out);
 }

@@ -76,6 +76,7 @@ static const struct answer_zones *zones;	/* for ask() */
 enum { BY_TCP = 1, EDNS = 2, DO = 4, WITH_COOKIE = 8 };
 
 static const uint8_t COOKIE[COOKIE_FULL_LEN] = "client**server cookie***";
+static const struct edns_reply TELL = { .cookie = COOKIE };
 
 static size_t put_query(uint8_t *out, size_t cap, const char *name, uint16_t type, uint16_t class,
 			unsigned how, uint16_t size)
@@ -122,7 +123,7 @@ static void ask_class(const char *name, uint16_t type, uint16_t class, unsigned 
 	ck_assert_int_eq(message_parse(query, len, &m), MESSAGE_OK);
 	name_to_key(m.qname, &key);
 	struct answer_ask ask = { .zone = zone, .query = &m, .packet = query, .key = &key,
-				  .cookie = COOKIE, .is_tcp = how & BY_TCP, .zones = zones,
+				  .edns = &TELL, .is_tcp = how & BY_TCP, .zones = zones,
 				  .limit = how & BY_TCP ? DNS_MESSAGE_MAX : message_udp_limit(&m) };
 
 	/* In memory of its own size, so that a sanitizer sees any overrun. */

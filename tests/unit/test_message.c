@@ -33,7 +33,7 @@ static enum message_verdict parse(const uint8_t *packet, size_t len, struct mess
 	memset(m, 0xee, sizeof(*m));
 	enum message_verdict v = message_parse(copy, len, m);
 
-	m->cookie = NULL;	/* it pointed into the copy */
+	m->edns.cookie = m->edns.subnet = NULL;	/* they pointed into the copy */
 	free(copy);
 	return v;
 }
@@ -283,10 +283,10 @@ START_TEST(fields_of_a_query_are_read)
 	ck_assert_mem_eq(m.qname, QNAME, 17);
 	ck_assert_uint_eq(m.question_end, 12 + 17 + 4);
 	ck_assert_uint_eq(m.len, sizeof(packet) - 1 - 7);
-	ck_assert(m.has_edns && m.dnssec_ok && m.wants_nsid && !m.is_signed);
-	ck_assert_uint_eq(m.edns_size, 4096);
-	ck_assert_uint_eq(m.cookie_len, 8);
-	ck_assert_mem_eq(m.cookie, "abcdefgh", 8);
+	ck_assert(m.edns.is_present && m.edns.dnssec_ok && m.edns.wants_nsid && !m.is_signed);
+	ck_assert_uint_eq(m.edns.size, 4096);
+	ck_assert_uint_eq(m.edns.cookie_len, 8);
+	ck_assert_mem_eq(m.edns.cookie, "abcdefgh", 8);
 }
 END_TEST
 
@@ -295,8 +295,8 @@ START_TEST(plain_query_has_no_edns)
 	struct message m;
 
 	ck_assert_int_eq(parse(BYTES(HEADER(QUERY, ONE_QUESTION) QUESTION), &m), MESSAGE_OK);
-	ck_assert(!m.has_edns && !m.dnssec_ok && !m.wants_nsid && !m.is_signed);
-	ck_assert_uint_eq(m.cookie_len, 0);
+	ck_assert(!m.edns.is_present && !m.edns.dnssec_ok && !m.edns.wants_nsid && !m.is_signed);
+	ck_assert_uint_eq(m.edns.cookie_len, 0);
 	ck_assert_uint_eq(message_udp_limit(&m), 512);
 }
 END_TEST
@@ -337,7 +337,7 @@ START_TEST(first_of_two_cookies_counts)
 	struct message m;
 
 	ck_assert_int_eq(message_parse(packet, sizeof(packet) - 1, &m), MESSAGE_OK);
-	ck_assert_mem_eq(m.cookie, "abcdefgh", 8);
+	ck_assert_mem_eq(m.edns.cookie, "abcdefgh", 8);
 }
 END_TEST
 
@@ -352,7 +352,7 @@ START_TEST(options_beyond_the_32nd_are_not_looked_at)
 		wire_put_u32(packet + end + 4 * before, EDNS_NSID << 16);
 		wire_put_u16(packet + end - 2, (uint16_t)(4 * before + 4));
 		ck_assert_int_eq(message_parse(packet, end + 4 * before + 4, &m), MESSAGE_OK);
-		ck_assert_int_eq(m.wants_nsid, before < 32);
+		ck_assert_int_eq(m.edns.wants_nsid, before < 32);
 	}
 }
 END_TEST
@@ -437,11 +437,12 @@ static const struct {
 START_TEST(error_reply_is_what_the_client_is_owed)
 {
 	uint8_t out[512];
+	struct edns_reply edns = { .cookie = replies[_i].cookie };
 	struct message m;
 
 	message_parse(replies[_i].query, replies[_i].query_len, &m);
 	size_t len = message_reply_error(&m, replies[_i].query, replies[_i].rcode, replies[_i].ede,
-					 replies[_i].cookie, out, sizeof(out));
+					 &edns, out, sizeof(out));
 
 	ck_assert_msg(len == replies[_i].reply_len, "%s: %zu bytes", replies[_i].what, len);
 	ck_assert_msg(memcmp(out, replies[_i].reply, len) == 0, "%s", replies[_i].what);
@@ -451,13 +452,14 @@ END_TEST
 START_TEST(reply_never_exceeds_its_room)
 {
 	static const uint8_t query[] = QUERY_WITH_COOKIE;
+	static const struct edns_reply edns = { .cookie = FULL_COOKIE };
 	enum { QUESTION_END = 33, WITH_OPT = 44, WITH_COOKIE = 72, WHOLE = 78 };
 	struct message m;
 
 	message_parse(query, sizeof(query) - 1, &m);
 	for (size_t cap = 0; cap <= 100; cap++) {
 		uint8_t *out = malloc(cap ? cap : 1);
-		size_t len = message_reply_error(&m, query, RCODE_SERVFAIL, EDE_OTHER, FULL_COOKIE,
+		size_t len = message_reply_error(&m, query, RCODE_SERVFAIL, EDE_OTHER, &edns,
 						 out, cap);
 		size_t want = cap >= WHOLE ? WHOLE : cap >= WITH_COOKIE ? WITH_COOKIE :
 			      cap >= WITH_OPT + 6 ? WITH_OPT + 6 : cap >= WITH_OPT ? WITH_OPT :
