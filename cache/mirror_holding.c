@@ -56,6 +56,7 @@ static void set_times(struct holding *h, const struct zone_times *times)
 	h->times = *times;
 	h->expires_us = clock_monotonic_us() + left_s * US_PER_S;
 	h->warned = 0;
+	atomic_store_explicit(&h->slot->expires_us, h->expires_us, memory_order_relaxed);
 	atomic_store_explicit(&h->slot->is_servable, left_s > 0, memory_order_release);
 }
 

@@ -5,7 +5,7 @@
  * Purpose:  publishes a generation to the workers, retires the one before, saves it (snapshot,
  *           then store), and keeps track of until when it may answer.
  * Not here: getting generations (mirror_work.c), freeing old ones (mirror_retired.h).
- * Owns:     slot->current and slot->is_servable: it is their only writer.
+ * Owns:     slot->current, slot->is_servable and slot->expires_us: it is their only writer.
  * Threads:  the mirror's.
  * Time:     wall seconds for what the stores keep; but a zone expires by the monotonic clock,
  *           so that a wall clock that is set (a board without a battery) expires nothing.

@@ -23,6 +23,8 @@
 #include <stdio.h>
 
 #include "cache/address.h"
+#include "cache/cookie.h"
+#include "cache/edns.h"
 #include "cache/event.h"
 #include "cache/name.h"
 #include "cache/redis.h"
@@ -53,6 +55,14 @@ enum conf_policy {
 enum conf_retry {
 	RETRY_SERVFAIL = 1 << 0, RETRY_REFUSED = 1 << 1, RETRY_NOTAUTH = 1 << 2,
 	RETRY_LAME = 1 << 3,
+};
+
+enum conf_rrset_order { RRSET_FIXED, RRSET_ROTATE };
+
+/* Text, or bytes that were written in hexadecimal. */
+struct conf_bytes {
+	uint8_t len;
+	uint8_t bytes[EDNS_NSID_MAX];
 };
 
 struct conf_health {
@@ -113,6 +123,12 @@ struct conf {
 	unsigned tcp_pipeline;		/* queries in flight on one connection */
 	uint64_t tcp_idle_us;		/* nothing asked, nothing owed */
 	uint64_t tcp_message_us;	/* a message once begun must be whole */
+
+	/* What the answers of our own say beside data. */
+	struct conf_bytes nsid;			/* `len` 0: none */
+	char identity[256], version[256];	/* of class CHAOS; "": not answered by us */
+	struct cookie_secrets cookie_secrets;	/* `count` 0: a random one */
+	enum conf_rrset_order rrset_order;
 
 	bool has_redis;
 	struct redis_conf redis;

@@ -29,6 +29,8 @@ static bool is_same(const struct conf_row *row, const struct conf *old, const st
 	case CONF_WORD:
 	case CONF_WORDS:
 		return memcmp(a, b, row->size) == 0;
+	case CONF_BYTES:
+	case CONF_COOKIE_FILE:
 	case CONF_LISTEN:
 	case CONF_POOL:
 	case CONF_KEY:

@@ -32,6 +32,10 @@ static const struct conf_word retry_words[] = {
 	{ "notauth", RETRY_NOTAUTH }, { "lame", RETRY_LAME }, { NULL, 0 }
 };
 
+static const struct conf_word order_words[] = {
+	{ "fixed", RRSET_FIXED }, { "rotate", RRSET_ROTATE }, { NULL, 0 }
+};
+
 static const struct conf_word style_words[] = {
 	{ "logfmt", EVENT_LOGFMT }, { "json", EVENT_JSON }, { NULL, 0 }
 };
@@ -82,6 +86,17 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_ROOT, "forward-unlisted", CONF_POOL, 0, 0, NULL, CONF_RELOAD,
 	  FIELD(conf, forward_unlisted), NULL,
 	  "the pool that gets names of no zone; without it they are refused" },
+	{ SECTION_ROOT, "nsid", CONF_BYTES, 0, 0, "", CONF_RELOAD,
+	  FIELD(conf, nsid), NULL, "our name in NSID, as text or as 0x and hexadecimal digits" },
+	{ SECTION_ROOT, "identity", CONF_TEXT, 0, 0, "", CONF_RELOAD,
+	  FIELD(conf, identity), NULL, "our answer to id.server and hostname.bind, class CHAOS" },
+	{ SECTION_ROOT, "version", CONF_TEXT, 0, 0, "", CONF_RELOAD,
+	  FIELD(conf, version), NULL, "our answer to version.server and version.bind, class CHAOS" },
+	{ SECTION_ROOT, "cookie-secret-file", CONF_COOKIE_FILE, 0, 0, NULL, CONF_RELOAD,
+	  FIELD(conf, cookie_secrets), NULL,
+	  "file of the secrets of DNS cookies, each a line of 32 hexadecimal digits" },
+	{ SECTION_ROOT, "rrset-order", CONF_WORD, 0, 0, "fixed", CONF_RELOAD,
+	  FIELD(conf, rrset_order), order_words, "the order of equal records in the mirror's answers" },
 
 	{ SECTION_REDIS, "address", CONF_REDIS_ADDRESS, 6379, 0, NULL, CONF_REQUIRED,
 	  FIELD(conf, redis.address), NULL,
@@ -250,7 +265,9 @@ static const char *type_text(enum conf_type type)
 	case CONF_LISTEN:	return "list of addresses";
 	case CONF_TEXT:
 	case CONF_PREFIX:
+	case CONF_BYTES:
 	case CONF_ALGORITHM:	return "text";
+	case CONF_COOKIE_FILE:
 	case CONF_TEXT_FILE:
 	case CONF_SECRET_FILE:	return "file";
 	case CONF_WORD:		return "word";

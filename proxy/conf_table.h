@@ -42,6 +42,8 @@ enum conf_type {
 	CONF_TEXT,		/* char[]; min 1: not empty */
 	CONF_PREFIX,		/* char[]: of keys in Redis */
 	CONF_TEXT_FILE,		/* char[]: the first line of the named file */
+	CONF_BYTES,		/* struct conf_bytes: text, or 0x and hexadecimal digits */
+	CONF_COOKIE_FILE,	/* struct cookie_secrets: the lines of the named file */
 	CONF_WORD,		/* an enum, one of `words` */
 	CONF_WORDS,		/* list; bits, of `words` */
 	CONF_POOL,		/* const struct conf_pool *, by name */

@@ -10,6 +10,8 @@
 #include "cache/clock.h"
 #include "proxy/conf_guess.h"
 
+#define HEX_DIGITS "0123456789abcdefABCDEF"
+
 /* What a setter works on. */
 struct setting {
 	const struct conf_row *row;
@@ -292,6 +294,48 @@ static bool set_text_file(const struct setting *s)
 	return is_ok;
 }
 
+/* "0x" and pairs of digits. False: none, half a one, or more than fit. */
+static bool bytes_from_hex(const char *hex, struct conf_bytes *b)
+{
+	for (b->len = 0; *hex; hex += 2) {
+		const char pair[3] = { hex[0], hex[1], '\0' };
+
+		if (b->len == sizeof(b->bytes) || pair[strspn(pair, HEX_DIGITS)] || !pair[1])
+			return false;
+		b->bytes[b->len++] = (uint8_t)strtoul(pair, NULL, 16);
+	}
+	return b->len > 0;
+}
+
+static bool set_bytes(const struct setting *s)
+{
+	struct conf_bytes b = { 0 };
+	size_t len = strlen(s->text);
+
+	if (strncmp(s->text, "0x", 2) == 0) {
+		if (!bytes_from_hex(s->text + 2, &b))
+			return fail(s, "%s = '%.40s' is not 1 to %zu bytes in hexadecimal: write "
+				    "two digits for each behind 0x",
+				    s->row->name, s->text, sizeof(b.bytes));
+	} else if (len > sizeof(b.bytes)) {
+		return fail(s, "%s is too long: at most %zu bytes", s->row->name, sizeof(b.bytes));
+	} else {
+		memcpy(b.bytes, s->text, len);
+		b.len = (uint8_t)len;
+	}
+	memcpy(s->field, &b, sizeof(b));
+	return true;
+}
+
+static bool set_cookie_file(const struct setting *s)
+{
+	char problem[CONF_PROBLEM_MAX - 64];
+
+	if (cookie_secrets_read(s->field, s->text, problem, sizeof(problem)))
+		return true;
+	return fail(s, "%s: %s", s->row->name, problem);
+}
+
 /* ---- Keys ---- */
 
 /* The field of these rows is a member of the key; the whole key is what is set. */
@@ -384,6 +428,8 @@ static bool value_set(const struct setting *s)
 	case CONF_TEXT:		return set_text(s);
 	case CONF_PREFIX:	return set_prefix(s);
 	case CONF_TEXT_FILE:	return set_text_file(s);
+	case CONF_BYTES:	return set_bytes(s);
+	case CONF_COOKIE_FILE:	return set_cookie_file(s);
 	case CONF_WORD:		return set_word(s);
 	case CONF_WORDS:	return set_words(s);
 	case CONF_POOL:		return set_pool(s);

@@ -4,7 +4,7 @@
  *
  * Purpose:  types, units and ranges, with a mend for whatever is wrong.
  * Not here: which values fit together (conf_check.h).
- * Threads:  one; reads the files that CONF_TEXT_FILE and CONF_SECRET_FILE name.
+ * Threads:  one; reads the files that the types of conf_table.h named _FILE name.
  * Failure:  false with "what is wrong: the mend" in `problem`; secrets are never quoted.
  */
 #ifndef CONF_VALUE_H

@@ -19,7 +19,10 @@ struct dispatch *dispatch_new(const struct dispatch_ops *ops, void *shell, unsig
 	d->stats = stats;
 	d->now_us = now_us;
 	d->inflight = inflight_new(in_flight);
-	d->cookies = cookie_maker_new(cookie_secret);
+	d->own_secret.count = 1;
+	memcpy(d->own_secret.secrets[0], cookie_secret, COOKIE_SECRET_LEN);
+	d->secrets = d->own_secret;
+	d->cookies = cookie_maker_new(&d->secrets);
 	d->hasher = nsec3_hasher_new();
 	random_init(&d->random);
 	wheel_init(&d->wheel, now_us);
@@ -35,12 +38,26 @@ void dispatch_free(struct dispatch *d)
 	inflight_free(d->inflight);
 	cookie_maker_free(d->cookies);
 	nsec3_hasher_free(d->hasher);
+	explicit_bzero(d, sizeof(*d));	/* it held secrets */
 	free(d);
+}
+
+static void use_secrets(struct dispatch *d, const struct conf *conf)
+{
+	const struct cookie_secrets *wanted =
+		conf->cookie_secrets.count > 0 ? &conf->cookie_secrets : &d->own_secret;
+
+	if (memcmp(wanted, &d->secrets, sizeof(d->secrets)) == 0)
+		return;
+	cookie_maker_free(d->cookies);
+	d->secrets = *wanted;
+	d->cookies = cookie_maker_new(&d->secrets);
 }
 
 void dispatch_set_plan(struct dispatch *d, const struct plan *plan)
 {
 	d->plan = plan;
+	use_secrets(d, plan->conf);
 	memset(d->is_primary, 0, sizeof(d->is_primary));
 	for (unsigned p = 0; p < plan->pool_count; p++) {
 		const struct plan_pool *pool = &plan->pools[p];
@@ -74,7 +91,7 @@ static void take_notify(struct dispatch *d, const struct asked *asked)
 	uint8_t *out;
 	size_t len;
 
-	if (!is_ours) {
+	if (!is_ours || asked->verdict == MESSAGE_BADVERS) {
 		dispatch_refuse(d, asked, EDE_PROHIBITED);
 		return;
 	}
@@ -96,6 +113,8 @@ static bool is_forbidden(const struct message *m)
 
 static void take_wellformed(struct dispatch *d, struct asked *asked)
 {
+	if (asked->message.qclass == CLASS_CH && dispatch_answer_chaos(d, asked))
+		return;
 	dispatch_route(d, asked);
 	if (asked->message.opcode == OPCODE_NOTIFY)
 		take_notify(d, asked);

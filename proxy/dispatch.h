@@ -10,7 +10,8 @@
  * Time:     `now_us`, set by the shell once for each turn of its loop; never a clock.
  * Memory:   everything in dispatch_new(); nothing is allocated per query.
  * Failure:  none comes out: what cannot be answered well is answered SERVFAIL, and counted.
- * Spec:     RFC 5452 (matching), RFC 8914 (EDE), RFC 1996 (NOTIFY ends here).
+ * Spec:     RFC 5452 (matching), RFC 8914 (EDE), RFC 1996 (NOTIFY ends here), RFC 6891 s.6.1.3
+ *           (whatever we say ourselves to an unknown version is BADVERS).
  */
 #ifndef DISPATCH_H
 #define DISPATCH_H
@@ -54,6 +55,8 @@ struct dispatch {
 	uint64_t now_us;		/* monotonic; set by the shell each turn */
 	uint32_t wall_s;		/* for cookies; set by the shell about once a second */
 	struct inflight *inflight;
+	struct cookie_secrets secrets;	/* those of `cookies` */
+	struct cookie_secrets own_secret;	/* random; in use while the configuration has none */
 	struct cookie_maker *cookies;
 	struct nsec3_hasher *hasher;
 	struct random random;
@@ -68,7 +71,7 @@ struct dispatch *dispatch_new(const struct dispatch_ops *ops, void *shell, unsig
 			      struct stats *stats, uint64_t now_us);
 void dispatch_free(struct dispatch *d);		/* NULL is fine */
 
-/* The plan from now on; the shell calls this between turns only. */
+/* The plan from now on; the shell calls this between turns only. May allocate. */
 void dispatch_set_plan(struct dispatch *d, const struct plan *plan);
 
 /* A client asks. The bytes are borrowed for the call. */

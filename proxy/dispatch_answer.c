@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 #include "cache/answer.h"
+#include "cache/chaos.h"
+#include "cache/clock.h"
 #include "cache/wire.h"
 #include "proxy/dispatch_parts.h"
 
-enum { UDP_ANSWER_MAX = DNS_EDNS_SIZE };	/* what we send by UDP at the most: RFC 9715 */
+enum {
+	UDP_ANSWER_MAX = DNS_EDNS_SIZE,	/* what we send by UDP at the most: RFC 9715 */
+	KEEPALIVE_UNIT_US = 100000,	/* RFC 7828 s.3.1 */
+	CHAOS_ROOM = 1024,		/* enough for the text and every option */
+};
 
 /* What we tell in OPT, and where the cookie among it stands. */
 struct telling {
@@ -11,16 +17,64 @@ struct telling {
 	uint8_t cookie[COOKIE_FULL_LEN];
 };
 
+static void tell_cookie(struct dispatch *d, const struct asked *asked, struct telling *t)
+{
+	const struct edns *edns = &asked->message.edns;
+	bool is_good;
+
+	if (edns->cookie_len == 0)
+		return;
+	is_good = cookie_renew(d->cookies, edns->cookie, edns->cookie_len, &asked->client->address.sa,
+			       d->wall_s, t->cookie);
+	if (edns->cookie_len > COOKIE_CLIENT_LEN)
+		counter_add(is_good ? &d->stats->cookies_good : &d->stats->cookies_bad, 1);
+	t->edns.cookie = t->cookie;
+}
+
+/* RFC 7828 s.3.3.2: on TCP only. */
+static uint16_t keepalive_of(const struct conf *conf)
+{
+	uint64_t units = conf->tcp_idle_us / KEEPALIVE_UNIT_US;
+
+	return (uint16_t)(units < UINT16_MAX ? units : UINT16_MAX);
+}
+
+/* What every answer of ours can tell. */
 static const struct edns_reply *tell(struct dispatch *d, const struct asked *asked,
 				     struct telling *t)
 {
-	t->edns = (struct edns_reply){ 0 };
-	if (asked->message.edns.cookie_len > 0) {
-		cookie_make(d->cookies, asked->message.edns.cookie, &asked->client->address.sa, d->wall_s,
-			    t->cookie);
-		t->edns.cookie = t->cookie;
-	}
+	const struct conf *conf = d->plan->conf;
+
+	t->edns = (struct edns_reply){ .nsid = conf->nsid.bytes, .nsid_len = conf->nsid.len };
+	if (asked->client->is_tcp)
+		t->edns.keepalive = keepalive_of(conf);
+	tell_cookie(d, asked, t);
 	return &t->edns;
+}
+
+static uint8_t labels_of(const uint8_t *name)
+{
+	uint8_t labels = 0;
+
+	for (; *name; name += 1 + *name)
+		labels++;
+	return labels;
+}
+
+/* RFC 7314 s.3, RFC 9660 s.3.2: and what only the zone's answer can. */
+static void tell_zone(struct dispatch *d, const struct asked *asked, struct telling *t)
+{
+	const struct edns *edns = &asked->message.edns;
+	uint64_t expires_us;
+
+	if (!edns->wants_expire && !edns->wants_zone_version)
+		return;
+	expires_us = atomic_load_explicit(&asked->zone->mirror->expires_us, memory_order_relaxed);
+	t->edns.has_zone = true;
+	t->edns.zone_labels = labels_of(asked->generation->origin);
+	t->edns.zone_serial = asked->generation->soa.serial;
+	if (expires_us > d->now_us)
+		t->edns.zone_expire_s = (uint32_t)((expires_us - d->now_us) / US_PER_S);
 }
 
 void dispatch_answer_short(struct dispatch *d, const struct asked *asked, enum dns_rcode rcode)
@@ -34,11 +88,16 @@ void dispatch_answer_short(struct dispatch *d, const struct asked *asked, enum d
 static void answer_error(struct dispatch *d, const struct asked *asked, enum dns_rcode rcode,
 			enum dns_ede ede)
 {
-	struct telling t;
 	uint8_t *out = d->ops->room(d->shell, asked->client, DNS_UDP_MAX);
-	size_t len = message_reply_error(&asked->message, asked->packet, rcode, ede,
-					 tell(d, asked, &t), out, DNS_UDP_MAX);
+	struct telling t;
+	size_t len;
 
+	if (asked->verdict == MESSAGE_BADVERS) {
+		rcode = RCODE_BADVERS;
+		ede = EDE_NONE;
+	}
+	len = message_reply_error(&asked->message, asked->packet, rcode, ede, tell(d, asked, &t), out,
+				  DNS_UDP_MAX);
 	d->ops->answer(d->shell, asked->client, out, len);
 }
 
@@ -68,6 +127,30 @@ static size_t answer_limit(const struct asked *asked)
 	return limit < UDP_ANSWER_MAX ? limit : UDP_ANSWER_MAX;
 }
 
+bool dispatch_answer_chaos(struct dispatch *d, const struct asked *asked)
+{
+	const struct conf *conf = d->plan->conf;
+	enum chaos_name what = chaos_asked(&asked->message);
+	const char *text = what == CHAOS_IDENTITY ? conf->identity : conf->version;
+	size_t limit = answer_limit(asked);
+	struct telling t;
+
+	if (what == CHAOS_NONE || !*text)
+		return false;
+	counter_add(&d->stats->answers_error, 1);
+	if (asked->verdict == MESSAGE_BADVERS) {
+		answer_error(d, asked, RCODE_BADVERS, EDE_NONE);
+		return true;
+	}
+	limit = limit < CHAOS_ROOM ? limit : CHAOS_ROOM;
+
+	uint8_t *out = d->ops->room(d->shell, asked->client, limit);
+
+	d->ops->answer(d->shell, asked->client, out,
+		       chaos_write(&asked->message, asked->packet, text, tell(d, asked, &t), out, limit));
+	return true;
+}
+
 /* An alias leads to another zone: its mirror answers, whoever else is up. */
 static const struct generation *find_generation(void *dispatch, const uint8_t *name,
 						const struct name_key *key, uint16_t type)
@@ -78,29 +161,31 @@ static const struct generation *find_generation(void *dispatch, const uint8_t *n
 	return zone && zone->mirror ? mirror_zone_servable(zone->mirror) : NULL;
 }
 
-void dispatch_answer_mirror(struct dispatch *d, const struct asked *asked)
+static void answer_zone(struct dispatch *d, const struct asked *asked)
 {
-	struct telling t;
 	struct answer_zones zones = { find_generation, d };
+	struct telling t;
 	struct answer_ask ask = {
 		.zone = asked->generation, .query = &asked->message, .packet = asked->packet,
 		.key = &asked->key, .edns = tell(d, asked, &t),
 		.limit = answer_limit(asked), .is_tcp = asked->client->is_tcp,
 		.zones = &zones, .hasher = d->hasher,
+		.is_rotating = d->plan->conf->rrset_order == RRSET_ROTATE,
 	};
+	uint8_t *out = d->ops->room(d->shell, asked->client, ask.limit);
 
+	tell_zone(d, asked, &t);
+	nsec3_hasher_begin(d->hasher, d->now_us);
+	d->ops->answer(d->shell, asked->client, out, answer_write(&ask, out));
+}
+
+void dispatch_answer_mirror(struct dispatch *d, const struct asked *asked)
+{
 	counter_add(&d->stats->answers_mirror, 1);
-	if (asked->verdict == MESSAGE_BADVERS) {
+	if (asked->verdict == MESSAGE_BADVERS)
 		answer_error(d, asked, RCODE_BADVERS, EDE_NONE);
-	} else {
-		uint8_t *out = d->ops->room(d->shell, asked->client, ask.limit);
-		size_t len;
-
-		nsec3_hasher_begin(d->hasher, d->now_us);
-		len = answer_write(&ask, out);
-
-		d->ops->answer(d->shell, asked->client, out, len);
-	}
+	else
+		answer_zone(d, asked);
 	if (asked->query)
 		dispatch_end_query(d, asked->query);
 }
@@ -122,8 +207,10 @@ void dispatch_give_up(struct dispatch *d, const struct asked *asked, enum failur
 	counter_add(&d->stats->answers_servfail, 1);
 	if (asked->message.opcode == OPCODE_QUERY)
 		answer_error(d, asked, RCODE_SERVFAIL, ede_of(asked->zone, why));
+	else if (asked->message.edns.is_present)	/* nobody is there who knows this opcode, but */
+		answer_error(d, asked, RCODE_NOTIMP, EDE_NONE);	/* OPT is owed: RFC 6891 s.6.1.1 */
 	else
-		dispatch_answer_short(d, asked, RCODE_NOTIMP);	/* nobody is there who knows this opcode */
+		dispatch_answer_short(d, asked, RCODE_NOTIMP);
 	if (asked->query) {
 		asked->query->was_rescued = false;
 		dispatch_end_query(d, asked->query);

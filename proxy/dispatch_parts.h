@@ -66,6 +66,10 @@ void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why)
 
 void dispatch_answer_short(struct dispatch *d, const struct asked *asked, enum dns_rcode rcode);
 void dispatch_refuse(struct dispatch *d, const struct asked *asked, enum dns_ede ede);
+
+/* id.server and the like, if the configuration has a text for them. False: not answered. */
+bool dispatch_answer_chaos(struct dispatch *d, const struct asked *asked);
+
 void dispatch_answer_mirror(struct dispatch *d, const struct asked *asked);
 void dispatch_give_up(struct dispatch *d, const struct asked *asked, enum failure why);
 void dispatch_deliver(struct dispatch *d, struct query *q, unsigned backend, uint8_t *reply,

@@ -18,7 +18,7 @@
 	X(answers_backend,	"answers that another backend gave") \
 	X(answers_mirror,	"answers from the mirror") \
 	X(answers_refused,	"REFUSED by us: unlisted names, transfers, updates") \
-	X(answers_error,	"FORMERR, NOTIMP, BADVERS and answered NOTIFY") \
+	X(answers_error,	"FORMERR, NOTIMP, answered NOTIFY, CHAOS texts") \
 	X(answers_servfail,	"SERVFAIL by us: no target left") \
 	X(dropped_malformed,	"packets that must not be answered: short, or QR set") \
 	X(dropped_closed,	"of the answers above: their client's connection was gone") \
@@ -33,6 +33,8 @@
 	X(tcp_accepted,		"client connections accepted") \
 	X(tcp_refused,		"client connections closed at once: too many") \
 	X(tcp_closed_idle,	"client connections closed for idleness or slowness") \
+	X(cookies_good,		"server cookies of ours or our fleet's that clients brought to us") \
+	X(cookies_bad,		"server cookies that were not, or too old") \
 	X(udp_send_errors,	"answers that the kernel would not take")
 
 struct stats {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cache/dns.h"
+#include "cache/message.h"
 #include "cache/wire.h"
 #include "cache/zone.h"
 #include "proxy/dispatch.h"
@@ -114,6 +115,8 @@ static struct generation *a_generation(void)
 	add(e, "example.com.", TYPE_SOA, "\0\0\0\0\0\1\0\0\0\1\0\0\0\1\0\0\16\20\0\0\0\74", 22);
 	add(e, "example.com.", TYPE_NS, "\3ns1\7example\3com", 17);
 	add(e, "www.example.com.", TYPE_A, "\300\0\2\1", 4);
+	add(e, "two.example.com.", TYPE_A, "\300\0\2\1", 4);
+	add(e, "two.example.com.", TYPE_A, "\300\0\2\2", 4);
 	return zone_edit_finish(e, 1, &why, NULL);
 }
 
@@ -677,6 +680,270 @@ START_TEST(server_in_slow_start_that_is_alone_is_asked_every_time)
 }
 END_TEST
 
+/* ---- What our own answers say beside data ---- */
+
+#define TELLING MIRRORED "nsid = \"us\" identity = \"here\" tcp-idle = 7s\n"
+#define OPTIONS "\0\3\0\0" "\0\11\0\0" "\0\13\0\0" "\0\23\0\0" "\0\12\0\10" "abcdefgh"
+enum { OPTIONS_LEN = sizeof(OPTIONS) - 1 };
+
+/* A question with every option that we know of, in an OPT of this version. */
+static size_t put_telling_query(uint8_t *q, const char *name, uint16_t type, uint16_t class, uint8_t version)
+{
+	size_t len = put_query(q, 0, name, type);
+
+	wire_put_u16(q + len - 13, class);
+	q[len - 5] = version;
+	wire_put_u16(q + len - 2, OPTIONS_LEN);
+	memcpy(q + len, OPTIONS, OPTIONS_LEN);
+	return len + OPTIONS_LEN;
+}
+
+static void ask_telling(const char *name, uint16_t type, uint16_t class, uint8_t version)
+{
+	uint8_t q[512];
+	size_t len = put_telling_query(q, name, type, class, version);
+
+	dispatch_query(world.dispatch, q, len, &world.client);
+}
+
+/* The value of an option of the answer, whose OPT is its last record; NULL: not there. */
+static const uint8_t *answer_option(uint16_t wanted, uint16_t *len)
+{
+	size_t at = world.answer_len;
+	struct message m;
+
+	world.answer[2] &= 0x7f;	/* then our parser walks it */
+	ck_assert_int_eq(message_parse(world.answer, world.answer_len, &m), MESSAGE_OK);
+	world.answer[2] |= 0x80;
+	for (size_t i = m.question_end; i + 11 <= world.answer_len; i++)
+		if (memcmp(world.answer + i, "\0\0\51\4\320", 5) == 0)
+			at = i + 11;
+	while (at + 4 <= world.answer_len) {
+		*len = wire_get_u16(world.answer + at + 2);
+		if (wire_get_u16(world.answer + at) == wanted)
+			return world.answer + at + 4;
+		at += 4u + *len;
+	}
+	return NULL;
+}
+
+static void assert_option(uint16_t code, const char *value, uint16_t value_len)
+{
+	uint16_t len;
+	const uint8_t *found = answer_option(code, &len);
+
+	ck_assert_msg(found && len == value_len, "option %u", code);
+	ck_assert_mem_eq(found, value, len);
+}
+
+static bool has_option(uint16_t code)
+{
+	uint16_t len;
+
+	return answer_option(code, &len) != NULL;
+}
+
+START_TEST(mirror_tells_what_it_is_asked_for)
+{
+	given(TELLING, true);
+	set_share("ns1", 0);
+	atomic_store(&world.zone.expires_us, START_US + 3600999999);
+	ask_telling("www.example.com.", TYPE_A, CLASS_IN, 0);
+	assert_one_answer(RCODE_NOERROR);
+	assert_option(EDNS_NSID, "us", 2);
+	assert_option(EDNS_EXPIRE, "\0\0\16\20", 4);
+	assert_option(EDNS_ZONEVERSION, "\2\0\0\0\0\1", 6);
+	ck_assert(has_option(EDNS_COOKIE));
+	ck_assert(!has_option(EDNS_KEEPALIVE));		/* this is UDP */
+	world.client.is_tcp = true;
+	ask_telling("www.example.com.", TYPE_A, CLASS_IN, 0);
+	assert_option(EDNS_KEEPALIVE, "\0\106", 2);
+}
+END_TEST
+
+/* It may end between the look at the zone and the answer. */
+START_TEST(zone_that_expires_now_has_no_time_left)
+{
+	given(TELLING, true);
+	set_share("ns1", 0);
+	atomic_store(&world.zone.expires_us, START_US - 1);
+	ask_telling("www.example.com.", TYPE_A, CLASS_IN, 0);
+	assert_option(EDNS_EXPIRE, "\0\0\0\0", 4);
+}
+END_TEST
+
+START_TEST(refusal_tells_of_us_but_of_no_zone)
+{
+	given(TELLING, true);
+	ask_telling("www.example.net.", TYPE_A, CLASS_IN, 0);
+	assert_one_answer(RCODE_REFUSED);
+	assert_option(EDNS_NSID, "us", 2);
+	assert_option(EDNS_EDE, "\0\24", 2);
+	ck_assert(has_option(EDNS_COOKIE));
+	ck_assert(!has_option(EDNS_EXPIRE) && !has_option(EDNS_ZONEVERSION));
+}
+END_TEST
+
+START_TEST(cookie_comes_back_as_long_as_it_is_good)
+{
+	uint8_t q[512], first[24];
+	size_t len;
+	uint16_t cookie_len;
+
+	given(TELLING, true);
+	set_share("ns1", 0);
+	world.dispatch->wall_s = 1000000;
+	ask_telling("www.example.com.", TYPE_A, CLASS_IN, 0);
+	memcpy(first, answer_option(EDNS_COOKIE, &cookie_len), 24);
+	ck_assert_uint_eq(counter_get(&world.stats.cookies_bad), 0);
+
+	len = put_telling_query(q, "www.example.com.", TYPE_A, CLASS_IN, 0) - 12;
+	memcpy(q + len, "\0\12\0\30", 4);
+	memcpy(q + len + 4, first, 24);
+	wire_put_u16(q + len + 12 - OPTIONS_LEN - 2, OPTIONS_LEN + 16);
+	world.dispatch->wall_s += 600;
+	dispatch_query(world.dispatch, q, len + 28, &world.client);
+	assert_option(EDNS_COOKIE, (const char *)first, 24);
+	ck_assert_uint_eq(counter_get(&world.stats.cookies_good), 1);
+
+	world.client.address.v4.sin_addr.s_addr = htonl(0x7f000002);
+	dispatch_query(world.dispatch, q, len + 28, &world.client);
+	ck_assert_mem_ne(answer_option(EDNS_COOKIE, &cookie_len), first, 24);
+	ck_assert_uint_eq(counter_get(&world.stats.cookies_good), 1);
+	ck_assert_uint_eq(counter_get(&world.stats.cookies_bad), 1);
+}
+END_TEST
+
+/* RFC 6891 s.6.1.3: every answer of ours to another version, whoever the name belongs to. */
+START_TEST(unknown_version_of_edns_is_badvers_from_us)
+{
+	static const char *const names[] = { "www.example.com.", "www.example.net.", "id.server." };
+
+	given(TELLING, true);
+	set_share("ns1", 0);
+	for (unsigned i = 0; i < 3; i++) {
+		ask_telling(names[i], TYPE_TXT, i == 2 ? CLASS_CH : CLASS_IN, 1);
+		ck_assert_uint_eq(world.answers, i + 1);
+		ck_assert_uint_eq(answer_rcode(), RCODE_BADVERS & DNS_RCODE);
+		ck_assert_uint_eq(world.answer[world.answer_len - 6], RCODE_BADVERS >> 4);
+		ck_assert_uint_eq(world.answer[world.answer_len - 5], 0);	/* the one that we speak */
+	}
+}
+END_TEST
+
+START_TEST(unknown_version_of_edns_is_for_the_primary_to_judge)
+{
+	given(TELLING, true);
+	ask_telling("www.example.com.", TYPE_A, CLASS_IN, 1);
+	ck_assert_uint_eq(world.answers, 0);
+	ck_assert_uint_eq(world.sent_count, 1);
+}
+END_TEST
+
+/* The same before, during and after a failure of the servers behind. */
+START_TEST(identity_is_ours_in_every_state)
+{
+	given(TELLING, true);
+	for (unsigned i = 1; i <= 2; i++) {
+		ask_telling("id.server.", TYPE_TXT, CLASS_CH, 0);
+		ck_assert_uint_eq(world.answers, i);
+		ck_assert_uint_eq(answer_rcode(), RCODE_NOERROR);
+		ck_assert_mem_eq(world.answer + 12 + 11 + 4, "\300\14\0\20\0\3\0\0\0\0\0\5\4here", 17);
+		set_share("ns1", 0);
+	}
+	ck_assert_uint_eq(world.sent_count, 0);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_error), 2);
+}
+END_TEST
+
+START_TEST(what_has_no_text_is_treated_like_any_name)
+{
+	given(TELLING "forward-unlisted = p\n", true);
+	ask_telling("version.bind.", TYPE_TXT, CLASS_CH, 0);
+	ask_telling("id.server.", TYPE_A, CLASS_CH, 0);
+	ck_assert_uint_eq(world.sent_count, 2);
+	teardown();
+	given(TELLING, true);
+	ask_telling("version.bind.", TYPE_TXT, CLASS_CH, 0);
+	assert_one_answer(RCODE_REFUSED);
+}
+END_TEST
+
+/* IQUERY, STATUS, 3, 7 and so on: whoever knows them is not there. */
+START_TEST(opcode_that_only_servers_know_is_notimp_without_them)
+{
+	static const uint8_t opcodes[] = { 1, 2, 3, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
+
+	given(MIRRORED, true);
+	for (unsigned i = 0; i < sizeof(opcodes); i++) {
+		set_share("ns1", BACKEND_SHARE_FULL);
+		ask((unsigned)opcodes[i] << 11, "www.example.com.", TYPE_A);
+		ck_assert_uint_eq(world.answers, i);		/* it is the primary's */
+		ck_assert_uint_eq(world.sent_count, i + 1);
+		set_share("ns1", 0);
+		dispatch_backend_refused(world.dispatch, last_sent()->backend);
+		time_passes_ms(750);
+		ck_assert_uint_eq(world.answers, i + 1);
+		ck_assert_uint_eq(wire_get_u16(world.answer + 2),
+				  DNS_QR | (unsigned)opcodes[i] << 11 | RCODE_NOTIMP);
+		ck_assert_uint_eq(wire_get_u16(world.answer + 10), 1);	/* OPT for OPT */
+	}
+}
+END_TEST
+
+START_TEST(records_rotate_by_the_id_if_so_configured)
+{
+	static const char *const orders[] = { "", "rrset-order = rotate\n" };
+	unsigned firsts[2] = { 0, 0 };
+
+	for (unsigned o = 0; o < 2; o++) {
+		char text[512];
+
+		snprintf(text, sizeof(text), "%s%s", MIRRORED, orders[o]);
+		given(text, true);
+		set_share("ns1", 0);
+		for (uint16_t id = 0; id < 8; id++) {
+			uint8_t q[512];
+			size_t len = put_query(q, 0, "two.example.com.", TYPE_A);
+
+			wire_put_u16(q, id);
+			dispatch_query(world.dispatch, q, len, &world.client);
+			firsts[o] |= 1u << world.answer[12 + 17 + 4 + 15];
+		}
+		if (o == 0)
+			teardown();
+	}
+	ck_assert_uint_eq(firsts[0], 1 << 1);
+	ck_assert_uint_eq(firsts[1], 1 << 1 | 1 << 2);
+}
+END_TEST
+
+START_TEST(reload_changes_the_secret_of_cookies)
+{
+	char path[] = "/tmp/understudy-cookies-XXXXXX", text[512];
+	int fd = mkstemp(path);
+	struct plan *old;
+	uint8_t before[24];
+	uint16_t len;
+
+	ck_assert_int_eq(write(fd, "e5e973e5a6b2a43f48e7dc849e37bfcf\n", 33), 33);
+	close(fd);
+	given(MIRRORED, true);
+	set_share("ns1", 0);
+	ask_telling("www.example.com.", TYPE_A, CLASS_IN, 0);
+	memcpy(before, answer_option(EDNS_COOKIE, &len), 24);
+	snprintf(text, sizeof(text), "%scookie-secret-file = \"%s\"\n", MIRRORED, path);
+	old = world.plan;
+	world.plan = plan_new(conf_of(text), NULL, 2);
+	world.plan->zones[0].mirror = &world.zone;
+	dispatch_set_plan(world.dispatch, world.plan);
+	plan_free(old);
+	unlink(path);
+	ask_telling("www.example.com.", TYPE_A, CLASS_IN, 0);
+	ck_assert_mem_ne(answer_option(EDNS_COOKIE, &len), before, 24);
+}
+END_TEST
+
 /* ---- Chance ---- */
 
 /* Backends that reply, lie, refuse or are silent at random: each query has one answer in time. */
@@ -763,6 +1030,17 @@ int main(void)
 	tcase_add_test(tc, reply_for_another_class_is_no_evidence_against_its_server);
 	tcase_add_test(tc, reply_longer_than_the_client_takes_is_truncated);
 	tcase_add_test(tc, server_in_slow_start_that_is_alone_is_asked_every_time);
+	tcase_add_test(tc, mirror_tells_what_it_is_asked_for);
+	tcase_add_test(tc, zone_that_expires_now_has_no_time_left);
+	tcase_add_test(tc, refusal_tells_of_us_but_of_no_zone);
+	tcase_add_test(tc, cookie_comes_back_as_long_as_it_is_good);
+	tcase_add_test(tc, unknown_version_of_edns_is_badvers_from_us);
+	tcase_add_test(tc, unknown_version_of_edns_is_for_the_primary_to_judge);
+	tcase_add_test(tc, identity_is_ours_in_every_state);
+	tcase_add_test(tc, what_has_no_text_is_treated_like_any_name);
+	tcase_add_test(tc, opcode_that_only_servers_know_is_notimp_without_them);
+	tcase_add_test(tc, records_rotate_by_the_id_if_so_configured);
+	tcase_add_test(tc, reload_changes_the_secret_of_cookies);
 	tcase_add_loop_test(tc, every_query_has_exactly_one_answer_whatever_happens, 0, 40);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);

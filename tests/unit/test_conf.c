@@ -179,6 +179,11 @@ START_TEST(an_empty_file_gives_the_defaults)
 	ck_assert_int_eq(c->log_style, EVENT_LOGFMT);
 	ck_assert_int_eq(c->log_level, EVENT_INFO);
 	ck_assert(!c->has_redis && !c->forward_unlisted);
+	ck_assert_uint_eq(c->nsid.len, 0);
+	ck_assert_str_eq(c->identity, "");
+	ck_assert_str_eq(c->version, "");
+	ck_assert_uint_eq(c->cookie_secrets.count, 0);
+	ck_assert_int_eq(c->rrset_order, RRSET_FIXED);
 	conf_free(c);
 }
 END_TEST
@@ -261,6 +266,42 @@ START_TEST(secrets_may_stand_in_files)
 }
 END_TEST
 
+static const struct { const char *text; size_t len; const char *bytes; } nsids[] = {
+	{ "nsid = ns1.example.com", 15, "ns1.example.com" },
+	{ "nsid = \"two words\"", 9, "two words" },
+	{ "nsid = 0x00fFA1", 3, "\0\377\241" },
+	{ "nsid = 0Xff", 4, "0Xff" },
+	{ "nsid = \"\"", 0, "" },
+};
+
+START_TEST(nsid_is_text_or_hexadecimal)
+{
+	struct conf *c = read_good(nsids[_i].text);
+
+	ck_assert_uint_eq(c->nsid.len, nsids[_i].len);
+	ck_assert_mem_eq(c->nsid.bytes, nsids[_i].bytes, nsids[_i].len);
+	conf_free(c);
+}
+END_TEST
+
+START_TEST(secrets_of_cookies_stand_in_a_file)
+{
+	char text[256];
+
+	given_file("cookies", "e5e973e5a6b2a43f48e7dc849e37bfcf\ndd3bdf9344b678b185a6f5cb60fca715\n");
+	snprintf(text, sizeof(text), "cookie-secret-file = \"%s/cookies\"", folder);
+	struct conf *c = read_good(text);
+
+	ck_assert_uint_eq(c->cookie_secrets.count, 2);
+	ck_assert_mem_eq(c->cookie_secrets.secrets[0], "\345\351\163\345", 4);
+	conf_free(c);
+	given_file("cookies", "e5e973e5a6b2a43f48e7dc849e37bfcf\n\nhush\n");
+	ck_assert_ptr_null(read_text(text));
+	ck_assert(is_reported("understudy.conf", 1, "/cookies:3: this is no secret"));
+	ck_assert_ptr_null(strstr(errors, "hush"));
+}
+END_TEST
+
 START_TEST(variables_of_the_environment_are_replaced_in_strings)
 {
 	setenv("TEST_CONF_DIR", "/some/where", 1);
@@ -302,6 +343,9 @@ END_TEST
 
 /* ---- What is bad: one error each ---- */
 
+#define HEX16 "000102030405060708090a0b0c0d0e0f"
+#define HEX129 HEX16 HEX16 HEX16 HEX16 HEX16 HEX16 HEX16 HEX16 "ff"
+
 static const struct { const char *text; int line; const char *part; } bad[] = {
 	/* names */
 	{ "workers = 1\npolcy = 3\n", 2, "unknown option 'polcy': did you mean 'policy'?" },
@@ -337,6 +381,15 @@ static const struct { const char *text; int line; const char *part; } bad[] = {
 	{ "pool p { " BACKEND " give-up = 6s }", 1, "50ms..5s" },
 	{ "control = \"\"", 1, "control is empty" },
 	{ "redis { address = \"127.0.0.1\" prefix = \"a{b\" }", 1, "letters, digits and _ . : - only" },
+	{ "nsid = 0x", 1, "is not 1 to 128 bytes in hexadecimal" },
+	{ "nsid = 0xabc", 1, "is not 1 to 128 bytes in hexadecimal" },
+	{ "nsid = 0xag", 1, "is not 1 to 128 bytes in hexadecimal" },
+	{ "nsid = 0x" HEX129, 1, "is not 1 to 128 bytes in hexadecimal" },
+	{ "nsid = " HEX129, 1, "nsid is too long: at most 128 bytes" },
+	{ "identity = " HEX129, 1, "identity is too long: at most 255 bytes" },
+	{ "cookie-secret-file = /dev/null", 1, "/dev/null has no secret" },
+	{ "cookie-secret-file = /nonexistent/file", 1, "cannot be read: No such file or directory" },
+	{ "rrset-order = random", 1, "one of fixed rotate" },
 	/* addresses */
 	{ "listen = localhost:53", 1, "is a host name" },
 	{ "listen = { \"0.0.0.0:53\",\n\"0.0.0.0:53\" }", 2, "twice" },
@@ -513,6 +566,7 @@ static const struct { const char *change; const char *part; int line; } restarts
 	{ "listen = 127.0.0.1:5300", NULL, 0 },
 	{ "log-level = debug log = syslog log-format = json", NULL, 0 },
 	{ "key k { secret = " SECRET " }", NULL, 0 },
+	{ "nsid = a identity = b version = c rrset-order = rotate", NULL, 0 },
 	{ "pool p { " BACKEND " } zone z { pool = p } forward-unlisted = p", NULL, 0 },
 };
 
@@ -653,6 +707,8 @@ static TCase *good_case(void)
 	tcase_add_test(tc, all_forms_of_values_are_read);
 	tcase_add_test(tc, the_mirror_keeps_its_place_among_the_backends);
 	tcase_add_test(tc, secrets_may_stand_in_files);
+	tcase_add_loop_test(tc, nsid_is_text_or_hexadecimal, 0, COUNT(nsids));
+	tcase_add_test(tc, secrets_of_cookies_stand_in_a_file);
 	tcase_add_test(tc, variables_of_the_environment_are_replaced_in_strings);
 	tcase_add_test(tc, included_files_are_read_beside_the_one_that_includes_them);
 	tcase_add_loop_test(tc, samples_work_as_they_are, 0, COUNT(samples));

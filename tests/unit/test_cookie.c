@@ -4,10 +4,12 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <openssl/crypto.h>
 
 #include "cache/cookie.h"
+#include "cache/edns.h"
 
 /* RFC 9018 appendix A: client, its cookie, the secret, the time, and our cookie for it. */
 static const struct {
@@ -29,7 +31,7 @@ static const struct {
 	  "010000005cf7c609a6bb79d16625507a" },
 };
 
-enum { VECTORS = sizeof(vectors) / sizeof(vectors[0]) };
+#define COUNT(a) ((int)(sizeof(a) / sizeof((a)[0])))
 
 static void from_hex(const char *hex, uint8_t *bytes)
 {
@@ -50,10 +52,10 @@ static struct sockaddr_storage client_of(const char *text)
 
 static struct cookie_maker *maker(const char *secret)
 {
-	uint8_t bytes[COOKIE_SECRET_LEN];
+	struct cookie_secrets secrets = { .count = 1 };
 
-	from_hex(secret, bytes);
-	return cookie_maker_new(bytes);
+	from_hex(secret, secrets.secrets[0]);
+	return cookie_maker_new(&secrets);
 }
 
 START_TEST(cookie_is_that_of_rfc9018)
@@ -90,6 +92,143 @@ START_TEST(a_client_is_the_same_through_a_mapped_address)
 }
 END_TEST
 
+enum { NOW = 1559731985 };
+
+/* A cookie of `maker` for 192.0.2.1, made so many seconds ago. */
+static void cookie_of(struct cookie_maker *maker, int32_t age, uint8_t cookie[COOKIE_FULL_LEN])
+{
+	struct sockaddr_storage client = client_of("192.0.2.1");
+
+	cookie_make(maker, (const uint8_t *)"12345678", (struct sockaddr *)&client,
+		    NOW - (uint32_t)age, cookie);
+}
+
+static bool renew(struct cookie_maker *c, const uint8_t *cookie, size_t len, const char *from,
+		  uint8_t out[COOKIE_FULL_LEN])
+{
+	struct sockaddr_storage client = client_of(from);
+
+	return cookie_renew(c, cookie, len, (struct sockaddr *)&client, NOW, out);
+}
+
+/* RFC 9018 s.4.3: good for an hour, the same again for half of it, five minutes for clocks. */
+static const struct { int32_t age; bool is_good, is_same; } ages[] = {
+	{ 0, true, true }, { 1799, true, true }, { 1800, true, false }, { 3600, true, false },
+	{ 3601, false, false }, { -300, true, true }, { -301, false, false },
+	{ INT32_MAX, false, false }, { INT32_MIN, false, false },
+};
+
+START_TEST(cookie_is_good_for_an_hour)
+{
+	struct cookie_maker *c = maker(vectors[0].secret);
+	uint8_t cookie[COOKIE_FULL_LEN], fresh[COOKIE_FULL_LEN], out[COOKIE_FULL_LEN];
+
+	cookie_of(c, ages[_i].age, cookie);
+	cookie_of(c, 0, fresh);
+	ck_assert_int_eq(renew(c, cookie, sizeof(cookie), "192.0.2.1", out), ages[_i].is_good);
+	ck_assert_mem_eq(out, ages[_i].is_same ? cookie : fresh, COOKIE_FULL_LEN);
+	cookie_maker_free(c);
+}
+END_TEST
+
+START_TEST(any_change_makes_a_cookie_bad)
+{
+	struct cookie_maker *c = maker(vectors[0].secret), *other = maker(vectors[3].secret);
+	uint8_t cookie[COOKIE_FULL_LEN], out[COOKIE_FULL_LEN];
+
+	cookie_of(c, 0, cookie);
+	for (size_t bit = 0; bit < 8 * sizeof(cookie); bit++) {
+		cookie[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		ck_assert(!renew(c, cookie, sizeof(cookie), "192.0.2.1", out));
+		ck_assert_mem_eq(out, cookie, COOKIE_CLIENT_LEN);	/* a new one, for this client */
+		cookie[bit / 8] ^= (uint8_t)(1 << bit % 8);
+	}
+	ck_assert(!renew(c, cookie, sizeof(cookie), "192.0.2.2", out));
+	ck_assert(!renew(other, cookie, sizeof(cookie), "192.0.2.1", out));
+	for (size_t len = COOKIE_CLIENT_LEN; len < sizeof(cookie); len++)
+		ck_assert(!renew(c, cookie, len, "192.0.2.1", out));
+	ck_assert(renew(c, cookie, sizeof(cookie), "192.0.2.1", out));
+	cookie_maker_free(other);
+	cookie_maker_free(c);
+}
+END_TEST
+
+START_TEST(rollover_accepts_the_other_secret_and_gives_the_first)
+{
+	struct cookie_secrets both = { .count = 2 };
+	struct cookie_maker *old = maker(vectors[0].secret), *new = maker(vectors[3].secret), *c;
+	uint8_t cookie[COOKIE_FULL_LEN], fresh[COOKIE_FULL_LEN], out[COOKIE_FULL_LEN];
+
+	from_hex(vectors[3].secret, both.secrets[0]);
+	from_hex(vectors[0].secret, both.secrets[1]);
+	c = cookie_maker_new(&both);
+	cookie_of(old, 10, cookie);
+	cookie_of(new, 0, fresh);
+	ck_assert(renew(c, cookie, sizeof(cookie), "192.0.2.1", out));
+	ck_assert_mem_eq(out, fresh, COOKIE_FULL_LEN);
+	cookie_maker_free(c);
+	cookie_maker_free(new);
+	cookie_maker_free(old);
+}
+END_TEST
+
+/* ---- The file ---- */
+
+#define SECRET_A "e5e973e5a6b2a43f48e7dc849e37bfcf"
+#define SECRET_B "DD3BDF9344B678B185A6F5CB60FCA715"
+
+static const struct { const char *text; unsigned count; const char *problem; } files[] = {
+	{ SECRET_A "\n", 1, NULL },
+	{ SECRET_A, 1, NULL },
+	{ SECRET_A "\r\n\n" SECRET_B " \n", 2, NULL },
+	{ SECRET_A "\n" SECRET_B "\n" SECRET_A "\n" SECRET_B "\n", 4, NULL },
+	{ SECRET_A "\n" SECRET_B "\n" SECRET_A "\n" SECRET_B "\n" SECRET_A "\n", 0, ":5: there are more" },
+	{ "", 0, " has no secret: " },
+	{ "\n\n", 0, " has no secret: " },
+	{ SECRET_A "\n" SECRET_A "0\n", 0, ":2: this is no secret: " },
+	{ "e5e973e5a6b2a43f48e7dc849e37bfc\n", 0, ":1: this is no secret: " },
+	{ "e5e973e5a6b2a43f48e7dc849e37bfcg\n", 0, ":1: this is no secret: " },
+	{ "e5e973e5a6b2a43f48e7dc849e37bfgc\n", 0, ":1: this is no secret: " },
+	{ "# a comment of the right length!\n", 0, ":1: this is no secret: " },
+};
+
+START_TEST(file_of_secrets_is_read_or_its_line_named)
+{
+	char path[] = "/tmp/understudy-cookie-XXXXXX", problem[256] = "";
+	int fd = mkstemp(path);
+	struct cookie_secrets s;
+	uint8_t first[COOKIE_SECRET_LEN];
+	bool is_read;
+
+	ck_assert_int_eq(write(fd, files[_i].text, strlen(files[_i].text)),
+			 (ssize_t)strlen(files[_i].text));
+	close(fd);
+	is_read = cookie_secrets_read(&s, path, problem, sizeof(problem));
+	unlink(path);
+	ck_assert_msg(is_read == !files[_i].problem, "%s", problem);
+	ck_assert_uint_eq(s.count, files[_i].count);
+	if (!is_read) {
+		ck_assert_msg(strstr(problem, files[_i].problem) && strstr(problem, path), "%s", problem);
+		ck_assert_ptr_null(strstr(problem, "e5e9"));
+		return;
+	}
+	from_hex(SECRET_A, first);
+	ck_assert_mem_eq(s.secrets[0], first, COOKIE_SECRET_LEN);
+}
+END_TEST
+
+START_TEST(file_that_cannot_be_read_is_named)
+{
+	struct cookie_secrets s;
+	char problem[256];
+
+	ck_assert(!cookie_secrets_read(&s, "/nowhere/secret", problem, sizeof(problem)));
+	ck_assert_str_eq(problem, "/nowhere/secret cannot be read: No such file or directory");
+	ck_assert(!cookie_secrets_read(&s, "/", problem, sizeof(problem)));
+	ck_assert_str_eq(problem, "/ cannot be read: Is a directory");
+}
+END_TEST
+
 static unsigned allocations;
 
 static void *count_malloc(size_t size, const char *file, int line)
@@ -123,6 +262,8 @@ START_TEST(making_a_cookie_takes_no_memory)
 
 	for (uint32_t i = 0; i < 1000; i++)
 		cookie_make(c, (const uint8_t *)"12345678", (struct sockaddr *)&client, i, made);
+	for (uint32_t i = 0; i < 1000; i++)
+		cookie_renew(c, made, sizeof(made), (struct sockaddr *)&client, i, made);
 	ck_assert_uint_eq(allocations, before);
 	cookie_maker_free(c);
 	cookie_maker_free(NULL);
@@ -137,8 +278,13 @@ int main(void)
 	/* Before OpenSSL does anything. */
 	if (!CRYPTO_set_mem_functions(count_malloc, count_realloc, plain_free))
 		return EXIT_FAILURE;
-	tcase_add_loop_test(tc, cookie_is_that_of_rfc9018, 0, VECTORS);
+	tcase_add_loop_test(tc, cookie_is_that_of_rfc9018, 0, COUNT(vectors));
 	tcase_add_test(tc, a_client_is_the_same_through_a_mapped_address);
+	tcase_add_loop_test(tc, cookie_is_good_for_an_hour, 0, COUNT(ages));
+	tcase_add_test(tc, any_change_makes_a_cookie_bad);
+	tcase_add_test(tc, rollover_accepts_the_other_secret_and_gives_the_first);
+	tcase_add_loop_test(tc, file_of_secrets_is_read_or_its_line_named, 0, COUNT(files));
+	tcase_add_test(tc, file_that_cannot_be_read_is_named);
 	tcase_add_test(tc, making_a_cookie_takes_no_memory);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
