@@ -159,10 +159,10 @@ class Server:
 
 
 class NameServer(Server):
-    def __init__(self, folder, name):
+    def __init__(self, folder, name, where=None):
         super().__init__(folder, name)
-        self.port = free_port()
-        self.where = ("127.0.0.1", self.port)
+        self.where = where or ("127.0.0.1", free_port())
+        self.address, self.port = self.where
         self.zones = []
 
     def wait_serving(self, timeout=30):
@@ -181,11 +181,11 @@ class NameServer(Server):
 class Nsd(NameServer):
     """The primary: NSD over zone files of the test."""
 
-    def __init__(self, folder, zones, name="nsd", extra=""):
-        super().__init__(folder, name)
+    def __init__(self, folder, zones, name="nsd", extra="", where=None):
+        super().__init__(folder, name, where)
         self.zones = list(zones)
         text = f"""server:
-    ip-address: 127.0.0.1@{self.port}
+    ip-address: {self.address}@{self.port}
     server-count: 1
     username: ""
     database: ""
@@ -308,9 +308,9 @@ def parse_event(line):
 class Understudy(Server):
     """The program under test. `conf` may name {listen}, {port}, {control}, {state}, {folder}."""
 
-    def __init__(self, folder, conf, name="understudy", address="127.0.0.1"):
+    def __init__(self, folder, conf, name="understudy", address="127.0.0.1", port=None):
         super().__init__(folder, name)
-        self.port = free_port(address)
+        self.port = port or free_port(address)
         self.where = (address, self.port)
         self.control = self.path("control.sock")
         self.state = self.path("state")
