@@ -25,6 +25,7 @@ enum outcome {
 	OUT_REFERRAL,
 	OUT_FOLLOW,	/* an alias leads to another name of this zone */
 	OUT_YXDOMAIN,	/* a DNAME leads to a name that would be too long */
+	OUT_COMPUTED,	/* only the primary can tell: ALIAS, LUA */
 	OUT_NO_ROOM,	/* what must be said does not fit */
 };
 
@@ -46,6 +47,7 @@ struct lookup {
 	struct denial denial;		/* the proofs that are owed so far */
 	const struct node *cut;		/* set with OUT_REFERRAL */
 	struct rrset data;		/* set with OUT_DATA; `count` 0: only aliases */
+	enum dns_ede failure;		/* why only SERVFAIL can be said; or EDE_NONE */
 	unsigned links;			/* aliases met so far */
 	struct link chain[CHAIN_MAX];
 	struct name_key alias_key;	/* `key` of an alias' target */
@@ -225,8 +227,11 @@ static enum outcome name_exists(struct lookup *l, const struct node *n)
 
 	if (l->type == TYPE_ANY)
 		return put_several(l, n);
-	if (!node_find(n, l->type, &set))
+	if (!node_find(n, l->type, &set)) {
+		if (node_is_computed(n, l->type))
+			return OUT_COMPUTED;
 		return node_find(n, TYPE_CNAME, &set) ? put_cname(l, n, &set) : OUT_NODATA;
+	}
 	if (l->type == TYPE_RRSIG)
 		return put_several(l, n);
 	l->data = set;
@@ -475,6 +480,9 @@ static enum dns_rcode put_outcome(struct lookup *l, enum outcome out)
 	case OUT_REFERRAL:
 		out = put_referral(l);
 		break;
+	case OUT_COMPUTED:	/* a wrong answer is worse than none */
+		l->failure = EDE_NO_REACHABLE_AUTHORITY;
+		break;
 	case OUT_NO_ROOM:
 		break;
 	}
@@ -507,6 +515,7 @@ size_t answer_write(const struct answer_ask *ask, uint8_t *out)
 	l.is_authoritative = ask->query->qclass == CLASS_IN;
 	l.data.count = 0;
 	l.links = 0;
+	l.failure = EDE_NONE;
 	denial_begin(&l.denial, ask->hasher);
 	response_begin(&l.response, ask->query, ask->packet, ask->edns, out, ask->limit);
 	l.response.rotation = ask->is_rotating ? ask->query->id : 0;
@@ -516,7 +525,9 @@ size_t answer_write(const struct answer_ask *ask, uint8_t *out)
 	else
 		rcode = RCODE_REFUSED;
 	if (l.denial.is_over)
-		return message_reply_error(ask->query, ask->packet, RCODE_SERVFAIL,
-					   EDE_NSEC3_ITERATIONS, ask->edns, out, ask->limit);
+		l.failure = EDE_NSEC3_ITERATIONS;
+	if (l.failure != EDE_NONE)
+		return message_reply_error(ask->query, ask->packet, RCODE_SERVFAIL, l.failure,
+					   ask->edns, out, ask->limit);
 	return response_end(&l.response, rcode);
 }

@@ -117,6 +117,7 @@ struct mirror_zone_status {
 	uint64_t next_refresh_s;		/* from now; 0: now */
 	uint64_t saved_generation;		/* in Redis; 0: none */
 	char source[MIRROR_SOURCE_MAX];		/* "192.0.2.53:53", "redis", "snapshot" */
+	char unfaithful[100];			/* why answers would differ; empty: none known */
 	char last_error[256];			/* of the last transfer; empty: none */
 };
 

@@ -128,6 +128,7 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
 	h->is_fresh = false;
 	h->touched_at = sane.refreshed_at;
 	zonelog_restored(h->log, g, source);
+	holding_check_faithful(h);
 	holding_check_expiry(h);
 	return true;
 }
@@ -204,6 +205,55 @@ void holding_renumber(struct holding *h)
 	assert(again);		/* nothing was touched, so nothing can be wrong */
 	holding_publish(h, again, &times, h->source);
 	holding_save(h, NULL);
+}
+
+/* ---- Faithfulness ---- */
+
+/* Checks may take this part of the mirror's time: big zones that change often wait for theirs. */
+enum { CHECK_PART = 50 };
+
+static void check_faithful(struct holding *h)
+{
+	const struct generation *g = holding_current(h);
+	uint64_t begun_us = clock_monotonic_us(), end_us;
+
+	rcu_sleep();		/* only this thread retires it */
+	h->faithful = faithful_check(g, clock_wall_us() / US_PER_S);
+	rcu_wake();
+	ev_now_update(h->shop->loop);
+	end_us = clock_monotonic_us();
+	h->checked = g->number;
+	h->check_at_us = end_us + (end_us - begun_us) * CHECK_PART;
+}
+
+static enum faithful_fault fault_now(const struct holding *h)
+{
+	return faithful_at(&h->faithful, clock_wall_us() / US_PER_S);
+}
+
+void holding_check_faithful(struct holding *h)
+{
+	const struct generation *g = holding_current(h);
+	enum faithful_fault fault;
+
+	if (!g)
+		return;
+	if (h->checked != g->number) {
+		if (clock_monotonic_us() < h->check_at_us)
+			return;
+		check_faithful(h);
+	}
+	fault = fault_now(h);
+	if (fault == h->said)
+		return;
+	h->said = fault;
+	h->shop->report(h->slot->work, h->shop->report_arg);
+	zonelog_faithful(h->log, g->soa.serial, holding_unfaithful(h), h->faithful.owner);
+}
+
+const char *holding_unfaithful(const struct holding *h)
+{
+	return h->said == FAITHFUL ? NULL : faithful_text(h->said);
 }
 
 /* ---- Expiry ---- */

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache/faithful.h"
 #include "cache/mirror.h"
 #include "cache/random.h"
 #include "cache/mirror_retired.h"
@@ -49,6 +50,10 @@ struct holding {
 	uint64_t stored;		/* number of the one that the store has; 0: none */
 	uint64_t touched_at;		/* refreshed_at as the stores have it */
 	unsigned warned;		/* warnings given: 0 .. WARNINGS */
+	struct faithful faithful;	/* of the generation `checked`; points into it */
+	uint64_t checked;		/* its number; 0: none */
+	uint64_t check_at_us;		/* monotonic: not before, as checks cost time */
+	enum faithful_fault said;	/* the fault that was told last */
 	bool is_fresh;			/* came from a primary, not from a store */
 	bool is_snapshot_broken;	/* the last write failed */
 	char source[MIRROR_SOURCE_MAX];
@@ -90,6 +95,15 @@ void holding_confirm(struct holding *h, const struct zone_times *times);
 
 /* The same records under a new number, past all seen ones: a store has ours for another's. */
 void holding_renumber(struct holding *h);
+
+/*
+ * Compares what is held with what its primary would answer, if that was not done yet, and tells
+ * of a fault once. Called each second.
+ */
+void holding_check_faithful(struct holding *h);
+
+/* NULL when the mirror answers as the primary would, as far as we know. */
+const char *holding_unfaithful(const struct holding *h);
 
 /* Looks at the clock: warns, and takes an expired zone out of service. */
 void holding_check_expiry(struct holding *h);

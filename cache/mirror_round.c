@@ -286,6 +286,7 @@ static void deliver(struct mirror_work *w, struct generation *g)
 	w->last_error[0] = '\0';
 	holding_publish(&w->hold, g, &times, source);
 	zonelog_transferred(&w->log, &done);
+	holding_check_faithful(&w->hold);
 	if (!w->is_blemished)
 		zonelog_forget(&w->log);
 	end_round(w);

@@ -97,6 +97,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 	(void)loop;
 	(void)revents;
 	holding_check_expiry(&w->hold);
+	holding_check_faithful(&w->hold);
 	tend_store(w, now_us);
 	if (w->round == ROUND_LEASE && now_us - w->lease_asked_us >= LEASE_PATIENCE_US)
 		round_go_on(w, true);
@@ -351,6 +352,7 @@ void work_on_newer(struct mirror_work *w, uint64_t generation)
 void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 {
 	const struct generation *g = holding_current(&w->hold);
+	const char *unfaithful = holding_unfaithful(&w->hold);
 
 	name_to_text(w->conf->origin, s->origin);
 	s->is_held = g != NULL;
@@ -364,6 +366,7 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	s->refreshed_at = w->hold.times.refreshed_at;
 	s->expires_at = w->hold.times.expires_at;
 	s->saved_generation = w->hold.stored;
+	snprintf(s->unfaithful, sizeof(s->unfaithful), "%s", unfaithful ? unfaithful : "");
 	snprintf(s->source, sizeof(s->source), "%s", w->hold.source);
 	snprintf(s->last_error, sizeof(s->last_error), "%s", w->last_error);
 }

@@ -152,6 +152,22 @@ void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failur
 	event_end(&e);
 }
 
+void zonelog_faithful(const struct zonelog *l, uint32_t serial, const char *reason,
+		      const uint8_t *owner)
+{
+	struct event e;
+
+	event_begin(&e, reason ? EVENT_WARNING : EVENT_NOTICE,
+		    reason ? "zone_unfaithful" : "zone_faithful");
+	event_name(&e, "zone", l->origin);
+	event_number(&e, "serial", serial);
+	if (owner)
+		event_name(&e, "owner", owner);
+	if (reason)
+		event_text(&e, "reason", reason);
+	event_end(&e);
+}
+
 void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t left_s)
 {
 	struct event e;

@@ -63,6 +63,10 @@ void zonelog_not_saved(struct zonelog *l, const char *event, const char *reason,
 void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failures,
 		       const char *source);
 
+/* Once for each reason, then when all is well again. NULL: nothing is wrong. */
+void zonelog_faithful(const struct zonelog *l, uint32_t serial, const char *reason,
+		      const uint8_t *owner);
+
 void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t left_s);
 void zonelog_expired(const struct zonelog *l, uint32_t serial);
 

@@ -93,6 +93,25 @@ bool rrset_next(const struct rrset *set, size_t *pos, const uint8_t **rdata, uin
 	return true;
 }
 
+bool node_is_computed(const struct node *n, uint16_t type)
+{
+	const uint8_t *rdata;
+	struct rrset set;
+	uint16_t len;
+
+	if (!(n->flags & NODE_COMPUTED))
+		return false;
+	if ((type == TYPE_A || type == TYPE_AAAA) &&
+	    (node_find(n, TYPE_ALIAS, &set) || node_find(n, TYPE_ALIAS_SIMPLE, &set)))
+		return true;
+	if (!node_find(n, TYPE_LUA, &set))
+		return false;
+	for (size_t pos = 0; rrset_next(&set, &pos, &rdata, &len);)
+		if (len < 2 || wire_get_u16(rdata) == type || wire_get_u16(rdata) == TYPE_CNAME)
+			return true;	/* it begins with the type that it makes */
+	return false;
+}
+
 size_t node_record_count(const struct node *n)
 {
 	struct rrset set;
@@ -123,22 +142,30 @@ static bool goes_with_cname(uint16_t type)
 	       type == TYPE_SIG || type == TYPE_NXT;
 }
 
+/* What clients of the primary never see; they get what it makes of it. */
+static bool is_recipe(uint16_t type)
+{
+	return type == TYPE_ALIAS || type == TYPE_LUA || type == TYPE_ALIAS_SIMPLE;
+}
+
 static uint8_t flags_of(bool is_apex, const struct rrset *sets, size_t count)
 {
 	bool has_cname = false, has_other = false, has_ns = false, has_dname = false;
-	bool is_hashed = count > 0;
+	bool is_hashed = count > 0, is_computed = false;
 
 	for (size_t i = 0; i < count; i++) {
 		uint16_t type = sets[i].type;
 
 		has_ns |= type == TYPE_NS;
+		is_computed |= is_recipe(type);
 		has_dname |= type == TYPE_DNAME;
 		has_cname |= type == TYPE_CNAME;
 		has_other |= type == TYPE_CNAME ? sets[i].count > 1 : !goes_with_cname(type);
 		is_hashed &= type == TYPE_NSEC3 || sets[i].covered == TYPE_NSEC3;
 	}
 	return (uint8_t)((has_ns && !is_apex ? NODE_CUT : 0) | (has_dname ? NODE_DNAME : 0) |
-			 (has_cname && has_other ? NODE_CLASH : 0) | (is_hashed ? NODE_NSEC3 : 0));
+			 (has_cname && has_other ? NODE_CLASH : 0) | (is_hashed ? NODE_NSEC3 : 0) |
+			 (is_computed ? NODE_COMPUTED : 0));
 }
 
 static uint8_t *put_set(uint8_t *at, const struct rrset *set)

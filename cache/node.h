@@ -27,6 +27,7 @@ enum node_flag {
 	NODE_DNAME = 2,
 	NODE_CLASH = 4,		/* CNAME beside what may not be: RFC 2181 s.10.1 */
 	NODE_NSEC3 = 8,		/* NSEC3 and their signatures, and nothing else */
+	NODE_COMPUTED = 16,	/* ALIAS or LUA: see node_is_computed() */
 };
 
 struct node {

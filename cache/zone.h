@@ -97,6 +97,9 @@ bool node_find_rrsig(const struct node *n, uint16_t covered, struct rrset *set);
 bool node_is_cut(const struct node *n);
 bool node_has_dname(const struct node *n);
 
+/* The primary computes its answer to `type` here, from an ALIAS or LUA record (PowerDNS). */
+bool node_is_computed(const struct node *n, uint16_t type);
+
 /* All RRsets of a node, by type: for (bool ok = node_first(n, &s); ok; ok = node_next(n, &s)). */
 bool node_first(const struct node *n, struct rrset *set);
 bool node_next(const struct node *n, struct rrset *set);

@@ -32,6 +32,10 @@ static void put_mirrored(json_t *o, const struct mirror_zone_status *s)
 {
 	json_int_t now_s = (json_int_t)(clock_wall_us() / US_PER_S);
 
+	if (s->is_held)
+		json_object_set_new(o, "faithful", json_boolean(!s->unfaithful[0]));
+	if (s->unfaithful[0])
+		json_object_set_new(o, "unfaithful_reason", json_string(s->unfaithful));
 	if (s->refreshed_at)
 		json_object_set_new(o, "age_s", json_integer(now_s - (json_int_t)s->refreshed_at));
 	if (s->expires_at)

@@ -161,7 +161,7 @@ static const struct column zones_columns[] = {
 	{ "ZONE", "zone", PLAIN }, { "STATE", "state", PLAIN }, { "SERIAL", "serial", PLAIN },
 	{ "GENERATION", "generation", PLAIN }, { "RECORDS", "records", PLAIN },
 	{ "AGE", "age_s", DURATION }, { "REFRESH IN", "next_refresh_s", DURATION },
-	{ "SOURCE", "source", PLAIN }, { NULL, NULL, PLAIN },
+	{ "FAITHFUL", "faithful", PLAIN }, { "SOURCE", "source", PLAIN }, { NULL, NULL, PLAIN },
 };
 
 static const struct column zone_pairs[] = {
@@ -171,6 +171,7 @@ static const struct column zone_pairs[] = {
 	{ "age", "age_s", DURATION }, { "next refresh in", "next_refresh_s", DURATION },
 	{ "expires in", "expires_in_s", DURATION }, { "transferring", "transferring", PLAIN },
 	{ "saved generation", "saved_generation", PLAIN }, { "lease", "lease", PLAIN },
+	{ "faithful", "faithful", PLAIN }, { "unfaithful", "unfaithful_reason", PLAIN },
 	{ "last error", "last_error", PLAIN }, { NULL, NULL, PLAIN },
 };
 

@@ -209,6 +209,8 @@ def test_every_answer_validates_from_the_primary_and_from_the_mirror(there):
     assert by_primary > len(questions) / 2
     check(there, {one: result for one, result in truth.items() if not is_beyond_nsd(there, one[0])})
 
+    assert not there.front.events("zone_unfaithful")
+
     there.force_failover()
     _, by_mirror = there.answered_by()
     copy = ask_all(there, questions)

@@ -673,6 +673,43 @@ START_TEST(aliases_lead_across_the_zones_that_we_have)
 }
 END_TEST
 
+/* Rows of ALIAS and LUA; `rcode` for a question of `type` at `name`. */
+static const struct { const char *name; uint16_t type; unsigned rcode; } computed[] = {
+	{ "example.com.", TYPE_A, RCODE_SERVFAIL },
+	{ "example.com.", TYPE_AAAA, RCODE_SERVFAIL },
+	{ "example.com.", TYPE_MX, RCODE_NOERROR },
+	{ "example.com.", TYPE_NS, RCODE_NOERROR },
+	{ "half.example.com.", TYPE_A, RCODE_NOERROR },	/* an address of its own */
+	{ "half.example.com.", TYPE_AAAA, RCODE_SERVFAIL },
+	{ "lua.example.com.", TYPE_TXT, RCODE_SERVFAIL },
+	{ "lua.example.com.", TYPE_A, RCODE_NOERROR },
+	{ "lua.example.com.", TYPE_ALIAS, RCODE_NOERROR },
+	{ "luac.example.com.", TYPE_A, RCODE_SERVFAIL },
+	{ "any.example.com.", TYPE_A, RCODE_SERVFAIL },
+	{ "to.example.com.", TYPE_A, RCODE_SERVFAIL },
+};
+
+START_TEST(what_only_the_primary_computes_is_servfail_and_says_why)
+{
+	const char *text =
+		"@ 3600 SOA ns host 1 2 3 4 300\n@ 3600 NS ns\nns 60 A 192.0.2.1\n"
+		"@ 60 TYPE65401 \\# 3 016100\nhalf 60 TYPE65357 \\# 3 016100\nhalf 60 A 192.0.2.2\n"
+		"lua 60 TYPE65402 \\# 4 00100161\nluac 60 TYPE65402 \\# 4 00050161\n"
+		"* 60 TYPE65401 \\# 3 016100\nto 60 CNAME luac\n";
+	static const uint8_t ede[] = { 0, EDNS_EDE, 0, 2, 0, EDE_NO_REACHABLE_AUTHORITY };
+
+	generation_free(zone);
+	zone = fixture_zone("example.com.", text);
+	ask(computed[_i].name, computed[_i].type, EDNS);
+	ck_assert_uint_eq(flags() & DNS_RCODE, computed[_i].rcode);
+	if (computed[_i].rcode == RCODE_SERVFAIL) {
+		ck_assert_uint_eq(flags() & DNS_AA, 0);
+		ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 0);
+		ck_assert_mem_eq(reply.bytes + reply.len - sizeof(ede), ede, sizeof(ede));
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("answer");
@@ -687,6 +724,8 @@ int main(void)
 	tcase_add_test(rules, cookie_comes_back_if_and_only_if_one_was_sent);
 	tcase_add_test(rules, question_comes_back_in_the_client_s_case);
 	tcase_add_test(rules, other_classes_are_refused);
+	tcase_add_loop_test(rules, what_only_the_primary_computes_is_servfail_and_says_why, 0,
+			    COUNT(computed));
 	tcase_add_test(rules, any_class_is_answered_without_authority);
 	tcase_add_test(rules, every_type_gets_some_answer);
 	tcase_set_timeout(rules, 30);
