@@ -8,6 +8,7 @@ import pytest
 
 import world
 from signing import ECDSA, ED25519
+from test_validators import CASES, is_beyond_nsd, shown, under
 from world import own_network  # noqa: F401  (a fixture)
 
 pytestmark = pytest.mark.timing     # a slow answer makes a resolver ask again
@@ -107,3 +108,30 @@ def test_resolver_notices_no_failover(own_network, stage, kind, fault):  # noqa:
     assert there.answered_by()[0] > by_primary + count / 2
     assert by_tcp == 0
     assert count <= usual * 1.01
+
+
+def views(there, kind):
+    """What a fresh resolver makes of each kind of question: {(name, type): (rcode, is secure)}."""
+    resolver = there.stage.add(world.RESOLVERS[kind](there.stage.folder, there, kind))
+    seen = {}
+    for zone in there.zones:
+        for label, rdtype, _, _ in CASES.values():
+            answer = resolver.ask(f"{label}.{zone}" if label else zone, rdtype)
+            seen[under(zone, label), rdtype] = (dns.rcode.to_text(answer.rcode()), bool(answer.flags & dns.flags.AD))
+    resolver.stop()
+    return seen
+
+
+@pytest.mark.parametrize("kind", world.RESOLVERS)
+def test_resolver_sees_in_the_mirror_what_it_sees_in_the_primary(own_network, stage, kind):  # noqa: F811
+    there = world.World(stage)
+    truth = views(there, kind)
+    by_primary, by_mirror = there.answered_by()
+    assert by_primary > len(truth) and by_mirror == 0
+    there.force_failover()
+    copy = views(there, kind)
+    assert there.answered_by()[0] == by_primary
+    assert not [shown(*one) for one in copy.items() if one[1][0] == "SERVFAIL"]
+    differ = [f"{shown(one, copy[one])}, primary {truth[one]}" for one in copy
+              if copy[one] != truth[one] and not is_beyond_nsd(there, one[0])]
+    assert not differ, f"{len(differ)} differ:\n" + "\n".join(differ[:30])

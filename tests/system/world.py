@@ -16,6 +16,7 @@ import os
 import socket
 import struct
 
+import dns.flags
 import pytest
 
 import configurations
@@ -198,7 +199,10 @@ class Resolver(Server):
         return answer is not None and answer.answer
 
     def ask(self, name, rdtype):
-        return ask(self.where, name, rdtype, timeout=15, want_dnssec=True)
+        answer = ask(self.where, name, rdtype, timeout=15, want_dnssec=True)
+        if answer.flags & dns.flags.TC:
+            answer = ask(self.where, name, rdtype, tcp=True, timeout=15, want_dnssec=True)
+        return answer
 
 
 class Unbound(Resolver):
