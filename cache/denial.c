@@ -100,7 +100,8 @@ static bool find_place(struct denial *d, const struct generation *g, const uint8
 	return true;
 }
 
-static const struct node *nsec3_at(struct denial *d, const struct generation *g, const uint8_t *name)
+static const struct node *nsec3_at(struct denial *d, const struct generation *g,
+				   const uint8_t *name)
 {
 	const struct node *n;
 	struct name_key key;

@@ -190,7 +190,8 @@ static bool is_hashed(const struct draft_record *r)
 	return r->type == TYPE_NSEC3;
 }
 
-static struct owner *open_for(struct zone_edit *e, const uint8_t *name, const struct draft_record *r)
+static struct owner *open_for(struct zone_edit *e, const uint8_t *name,
+			      const struct draft_record *r)
 {
 	return is_hashed(r) ? open_hashed(e, name) : open_owner(e, name);
 }

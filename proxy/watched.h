@@ -4,7 +4,8 @@
  *
  * Purpose:  shared by the files that make up the watch: watch.c (time, plans, orders),
  *           watch_check.c (probes under way), watch_verdict.c (what follows from them),
- *           watch_takeover.c (which tier serves), watch_json.c (views); and the sentences of its event lines.
+ *           watch_takeover.c (which tier serves), watch_json.c (views); and the sentences of
+ *           its event lines.
  * Threads:  control.
  */
 #ifndef WATCHED_H
