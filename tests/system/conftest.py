@@ -20,6 +20,7 @@ def pytest_addoption(parser):
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes more than some seconds; not under sanitizers")
     config.addinivalue_line("markers", "timing: asserts times that sanitizers would spoil")
+    config.addinivalue_line("markers", "alone: asserts times; in the plain build nothing else runs beside it")
     config.addinivalue_line("markers", "threads: worth running under ThreadSanitizer")
     config.addinivalue_line("markers", "soak: only for `make check-long`")
 

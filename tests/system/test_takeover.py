@@ -8,7 +8,7 @@ import pytest
 import configurations
 from servers import IS_SANITIZED, ask, wait_for
 
-pytestmark = pytest.mark.threads
+pytestmark = [pytest.mark.threads, pytest.mark.alone]
 
 PHASE = 1000 if IS_SANITIZED else 3000      # answers to wait for between two acts
 RATE = 500 if IS_SANITIZED else 2000
