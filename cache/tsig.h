@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tsig - transaction signatures: signs our transfer requests, verifies the replies.
+ * tsig - transaction signatures: keys; signs our transfer requests, verifies the replies.
  *
  * Purpose:  a request signer and a verifier for a stream of reply messages, over OpenSSL.
- * Not here: where keys come from (conf.c), what the messages say (transfer.c).
+ * Not here: requests of others (tsig_server.h), where keys come from (conf.c), what the
+ *           messages say (transfer.c).
  * Owns:     a tsig_stream owns its digest state; the key is borrowed for its life.
  * Threads:  one per struct.
  * Memory:   allocates at creation and aborts when it cannot; keys are wiped when freed.
