@@ -86,11 +86,7 @@ static bool on_differing_name(void *old_leaf, void *new_leaf, void *arg)
 	return --*left > 0;
 }
 
-/*
- * Two generations that were transferred whole share nothing, so that every name has to be
- * looked at, however little has changed: not for a large zone.
- */
-static bool is_cheap(const struct generation *old, const struct generation *new)
+bool change_is_cheap(const struct generation *old, const struct generation *new)
 {
 	size_t left = CHANGE_NAMES_MAX;
 
@@ -118,7 +114,7 @@ struct change *change_new(const struct generation *old, const struct generation 
 	struct packer *p;
 	struct change *made;
 
-	if (!is_cheap(old, new))
+	if (!change_is_cheap(old, new))
 		return NULL;
 	p = get_memory(sizeof(*p));
 	p->limit = limit;

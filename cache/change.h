@@ -40,6 +40,12 @@ struct change {
 	struct change_part parts[CHANGE_PARTS_MAX];
 };
 
+/*
+ * True when at most CHANGE_NAMES_MAX names have to be looked at. Two generations that were
+ * transferred whole share nothing: then that is every name, however little has changed.
+ */
+bool change_is_cheap(const struct generation *old, const struct generation *new);
+
 /* At most `limit` bytes. */
 struct change *change_new(const struct generation *old, const struct generation *new, size_t limit);
 void change_free(struct change *c);	/* NULL is fine */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/history.h"
 #include "cache/rcu.h"
 #include "cache/schedule.h"
 #include "cache/serial.h"
@@ -89,6 +90,8 @@ void holding_publish(struct holding *h, struct generation *g, const struct zone_
 	h->is_fresh = true;
 	if (source != h->source)
 		snprintf(h->source, sizeof(h->source), "%s", source);
+	if (old)
+		g->history = history_new(old, g);
 	rcu_publish(h->slot->current, g);
 	set_times(h, times);
 	retired_add(&h->shop->retired, old);

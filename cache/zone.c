@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cache/dns.h"
+#include "cache/history.h"
 #include "cache/node.h"
 
 const char *zone_error_text(enum zone_error e)
@@ -197,6 +198,7 @@ void generation_free(struct generation *g)
 	if (!g)
 		return;
 	assert(!generation_is_held(g));
+	history_free(g->history);
 	tree_clear(&g->tree);
 	tree_clear(&g->nsec3);
 	free(g);

@@ -66,6 +66,7 @@ enum {
 /* ---- Reading ---- */
 
 struct node;	/* opaque: one owner name and its RRsets */
+struct history;
 
 /*
  * A view of one RRset. Points into the node: valid as long as the generation. RRSIGs that
@@ -132,6 +133,7 @@ struct generation {
 	size_t empties;			/* nodes without records */
 	uint8_t origin[NAME_LEN_MAX];	/* lower case */
 	uint8_t origin_labels;
+	struct history *history;	/* differences that led here (history.h), or NULL */
 	_Atomic uint32_t holds;		/* pins; see generation_hold() */
 };
 
