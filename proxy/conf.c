@@ -370,6 +370,9 @@ static void build_zones(struct build *b, cfg_t *tree)
 		name_lower(z->origin);
 		name_to_text(z->origin, z->text);
 		section_set(b, section, SECTION_ZONE, z, z->where);
+		/* a list of its own, { } included, takes the place of the root's */
+		z->allow_transfer = cfg_getopt(section, "allow-transfer")->flags & CFGF_MODIFIED
+			? &z->own_allow_transfer : &c->allow_transfer;
 		c->zone_count++;
 	}
 }
@@ -430,7 +433,10 @@ void conf_free(struct conf *c)
 	for (size_t i = 0; i < c->pool_count; i++)
 		free(c->pools[i].targets);
 	free(c->pools);
+	for (size_t i = 0; i < c->zone_count; i++)
+		free(c->zones[i].own_allow_transfer.items);
 	free(c->zones);
+	free(c->allow_transfer.items);
 	for (size_t i = 0; i < c->file_count; i++)
 		free(c->files[i]);
 	free(c->files);

@@ -29,6 +29,7 @@
 #include "cache/name.h"
 #include "cache/redis.h"
 #include "cache/tsig.h"
+#include "proxy/conf_allow.h"
 
 enum {
 	CONF_LISTEN_MAX = 32,
@@ -103,6 +104,8 @@ struct conf_zone {
 	char text[NAME_TEXT_MAX];
 	const struct conf_pool *pool;
 	size_t max_records, max_bytes;	/* of a transfer */
+	struct conf_allow_list own_allow_transfer;	/* as its section has it */
+	const struct conf_allow_list *allow_transfer;	/* that, or the root's when it has none */
 	struct conf_where where;
 };
 
@@ -141,6 +144,7 @@ struct conf {
 	struct conf_zone *zones;
 	size_t zone_count;
 	const struct conf_pool *forward_unlisted;	/* NULL: such names are refused */
+	struct conf_allow_list allow_transfer;	/* of zones that say nothing */
 
 	char **files;			/* the file, then what it includes; for conf_where */
 	size_t file_count;

@@ -135,6 +135,16 @@ static void check_zone_names(const struct conf *c, struct conf_report *r)
 	free(sorted);
 }
 
+/* The root's list may well hold for some zones only; a zone's own is meant. */
+static void check_transfers(const struct conf_zone *z, struct conf_report *r)
+{
+	if (z->pool && !z->pool->has_mirror && z->own_allow_transfer.count > 0)
+		conf_report_add(r, z->where,
+				"zone '%.200s' has allow-transfer, but its pool '%s' has no mirror to "
+				"transfer from: add mirror { } to the pool, or take allow-transfer out",
+				z->text, z->pool->name);
+}
+
 /* ---- Backends that are ourselves ---- */
 
 static bool is_loopback(const struct address *a)
@@ -221,5 +231,7 @@ void conf_check(const struct conf *c, const struct conf_where *key_places, struc
 	for (size_t i = 0; i < c->pool_count; i++)
 		check_pool(&c->pools[i], r);
 	check_zone_names(c, r);
+	for (size_t i = 0; i < c->zone_count; i++)
+		check_transfers(&c->zones[i], r);
 	check_backends(c, r);
 }

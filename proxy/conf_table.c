@@ -97,6 +97,9 @@ const struct conf_row conf_rows[] = {
 	  "file of the secrets of DNS cookies, each a line of 32 hexadecimal digits" },
 	{ SECTION_ROOT, "rrset-order", CONF_WORD, 0, 0, "fixed", CONF_RELOAD,
 	  FIELD(conf, rrset_order), order_words, "the order of equal records in the mirror's answers" },
+	{ SECTION_ROOT, "allow-transfer", CONF_ALLOW, 0, 0, NULL, CONF_RELOAD | CONF_LIST,
+	  FIELD(conf, allow_transfer), NULL,
+	  "who may transfer zones from us: prefixes, keys, or both in one" },
 
 	{ SECTION_REDIS, "address", CONF_REDIS_ADDRESS, 6379, 0, NULL, CONF_REQUIRED,
 	  FIELD(conf, redis.address), NULL,
@@ -175,6 +178,9 @@ const struct conf_row conf_rows[] = {
 	  FIELD(conf_zone, max_records), NULL, "a transfer of more records than this is refused" },
 	{ SECTION_ZONE, "max-size", CONF_SIZE, 64 * KIB, 1024 * GIB, "4G", CONF_RELOAD,
 	  FIELD(conf_zone, max_bytes), NULL, "a transfer of more bytes than this is refused" },
+	{ SECTION_ZONE, "allow-transfer", CONF_ALLOW, 0, 0, NULL, CONF_RELOAD | CONF_LIST,
+	  FIELD(conf_zone, own_allow_transfer), NULL,
+	  "who may transfer this zone from us, whatever holds for the others" },
 };
 const size_t conf_row_count = sizeof(conf_rows) / sizeof(conf_rows[0]);
 
@@ -275,6 +281,7 @@ static const char *type_text(enum conf_type type)
 	case CONF_POOL:
 	case CONF_KEY:		return "name";
 	case CONF_SECRET:	return "base64";
+	case CONF_ALLOW:	return "list of prefixes and keys";
 	}
 	return "";
 }

@@ -48,6 +48,7 @@ enum conf_type {
 	CONF_WORDS,		/* list; bits, of `words` */
 	CONF_POOL,		/* const struct conf_pool *, by name */
 	CONF_KEY,		/* const struct tsig_key *, by name */
+	CONF_ALLOW,		/* list; struct conf_allow_list */
 	CONF_ALGORITHM,		/* of a struct tsig_key */
 	CONF_SECRET,		/* base64, into a struct tsig_key */
 	CONF_SECRET_FILE,	/* the same from the first line of the named file */

@@ -415,6 +415,16 @@ static bool set_pool(const struct setting *s)
 	return true;
 }
 
+static bool set_allow(const struct setting *s)
+{
+	struct conf_allow entry;
+
+	if (!conf_allow_parse(s->row->name, s->text, s->conf, &entry, s->problem))
+		return false;
+	conf_allow_add(s->field, &entry);
+	return true;
+}
+
 static bool value_set(const struct setting *s)
 {
 	switch (s->row->type) {
@@ -434,6 +444,7 @@ static bool value_set(const struct setting *s)
 	case CONF_WORDS:	return set_words(s);
 	case CONF_POOL:		return set_pool(s);
 	case CONF_KEY:		return set_key(s);
+	case CONF_ALLOW:	return set_allow(s);
 	case CONF_ALGORITHM:	return set_algorithm(s);
 	case CONF_SECRET:	return set_secret(s);
 	case CONF_SECRET_FILE:	return set_secret_file(s);

@@ -15,7 +15,7 @@
 #include "proxy/conf.h"
 #include "proxy/conf_table.h"
 
-enum { CONF_PROBLEM_MAX = 384 };
+enum { CONF_PROBLEM_MAX = CONF_ALLOW_PROBLEM_MAX };
 
 /*
  * `object` is the struct that the row's section fills. `conf` already has its keys and pools,

@@ -327,6 +327,54 @@ START_TEST(included_files_are_read_beside_the_one_that_includes_them)
 }
 END_TEST
 
+/* Who is let in by the list of `zone`, from `address`, with the key number `key` (-1: none). */
+static bool is_let_in(const struct conf *c, unsigned zone, const char *address, int key)
+{
+	struct address a;
+
+	ck_assert(address_from_text(address, 4711, &a));
+	return conf_allows(c->zones[zone].allow_transfer, (const struct sockaddr *)&a.storage,
+			   key < 0 ? NULL : &c->keys[key]);
+}
+
+#define ALLOWING \
+	"key k { secret = " SECRET " } key l { secret = " SECRET " }\n" \
+	"pool p { " BACKEND " mirror { } }\n" \
+	"allow-transfer = { \"192.0.2.0/25\", \"2001:db8::/33\", \"198.51.100.7\", \"key k\",\n" \
+	"\"203.0.113.0/24  key l\" }\n" \
+	"zone a { pool = p }\nzone b { pool = p allow-transfer = { } }\n" \
+	"zone c { pool = p allow-transfer = { \"0.0.0.0/0\", \"::1\" } }\n"
+
+static const struct { unsigned zone; const char *address; int key; bool is_in; } visitors[] = {
+	{ 0, "192.0.2.1", -1, true }, { 0, "192.0.2.127", -1, true }, { 0, "192.0.2.128", -1, false },
+	{ 0, "192.0.3.1", -1, false }, { 0, "198.51.100.7", -1, true }, { 0, "198.51.100.6", -1, false },
+	{ 0, "[2001:db8:7fff::1]", -1, true }, { 0, "[2001:db8:8000::1]", -1, false },
+	{ 0, "10.0.0.1", 0, true }, { 0, "10.0.0.1", 1, false }, { 0, "203.0.113.9", 1, true },
+	{ 0, "203.0.113.9", -1, false }, { 0, "[::ffff:192.0.2.1]", -1, false },
+	{ 1, "192.0.2.1", 0, false }, { 2, "10.0.0.1", -1, true }, { 2, "[::1]", -1, true },
+	{ 2, "[::2]", 0, false },
+};
+
+START_TEST(allow_transfer_lets_in_whom_it_names)
+{
+	struct conf *c = read_good(ALLOWING);
+
+	ck_assert_msg(is_let_in(c, visitors[_i].zone, visitors[_i].address, visitors[_i].key)
+		      == visitors[_i].is_in, "%s", visitors[_i].address);
+	conf_free(c);
+}
+END_TEST
+
+START_TEST(allow_transfer_lets_in_nobody_by_default)
+{
+	struct conf *c = read_good("pool p { " BACKEND " mirror { } } zone a { pool = p }\n"
+				   "key k { secret = " SECRET " }");
+
+	ck_assert(!is_let_in(c, 0, "127.0.0.1", 0));
+	conf_free(c);
+}
+END_TEST
+
 static const char *const samples[] = {
 	"conf/understudy.conf", "conf/failover.conf", "conf/mirror-first.conf",
 	"conf/active-active.conf",
@@ -421,6 +469,20 @@ static const struct { const char *text; int line; const char *part; } bad[] = {
 	{ "zone a { }", 1, "section 'zone' has no pool" },
 	{ "zone a { pool = nix }", 1, "there is no pool 'nix'" },
 	{ "forward-unlisted = nix", 1, "there is no pool 'nix'" },
+	{ "allow-transfer = { 192.0.2.1,\n\"192.0.2.1/24\" }", 2, "write 192.0.2.0/24, or the address alone" },
+	{ "allow-transfer = \"2001:db8::1/32\"", 1, "write 2001:db8::/32" },
+	{ "allow-transfer = \"192.0.2.0/33\"", 1, "write /0 to /32" },
+	{ "allow-transfer = \"2001:db8::/129\"", 1, "write /0 to /128" },
+	{ "allow-transfer = \"192.0.2.0/\"", 1, "no usable prefix length" },
+	{ "allow-transfer = \"192.0.2.0/2x\"", 1, "no usable prefix length" },
+	{ "allow-transfer = \"192.0.2.0/0024\"", 1, "no usable prefix length" },
+	{ "allow-transfer = ns2.example.com", 1, "write one as in \"192.0.2.0/24\" or \"key NAME\"" },
+	{ "allow-transfer = \"\"", 1, "has no address" },
+	{ "allow-transfer = \"key\"", 1, "names no key" },
+	{ "allow-transfer = \"key nix\"", 1, "add key \"nix\" { secret = \"...\" }" },
+	{ "allow-transfer = \"192.0.2.1 192.0.2.2\"", 1, "write one entry for each" },
+	{ "pool p { " BACKEND " mirror { } }\nzone a { pool = p\nallow-transfer = \"key nix\" }", 3, "names no key" },
+	{ "pool p { " BACKEND " }\nzone a { pool = p allow-transfer = ::1 }", 2, "add mirror { }" },
 	{ "workers = 1\npool p\n{\n}", 2, "pool 'p' has no target" },
 	{ "pool p {\n backend b { address = 192.0.2.53 }\n mirror { } }", 3, "no primary to transfer from" },
 	{ "pool p { mirror { } }", 1, "no primary to transfer from" },
@@ -706,6 +768,8 @@ static TCase *good_case(void)
 	tcase_add_test(tc, sections_that_are_left_out_have_their_defaults);
 	tcase_add_test(tc, all_forms_of_values_are_read);
 	tcase_add_test(tc, the_mirror_keeps_its_place_among_the_backends);
+	tcase_add_loop_test(tc, allow_transfer_lets_in_whom_it_names, 0, COUNT(visitors));
+	tcase_add_test(tc, allow_transfer_lets_in_nobody_by_default);
 	tcase_add_test(tc, secrets_may_stand_in_files);
 	tcase_add_loop_test(tc, nsid_is_text_or_hexadecimal, 0, COUNT(nsids));
 	tcase_add_test(tc, secrets_of_cookies_stand_in_a_file);
