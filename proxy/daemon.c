@@ -59,6 +59,7 @@ static struct mirror *make_mirror(const struct conf *conf)
 static bool make_workers(struct daemon *d, FILE *errors)
 {
 	struct worker_conf conf = { .watch = d->watch, .mirror = d->mirror,
+				    .transfers = d->transfers,
 				    .cookie_secret = d->cookie_secret };
 
 	for (unsigned i = 0; i < d->plan->conf->workers; i++) {
@@ -88,6 +89,7 @@ static bool make_parts(struct daemon *d, struct conf *conf, FILE *errors)
 {
 	d->mirror = make_mirror(conf);
 	d->watch = watch_new(d->loop, d->mirror, conf->workers);
+	d->transfers = transfer_log_new(d->loop, conf->workers);
 	d->plan = plan_new(conf, d->mirror, 1);
 	if (!make_workers(d, errors))
 		return false;
@@ -103,6 +105,7 @@ static void free_parts(struct daemon *d)
 	control_free(d->control);
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_free(d->workers[i]);
+	transfer_log_free(d->transfers);
 	watch_free(d->watch);
 	plan_free(d->plan);
 	mirror_free(d->mirror);

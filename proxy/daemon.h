@@ -17,6 +17,7 @@
 #include "cache/cookie.h"
 #include "proxy/control.h"
 #include "proxy/plan.h"
+#include "proxy/transfer_log.h"
 #include "proxy/watch.h"
 #include "proxy/worker.h"
 
@@ -27,6 +28,7 @@ struct daemon {
 	struct mirror *mirror;
 	struct watch *watch;
 	struct control *control;
+	struct transfer_log *transfers;
 	struct worker *workers[WORKERS_MAX];
 	struct stats *stats[WORKERS_MAX];
 	unsigned worker_count;

@@ -24,6 +24,7 @@ struct dispatch *dispatch_new(const struct dispatch_ops *ops, void *shell, unsig
 	d->secrets = d->own_secret;
 	d->cookies = cookie_maker_new(&d->secrets);
 	d->hasher = nsec3_hasher_new();
+	d->tsig = tsig_server_new();
 	random_init(&d->random);
 	wheel_init(&d->wheel, now_us);
 	for (unsigned i = 0; i < BACKENDS_MAX; i++)
@@ -38,6 +39,7 @@ void dispatch_free(struct dispatch *d)
 	inflight_free(d->inflight);
 	cookie_maker_free(d->cookies);
 	nsec3_hasher_free(d->hasher);
+	tsig_server_free(d->tsig);
 	explicit_bzero(d, sizeof(*d));	/* it held secrets */
 	free(d);
 }
@@ -84,7 +86,7 @@ static bool is_from_primary(const struct asked *asked)
 }
 
 /* RFC 1996 s.3.11: only masters are heard; and it ends here, whoever is behind us. */
-static void take_notify(struct dispatch *d, const struct asked *asked)
+static void take_notify(struct dispatch *d, struct asked *asked)
 {
 	bool is_ours = asked->zone && asked->zone->mirror && is_from_primary(asked)
 		       && name_is_equal(asked->zone->conf->origin, asked->message.qname);
@@ -107,8 +109,13 @@ static void take_notify(struct dispatch *d, const struct asked *asked)
 /* What would reach the primary with our address on it, and must not. */
 static bool is_forbidden(const struct message *m)
 {
-	return m->opcode == OPCODE_UPDATE
-	       || (m->opcode == OPCODE_QUERY && (m->qtype == TYPE_AXFR || m->qtype == TYPE_IXFR));
+	return m->opcode == OPCODE_UPDATE;
+}
+
+/* Nor these; but we have the zone ourselves. */
+static bool is_transfer(const struct message *m)
+{
+	return m->opcode == OPCODE_QUERY && (m->qtype == TYPE_AXFR || m->qtype == TYPE_IXFR);
 }
 
 static void take_wellformed(struct dispatch *d, struct asked *asked)
@@ -122,6 +129,10 @@ static void take_wellformed(struct dispatch *d, struct asked *asked)
 		dispatch_refuse(d, asked, EDE_NOT_AUTHORITATIVE);
 	else if (is_forbidden(&asked->message))
 		dispatch_refuse(d, asked, EDE_PROHIBITED);
+	else if (is_transfer(&asked->message))
+		dispatch_transfer(d, asked);
+	else if (dispatch_is_refresh(d, asked))
+		dispatch_answer_mirror(d, asked);
 	else
 		dispatch_proceed(d, asked, FAILURE_NONE);
 }
@@ -135,6 +146,7 @@ void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len,
 	asked.packet = packet;
 	asked.client = client;
 	asked.query = NULL;
+	asked.has_session = false;
 	asked.verdict = message_parse(packet, len, &asked.message);
 	switch (asked.verdict) {
 	case MESSAGE_OK:

@@ -17,6 +17,7 @@
 #define DISPATCH_H
 
 #include "cache/cookie.h"
+#include "cache/outgoing.h"
 #include "proxy/balance.h"
 #include "proxy/inflight.h"
 #include "proxy/plan.h"
@@ -41,6 +42,12 @@ struct dispatch_ops {
 
 	/* A primary says that this zone has changed. */
 	void (*refresh)(void *shell, struct mirror_zone *zone);
+
+	/*
+	 * Begins a zone transfer on the client's TCP connection; that is the answer. The request is
+	 * borrowed for the call. False: no more at a time.
+	 */
+	bool (*transfer)(void *shell, const struct client *to, const struct outgoing_ask *ask);
 };
 
 /* Kinds of wheel items; the shell adds its own behind TIMER_SHELL. */
@@ -53,12 +60,13 @@ struct dispatch {
 	struct stats *stats;
 	unsigned worker;		/* which row of evidence is ours */
 	uint64_t now_us;		/* monotonic; set by the shell each turn */
-	uint32_t wall_s;		/* for cookies; set by the shell about once a second */
+	uint32_t wall_s;		/* for cookies and TSIG; set by the shell about once a second */
 	struct inflight *inflight;
 	struct cookie_secrets secrets;	/* those of `cookies` */
 	struct cookie_secrets own_secret;	/* random; in use while the configuration has none */
 	struct cookie_maker *cookies;
 	struct nsec3_hasher *hasher;
+	struct tsig_server *tsig;
 	struct random random;
 	struct wheel wheel;
 	struct balance balance;

@@ -85,10 +85,10 @@ void dispatch_answer_short(struct dispatch *d, const struct asked *asked, enum d
 	d->ops->answer(d->shell, asked->client, out, len);
 }
 
-static void answer_error(struct dispatch *d, const struct asked *asked, enum dns_rcode rcode,
-			enum dns_ede ede)
+void dispatch_answer_error(struct dispatch *d, struct asked *asked, enum dns_rcode rcode,
+			   enum dns_ede ede)
 {
-	uint8_t *out = d->ops->room(d->shell, asked->client, DNS_UDP_MAX);
+	uint8_t *out = d->ops->room(d->shell, asked->client, 2 * DNS_UDP_MAX);
 	struct telling t;
 	size_t len;
 
@@ -98,13 +98,13 @@ static void answer_error(struct dispatch *d, const struct asked *asked, enum dns
 	}
 	len = message_reply_error(&asked->message, asked->packet, rcode, ede, tell(d, asked, &t), out,
 				  DNS_UDP_MAX);
-	d->ops->answer(d->shell, asked->client, out, len);
+	dispatch_send(d, asked, out, len, 2 * DNS_UDP_MAX);
 }
 
-void dispatch_refuse(struct dispatch *d, const struct asked *asked, enum dns_ede ede)
+void dispatch_refuse(struct dispatch *d, struct asked *asked, enum dns_ede ede)
 {
 	counter_add(&d->stats->answers_refused, 1);
-	answer_error(d, asked, RCODE_REFUSED, ede);
+	dispatch_answer_error(d, asked, RCODE_REFUSED, ede);
 }
 
 /* ---- The end of a query: each has exactly one ---- */
@@ -117,7 +117,7 @@ void dispatch_end_query(struct dispatch *d, struct query *q)
 	inflight_end_query(d->inflight, q);
 }
 
-static size_t answer_limit(const struct asked *asked)
+size_t dispatch_answer_limit(const struct asked *asked)
 {
 	size_t limit;
 
@@ -127,19 +127,19 @@ static size_t answer_limit(const struct asked *asked)
 	return limit < UDP_ANSWER_MAX ? limit : UDP_ANSWER_MAX;
 }
 
-bool dispatch_answer_chaos(struct dispatch *d, const struct asked *asked)
+bool dispatch_answer_chaos(struct dispatch *d, struct asked *asked)
 {
 	const struct conf *conf = d->plan->conf;
 	enum chaos_name what = chaos_asked(&asked->message);
 	const char *text = what == CHAOS_IDENTITY ? conf->identity : conf->version;
-	size_t limit = answer_limit(asked);
+	size_t limit = dispatch_answer_limit(asked);
 	struct telling t;
 
 	if (what == CHAOS_NONE || !*text)
 		return false;
 	counter_add(&d->stats->answers_error, 1);
 	if (asked->verdict == MESSAGE_BADVERS) {
-		answer_error(d, asked, RCODE_BADVERS, EDE_NONE);
+		dispatch_answer_error(d, asked, RCODE_BADVERS, EDE_NONE);
 		return true;
 	}
 	limit = limit < CHAOS_ROOM ? limit : CHAOS_ROOM;
@@ -161,37 +161,39 @@ static const struct generation *find_generation(void *dispatch, const uint8_t *n
 	return zone && zone->mirror ? mirror_zone_servable(zone->mirror) : NULL;
 }
 
-static void answer_zone(struct dispatch *d, const struct asked *asked)
+static void answer_zone(struct dispatch *d, struct asked *asked)
 {
+	size_t cap = dispatch_answer_limit(asked);
 	struct answer_zones zones = { find_generation, d };
 	struct telling t;
 	struct answer_ask ask = {
 		.zone = asked->generation, .query = &asked->message, .packet = asked->packet,
 		.key = &asked->key, .edns = tell(d, asked, &t),
-		.limit = answer_limit(asked), .is_tcp = asked->client->is_tcp,
+		.limit = dispatch_unsigned_limit(asked, cap), .is_tcp = asked->client->is_tcp,
 		.zones = &zones, .hasher = d->hasher,
 		.is_rotating = d->plan->conf->rrset_order == RRSET_ROTATE,
 	};
-	uint8_t *out = d->ops->room(d->shell, asked->client, ask.limit);
+	uint8_t *out = d->ops->room(d->shell, asked->client, cap);
 
 	tell_zone(d, asked, &t);
 	nsec3_hasher_begin(d->hasher, d->now_us);
-	d->ops->answer(d->shell, asked->client, out, answer_write(&ask, out));
+	dispatch_send(d, asked, out, answer_write(&ask, out), cap);
 }
 
-void dispatch_answer_mirror(struct dispatch *d, const struct asked *asked)
+void dispatch_answer_mirror(struct dispatch *d, struct asked *asked)
 {
-	counter_add(&d->stats->answers_mirror, 1);
-	if (asked->verdict == MESSAGE_BADVERS)
-		answer_error(d, asked, RCODE_BADVERS, EDE_NONE);
-	else
-		answer_zone(d, asked);
+	if (dispatch_verify(d, asked)) {
+		counter_add(&d->stats->answers_mirror, 1);
+		if (asked->verdict == MESSAGE_BADVERS)
+			dispatch_answer_error(d, asked, RCODE_BADVERS, EDE_NONE);
+		else
+			answer_zone(d, asked);
+	}
 	if (asked->query)
 		dispatch_end_query(d, asked->query);
 }
 
-/* What RFC 8914 s.4 calls the reason why nobody answers. */
-static enum dns_ede ede_of(const struct plan_zone *zone, enum failure why)
+enum dns_ede dispatch_ede_of(const struct plan_zone *zone, enum failure why)
 {
 	if (zone && zone->mirror && !rcu_read(zone->mirror->current))
 		return EDE_NOT_READY;		/* never transferred, nothing restored */
@@ -202,13 +204,13 @@ static enum dns_ede ede_of(const struct plan_zone *zone, enum failure why)
 	return why == FAILURE_REFUSED ? EDE_NETWORK_ERROR : EDE_NO_REACHABLE_AUTHORITY;
 }
 
-void dispatch_give_up(struct dispatch *d, const struct asked *asked, enum failure why)
+void dispatch_give_up(struct dispatch *d, struct asked *asked, enum failure why)
 {
 	counter_add(&d->stats->answers_servfail, 1);
 	if (asked->message.opcode == OPCODE_QUERY)
-		answer_error(d, asked, RCODE_SERVFAIL, ede_of(asked->zone, why));
+		dispatch_answer_error(d, asked, RCODE_SERVFAIL, dispatch_ede_of(asked->zone, why));
 	else if (asked->message.edns.is_present)	/* nobody is there who knows this opcode, but */
-		answer_error(d, asked, RCODE_NOTIMP, EDE_NONE);	/* OPT is owed: RFC 6891 s.6.1.1 */
+		dispatch_answer_error(d, asked, RCODE_NOTIMP, EDE_NONE);	/* OPT is owed: RFC 6891 s.6.1.1 */
 	else
 		dispatch_answer_short(d, asked, RCODE_NOTIMP);
 	if (asked->query) {

@@ -6,11 +6,14 @@
  *      dispatch_target.c   the route of a question, and its next target
  *      dispatch_reply.c    replies, failures and deadlines: what they mean for their query
  *      dispatch_answer.c   the end of a query: from a backend, from the mirror, by ourselves
+ *      dispatch_signed.c   TSIG of what we answer ourselves
+ *      dispatch_transfer.c AXFR and IXFR: who may, and what else they get
  */
 #ifndef DISPATCH_PARTS_H
 #define DISPATCH_PARTS_H
 
 #include "cache/message.h"
+#include "cache/tsig_server.h"
 #include "proxy/dispatch.h"
 
 /* Why the previous attempt brought no answer. */
@@ -26,6 +29,8 @@ struct asked {
 	const struct plan_pool *pool;		/* NULL: no zone of ours */
 	const struct generation *generation;	/* what the mirror would answer from, or NULL */
 	enum message_verdict verdict;
+	bool has_session;			/* signed with a key of ours: replies are, too */
+	struct tsig_session session;
 	struct message message;
 	struct name_key key;
 };
@@ -65,17 +70,50 @@ void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why)
 /* ---- dispatch_answer.c: each of these answers; those with a query end it, too ---- */
 
 void dispatch_answer_short(struct dispatch *d, const struct asked *asked, enum dns_rcode rcode);
-void dispatch_refuse(struct dispatch *d, const struct asked *asked, enum dns_ede ede);
+void dispatch_answer_error(struct dispatch *d, struct asked *asked, enum dns_rcode rcode,
+			   enum dns_ede ede);	/* counts nothing */
+void dispatch_refuse(struct dispatch *d, struct asked *asked, enum dns_ede ede);
 
 /* id.server and the like, if the configuration has a text for them. False: not answered. */
-bool dispatch_answer_chaos(struct dispatch *d, const struct asked *asked);
+bool dispatch_answer_chaos(struct dispatch *d, struct asked *asked);
 
-void dispatch_answer_mirror(struct dispatch *d, const struct asked *asked);
-void dispatch_give_up(struct dispatch *d, const struct asked *asked, enum failure why);
+void dispatch_answer_mirror(struct dispatch *d, struct asked *asked);
+void dispatch_give_up(struct dispatch *d, struct asked *asked, enum failure why);
 void dispatch_deliver(struct dispatch *d, struct query *q, unsigned backend, uint8_t *reply,
 		      size_t len);
 
+/* The most bytes that this client takes from us. */
+size_t dispatch_answer_limit(const struct asked *asked);
+
+/* What RFC 8914 s.4 calls the reason why nobody answers. */
+enum dns_ede dispatch_ede_of(const struct plan_zone *zone, enum failure why);
+
 /* The slot is gone after this; asked->client must not point into it any more. */
 void dispatch_end_query(struct dispatch *d, struct query *q);
+
+/* ---- dispatch_signed.c ---- */
+
+/* Signed, and rightly so, with a key of ours: sets has_session. */
+bool dispatch_is_by_key_of_ours(struct dispatch *d, struct asked *asked);
+
+/* Verifies a TSIG, if there is one: sets has_session. False: wrong, and the client was told so. */
+bool dispatch_verify(struct dispatch *d, struct asked *asked);
+
+/* What is left of `limit` when a signature is to follow; DNS_UDP_MAX at least. */
+size_t dispatch_unsigned_limit(const struct asked *asked, size_t limit);
+
+/* Sends a reply of ours, signed if need be: `cap` bytes at `out` may be used. */
+void dispatch_send(struct dispatch *d, struct asked *asked, uint8_t *out, size_t len, size_t cap);
+
+/* ---- dispatch_transfer.c ---- */
+
+/*
+ * A secondary that may transfer the zone asks for its SOA, signed: it shall see the serial that it
+ * would get from us, and the primary need not know its key.
+ */
+bool dispatch_is_refresh(struct dispatch *d, struct asked *asked);
+
+/* A well-formed AXFR or IXFR request. Answers it, or has the shell begin the transfer. */
+void dispatch_transfer(struct dispatch *d, struct asked *asked);
 
 #endif

@@ -36,6 +36,7 @@ void dispatch_recall(struct dispatch *d, struct query *q, struct asked *asked)
 	asked->len = q->len;
 	asked->client = &q->client;
 	asked->query = q;
+	asked->has_session = false;
 	asked->verdict = message_parse(q->bytes, q->len, &asked->message);
 	assert(asked->verdict == MESSAGE_OK || asked->verdict == MESSAGE_BADVERS);
 	dispatch_route(d, asked);

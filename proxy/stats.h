@@ -18,7 +18,7 @@
 	X(answers_backend,	"answers that another backend gave") \
 	X(answers_mirror,	"answers from the mirror") \
 	X(answers_refused,	"REFUSED by us: unlisted names, transfers, updates") \
-	X(answers_error,	"FORMERR, NOTIMP, answered NOTIFY, CHAOS texts") \
+	X(answers_error,	"FORMERR, NOTIMP, NOTAUTH, answered NOTIFY, CHAOS texts") \
 	X(answers_servfail,	"SERVFAIL by us: no target left") \
 	X(dropped_malformed,	"packets that must not be answered: short, or QR set") \
 	X(dropped_closed,	"of the answers above: their client's connection was gone") \
@@ -30,6 +30,7 @@
 	X(replies_late,		"replies that came after another answer") \
 	X(replies_mismatched,	"packets from backends that answer nothing we asked") \
 	X(in_flight_full,	"queries answered SERVFAIL because the table was full") \
+	X(transfers_out,	"of answers_mirror: zones or differences that clients transfer") \
 	X(tcp_accepted,		"client connections accepted") \
 	X(tcp_refused,		"client connections closed at once: too many") \
 	X(tcp_closed_idle,	"client connections closed for idleness or slowness") \

@@ -43,12 +43,13 @@ static void init_tables(struct tcp *t)
 }
 
 struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, const struct conf *conf,
-		    void (*flush)(void *arg), void *arg)
+		    struct transfer_log *log, void (*flush)(void *arg), void *arg)
 {
 	struct tcp *t = memory_zeroed(1, sizeof(*t));
 
 	t->loop = loop;
 	t->dispatch = dispatch;
+	t->log = log;
 	t->flush = flush;
 	t->arg = arg;
 	tcp_set_conf(t, conf);
@@ -59,6 +60,7 @@ struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, const struc
 	t->bucket_mask = 4095;
 	t->buckets = memory_zeroed(t->bucket_mask + 1, sizeof(*t->buckets));
 	t->larges = memory_zeroed(TCP_LARGE_COUNT, sizeof(*t->larges));
+	t->transfers = memory_zeroed(TCP_TRANSFERS_MAX, sizeof(*t->transfers));
 	t->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	init_tables(t);
 	return t;
@@ -68,9 +70,14 @@ void tcp_free(struct tcp *t)
 {
 	if (!t)
 		return;
-	for (size_t i = 0; i < t->count; i++)
-		if (t->connections[i].is_open)
-			connection_close(&t->connections[i]);
+	for (size_t i = 0; i < t->count; i++) {
+		struct connection *c = &t->connections[i];
+
+		if (c->transfer)
+			c->transfer->result = TRANSFER_STOPPED;
+		if (c->is_open)
+			connection_close(c);
+	}
 	for (unsigned i = 0; i < TCP_LISTENERS_MAX; i++)
 		if (t->listeners[i].is_open)
 			close(t->listeners[i].io.fd);
@@ -78,6 +85,7 @@ void tcp_free(struct tcp *t)
 	free(t->connections);
 	free(t->buckets);
 	free(t->larges);
+	free(t->transfers);
 	free(t);
 }
 

@@ -4,7 +4,7 @@
  *
  * Purpose:  RFC 7766: many queries on one connection, answered in whatever order they are ready;
  *           idle and message timeouts; limits; a half-closed client still gets its answers.
- * Not here: any decision about a query (dispatch.h).
+ * Not here: any decision about a query (dispatch.h), what a zone transfer says (outgoing.h).
  *
  *   READING --(pipeline full, or the client does not read)--> PAUSED --> READING
  *      |                                                         |
@@ -23,11 +23,12 @@
 #include <ev.h>
 
 #include "proxy/dispatch.h"
+#include "proxy/transfer_log.h"
 
 struct tcp;
 
 struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, const struct conf *conf,
-		    void (*flush)(void *arg), void *arg);
+		    struct transfer_log *log, void (*flush)(void *arg), void *arg);
 void tcp_free(struct tcp *t);		/* closes everything; NULL is fine */
 
 /* Limits and timeouts of a new configuration (the table keeps its size). */
@@ -43,6 +44,12 @@ void tcp_stop_all(struct tcp *t);	/* no new connections, no new queries on old o
 /* dispatch_ops.room and .answer for TCP clients */
 uint8_t *tcp_room(struct tcp *t, size_t want);
 void tcp_answer(struct tcp *t, const struct client *to, const uint8_t *bytes, size_t len);
+
+/*
+ * dispatch_ops.transfer: the next message is made when the client has taken the one before, and
+ * one for each turn of the loop, so that queries are not held up.
+ */
+bool tcp_transfer(struct tcp *t, const struct client *to, const struct outgoing_ask *ask);
 
 /* A deadline of a connection has come (wheel items of kind TIMER_SHELL). */
 void tcp_on_timer(struct tcp *t, struct wheel_item *item);

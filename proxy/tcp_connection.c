@@ -71,6 +71,8 @@ void connection_close(struct connection *c)
 	if (c->out)
 		return_large(t, c->out);
 	c->out = NULL;
+	if (c->transfer)
+		transfer_end(c);
 	c->is_open = false;
 	c->serial++;
 	list_remove(&c->same_bucket);
@@ -87,7 +89,7 @@ static void forget_deadline(struct connection *c)
 
 static enum waiting waiting_of(const struct connection *c)
 {
-	if (c->out)
+	if (c->out || c->transfer)
 		return WAITING_READER;
 	if (c->in_len > 0 && c->is_reading)
 		return WAITING_MESSAGE;
@@ -122,6 +124,8 @@ void tcp_on_timer(struct tcp *t, struct wheel_item *item)
 	struct connection *c = list_entry(item, struct connection, timer);
 
 	counter_add(&t->dispatch->stats->tcp_closed_idle, 1);
+	if (c->transfer)
+		c->transfer->result = TRANSFER_SLOW;
 	connection_close(c);
 }
 
@@ -151,7 +155,7 @@ void connection_begin(struct connection *c, int fd, const struct client *client)
 
 static void want(struct connection *c)
 {
-	int events = (c->is_reading ? EV_READ : 0) | (c->out ? EV_WRITE : 0);
+	int events = (c->is_reading ? EV_READ : 0) | (c->out || c->transfer ? EV_WRITE : 0);
 
 	if (ev_is_active(&c->io) && (c->io.events & (EV_READ | EV_WRITE)) == events)
 		return;
@@ -206,7 +210,7 @@ static bool has_whole_message(const struct connection *c)
 /* As long as it does, its buffer holds less than one message: there is room to read. */
 static bool takes_queries(const struct connection *c)
 {
-	return c->in_flight < c->owner->pipeline && !c->out;
+	return c->in_flight < c->owner->pipeline && !c->out && !c->transfer;
 }
 
 /* After anything has happened: closes it, or says what it waits for. */
@@ -330,6 +334,23 @@ static bool write_rest(struct connection *c)
 	return true;
 }
 
+/* The client has taken all so far: the next message of its transfer, or the end of it. */
+static bool go_on_with_transfer(struct connection *c)
+{
+	uint8_t *out = c->owner->room;
+	size_t len;
+
+	if (outgoing_is_done(&c->transfer->outgoing)) {
+		c->transfer->result = TRANSFER_OK;
+		transfer_end(c);
+		c->in_flight--;
+		return take_messages(c);
+	}
+	len = transfer_next(c, out);
+	forget_deadline(c);	/* each message has its whole time */
+	return len > 0 && send_answer(c, out, len);
+}
+
 static void on_connection(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct connection *c = list_entry(io, struct connection, io);
@@ -340,6 +361,8 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int revents)
 	(void)loop;
 	if (c->out && (revents & EV_WRITE))
 		is_well = write_rest(c);
+	if (is_well && (revents & EV_WRITE) && c->serial == serial && c->transfer && !c->out)
+		is_well = go_on_with_transfer(c);
 	if (is_well && (revents & EV_CUSTOM) && c->serial == serial)
 		is_well = take_messages(c);
 	for (unsigned i = 0; is_well && (revents & EV_READ) && has_more && c->serial == serial

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * tcp_parts - what tcp.c (listeners, the table of connections) and tcp_connection.c (one
- * connection: its bytes, answers and deadlines) share. Private to them.
+ * tcp_parts - what tcp.c (listeners, the table of connections), tcp_connection.c (one
+ * connection: its bytes, answers and deadlines) and tcp_transfer.c (a zone transfer on one)
+ * share. Private to them.
  */
 #ifndef TCP_PARTS_H
 #define TCP_PARTS_H
@@ -14,10 +15,19 @@ enum {
 	TCP_LENGTH_LEN = 2,
 	TCP_LARGE_LEN = 2 * (TCP_LENGTH_LEN + DNS_MESSAGE_MAX),
 	TCP_LARGE_COUNT = 128,
+	TCP_TRANSFERS_MAX = 8,		/* at a time, for each worker */
 	CONNECTION_OWN_LEN = 1024,	/* a connection's own input buffer: ordinary queries */
 };
 
 struct large { struct large *next; uint8_t bytes[TCP_LARGE_LEN]; };
+
+/* A zone transfer to a client. */
+struct transfer {
+	bool is_used;
+	enum transfer_result result;	/* if it ended now */
+	uint64_t started_us;
+	struct outgoing outgoing;
+};
 
 /* What a connection's timer stands for. */
 enum waiting { WAITING_NONE, WAITING_IDLE, WAITING_MESSAGE, WAITING_READER };
@@ -40,6 +50,7 @@ struct connection {
 	size_t in_size;
 	size_t out_pos, out_len;
 	uint8_t *out;			/* a large buffer's bytes, or NULL: nothing waits */
+	struct transfer *transfer;	/* or NULL: no queries are taken meanwhile */
 	uint8_t own[CONNECTION_OWN_LEN];
 };
 
@@ -59,6 +70,8 @@ struct tcp {
 	struct link *buckets;
 	uint32_t bucket_mask;
 	struct large *larges, *free_large;
+	struct transfer *transfers;
+	struct transfer_log *log;
 	int spare_fd;			/* given up for a moment when descriptors run out */
 	uint8_t room[DNS_MESSAGE_MAX];	/* for answers of our own */
 };
@@ -76,5 +89,13 @@ void connection_stop(struct connection *c);
 
 /* Owed an answer, or has one to read. */
 bool connection_is_busy(const struct connection *c);
+
+/* ---- tcp_transfer.c ---- */
+
+/* Writes the next message of c->transfer into `out` (DNS_MESSAGE_MAX bytes). 0: it cannot go on. */
+size_t transfer_next(struct connection *c, uint8_t *out);
+
+/* Tells of c->transfer and lets go of its zone. */
+void transfer_end(struct connection *c);
 
 #endif

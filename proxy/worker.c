@@ -95,9 +95,14 @@ static void shell_refresh(void *shell, struct mirror_zone *zone)
 	mirror_refresh(((struct worker *)shell)->mirror, zone);
 }
 
+static bool shell_transfer(void *shell, const struct client *to, const struct outgoing_ask *ask)
+{
+	return tcp_transfer(((struct worker *)shell)->tcp, to, ask);
+}
+
 static const struct dispatch_ops shell_ops = {
 	.room = shell_room, .answer = shell_answer, .send = shell_send, .alarm = shell_alarm,
-	.refresh = shell_refresh,
+	.refresh = shell_refresh, .transfer = shell_transfer,
 };
 
 /* Ends a batch: sends what it queued. Failures to send may answer, hence the order. */
@@ -339,17 +344,17 @@ static void init_loop(struct worker *w)
 	ev_timer_start(w->loop, &w->sweep);
 }
 
-static void init_parts(struct worker *w, const struct plan *plan, const uint8_t *cookie_secret)
+static void init_parts(struct worker *w, const struct plan *plan, const struct worker_conf *conf)
 {
 	struct upstream_shell shell = { .loop = w->loop, .flush = flush, .arg = w };
 
-	w->dispatch = dispatch_new(&shell_ops, w, w->index, plan->conf->in_flight, cookie_secret,
+	w->dispatch = dispatch_new(&shell_ops, w, w->index, plan->conf->in_flight, conf->cookie_secret,
 				   &w->stats, clock_monotonic_us());
 	w->dispatch->wall_s = (uint32_t)(clock_wall_us() / US_PER_S);
 	shell.dispatch = w->dispatch;
 	w->upstreams = upstreams_new(&shell);
 	w->udp = udp_new(w->loop, w->dispatch, flush, w);
-	w->tcp = tcp_new(w->loop, w->dispatch, plan->conf, flush, w);
+	w->tcp = tcp_new(w->loop, w->dispatch, plan->conf, conf->transfers, flush, w);
 }
 
 struct worker *worker_new(const struct worker_conf *conf, const struct plan *plan, FILE *errors)
@@ -361,7 +366,7 @@ struct worker *worker_new(const struct worker_conf *conf, const struct plan *pla
 	w->mirror = conf->mirror;
 	sem_init(&w->done, 0, 0);
 	init_loop(w);
-	init_parts(w, plan, conf->cookie_secret);
+	init_parts(w, plan, conf);
 	if (!worker_prepare_plan(w, plan, errors)) {
 		worker_free(w);
 		return NULL;

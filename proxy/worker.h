@@ -20,12 +20,14 @@
 
 struct worker;
 struct watch;
+struct transfer_log;
 
 /* What a worker is given for life. */
 struct worker_conf {
 	unsigned index;				/* 0 .. workers-1: its row of evidence */
 	struct watch *watch;			/* is woken by evidence of trouble */
 	struct mirror *mirror;			/* is told of NOTIFY */
+	struct transfer_log *transfers;		/* is told of zone transfers to clients */
 	const uint8_t *cookie_secret;		/* COOKIE_SECRET_LEN bytes, the same for all workers */
 };
 

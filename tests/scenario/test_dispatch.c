@@ -30,6 +30,9 @@ static struct world {
 	size_t answer_len;
 	uint8_t room[DNS_MESSAGE_MAX];
 	struct client client;
+	unsigned transfers;
+	bool is_transfer_slot_free;
+	struct outgoing_ask transfer;	/* the latest; its pointers are stale but for `zone` */
 } world;
 
 /* ---- The shell ---- */
@@ -78,7 +81,20 @@ static void fake_refresh(void *shell, struct mirror_zone *zone)
 	world.refreshes++;
 }
 
-static const struct dispatch_ops ops = { fake_room, fake_answer, fake_send, fake_alarm, fake_refresh };
+static bool fake_transfer(void *shell, const struct client *to, const struct outgoing_ask *ask)
+{
+	(void)shell;
+	ck_assert(to->is_tcp);
+	if (!world.is_transfer_slot_free)
+		return false;
+	world.transfers++;
+	world.transfer = *ask;
+	return true;
+}
+
+static const struct dispatch_ops ops = {
+	fake_room, fake_answer, fake_send, fake_alarm, fake_refresh, fake_transfer,
+};
 
 /* ---- The world ---- */
 
@@ -131,6 +147,7 @@ static void given(const char *conf_text, bool has_mirror)
 		atomic_store(&world.zone.is_servable, true);
 		world.plan->zones[0].mirror = &world.zone;
 	}
+	world.is_transfer_slot_free = true;
 	world.client.address.v4.sin_family = AF_INET;
 	world.client.address.v4.sin_port = htons(4711);
 	world.client.address.v4.sin_addr.s_addr = htonl(0x7f000001);
@@ -574,6 +591,233 @@ START_TEST(reply_is_never_answered)
 	time_passes_ms(800);
 	ck_assert_uint_eq(world.answers, 0);
 	ck_assert_uint_eq(world.sent_count, 0);
+}
+END_TEST
+
+/* ---- Transfers ---- */
+
+enum { CLOCK = 1700000000 };
+
+#define SECRET "c2VjcmV0IG9mIHRoZSB0ZXN0"
+#define KEYS "key k { secret = " SECRET " } key l { secret = " SECRET " }\n"
+#define ALLOWED MIRRORED KEYS "allow-transfer = { 127.0.0.0/8, \"192.0.2.0/24 key k\" }\n"
+#define ALLOWED_BY_KEY MIRRORED KEYS "allow-transfer = { \"192.0.2.0/24\", \"127.0.0.0/8 key k\" }\n"
+
+/* A transfer request, IXFR with an SOA of `serial`. */
+static size_t put_request(uint8_t *q, const char *name, uint16_t type, uint32_t serial)
+{
+	size_t len = put_query(q, 0, name, type) - 11;
+	struct wire_out o = wire_into(q, 512);
+
+	o.len = len;
+	wire_put_u16(q + 10, 0);
+	if (type != TYPE_IXFR)
+		return len;
+	wire_put_u16(q + 8, 1);
+	wire_add_bytes(&o, "\300\14\0\6\0\1\0\0\0\0\0\26\0\0", 14);
+	wire_add_u32(&o, serial);
+	wire_add_bytes(&o, "\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1", 16);
+	return o.len;
+}
+
+static void request(const char *name, uint16_t type, uint32_t serial, bool is_tcp)
+{
+	uint8_t q[512];
+	size_t len = put_request(q, name, type, serial);
+
+	world.client.is_tcp = is_tcp;
+	dispatch_query(world.dispatch, q, len, &world.client);
+}
+
+/* The same, signed; `wrong`: another secret than ours. */
+static void signed_request(const char *key_name, bool is_wrong, const char *name, uint16_t type)
+{
+	struct tsig_key key = { .algorithm = "hmac-sha256" };
+	struct tsig_stream *signer;
+	uint8_t q[512];
+	size_t len = put_request(q, name, type, 1);
+
+	name_from_text(key_name, key.name);
+	ck_assert(tsig_key_set_secret(&key, is_wrong ? "d3Jvbmc=" : SECRET));
+	signer = tsig_stream_new(&key);
+	len = tsig_stream_sign(signer, q, len, sizeof(q), CLOCK);
+	world.dispatch->wall_s = CLOCK;
+	world.client.is_tcp = true;
+	dispatch_query(world.dispatch, q, len, &world.client);
+	tsig_stream_free(signer);
+}
+
+static void assert_nothing_left(void)
+{
+	ck_assert_uint_eq(world.sent_count, 0);
+	ck_assert_uint_eq(inflight_query_count(world.dispatch->inflight), 0);
+	ck_assert_uint_eq(counter_get(&world.stats.queries_tcp) + counter_get(&world.stats.queries_udp),
+			  counter_get(&world.stats.answers_mirror) + counter_get(&world.stats.answers_error)
+			  + counter_get(&world.stats.answers_refused)
+			  + counter_get(&world.stats.answers_servfail));
+}
+
+START_TEST(transfer_begins_for_whom_the_list_names)
+{
+	given(ALLOWED, true);
+	request("EXAMPLE.com.", TYPE_AXFR, 0, true);
+	ck_assert_uint_eq(world.transfers, 1);
+	ck_assert_uint_eq(world.answers, 0);
+	ck_assert_ptr_eq(world.transfer.zone, world.zone.current);
+	ck_assert(!world.transfer.is_ixfr);
+	request("example.com.", TYPE_IXFR, 0, true);
+	ck_assert_uint_eq(world.transfers, 2);
+	ck_assert(world.transfer.is_ixfr);
+	ck_assert_uint_eq(counter_get(&world.stats.transfers_out), 2);
+	assert_nothing_left();
+}
+END_TEST
+
+static const struct {
+	const char *what, *name; uint16_t type; bool is_tcp; unsigned rcode;
+} allowed_but[] = {
+	{ "AXFR by UDP", "example.com.", TYPE_AXFR, false, RCODE_FORMERR },
+	{ "no apex", "www.example.com.", TYPE_AXFR, true, RCODE_NOTAUTH },
+	{ "no apex, by UDP", "www.example.com.", TYPE_IXFR, false, RCODE_NOTAUTH },
+	{ "no zone of ours", "example.net.", TYPE_AXFR, true, RCODE_REFUSED },
+};
+
+START_TEST(some_requests_fail_for_all)
+{
+	given(ALLOWED, true);
+	request(allowed_but[_i].name, allowed_but[_i].type, 0, allowed_but[_i].is_tcp);
+	ck_assert_msg(answer_rcode() == allowed_but[_i].rcode, "%s", allowed_but[_i].what);
+	ck_assert_uint_eq(world.answers, 1);
+	ck_assert_uint_eq(world.transfers, 0);
+	assert_nothing_left();
+}
+END_TEST
+
+START_TEST(ixfr_without_serial_is_formerr)
+{
+	given(ALLOWED, true);
+	ask(0, "example.com.", TYPE_IXFR);
+	assert_one_answer(RCODE_FORMERR);
+	assert_nothing_left();
+}
+END_TEST
+
+START_TEST(zone_that_is_not_mirrored_is_notauth)
+{
+	given(ALONE "allow-transfer = 127.0.0.1\n", false);
+	request("example.com.", TYPE_AXFR, 0, true);
+	assert_one_answer(RCODE_NOTAUTH);
+	assert_nothing_left();
+}
+END_TEST
+
+START_TEST(expired_zone_and_one_that_never_came_are_servfail)
+{
+	given(ALLOWED, true);
+	atomic_store(&world.zone.is_servable, false);
+	request("example.com.", TYPE_AXFR, 0, true);
+	ck_assert_uint_eq(answer_rcode(), RCODE_SERVFAIL);
+	request("example.com.", TYPE_IXFR, 0, false);
+	ck_assert_uint_eq(answer_rcode(), RCODE_SERVFAIL);
+	ck_assert_uint_eq(world.transfers, 0);
+	assert_nothing_left();
+}
+END_TEST
+
+START_TEST(too_many_transfers_are_servfail)
+{
+	given(ALLOWED, true);
+	world.is_transfer_slot_free = false;
+	request("example.com.", TYPE_AXFR, 0, true);
+	assert_one_answer(RCODE_SERVFAIL);
+	ck_assert_uint_eq(counter_get(&world.stats.transfers_out), 0);
+	assert_nothing_left();
+}
+END_TEST
+
+START_TEST(current_serial_needs_no_transfer)
+{
+	given(ALLOWED, true);
+	for (int is_tcp = 0; is_tcp < 2; is_tcp++) {
+		request("example.com.", TYPE_IXFR, 1, is_tcp);
+		ck_assert_uint_eq(answer_rcode(), RCODE_NOERROR);
+		ck_assert_uint_eq(wire_get_u16(world.answer + 6), 1);
+	}
+	ck_assert_uint_eq(world.transfers, 0);
+	ck_assert(!generation_is_held(world.zone.current));
+	assert_nothing_left();
+}
+END_TEST
+
+START_TEST(small_zone_fits_a_datagram)
+{
+	given(ALLOWED, true);
+	request("example.com.", TYPE_IXFR, 0, false);
+	ck_assert_uint_eq(answer_rcode(), RCODE_NOERROR);
+	ck_assert_uint_eq(wire_get_u16(world.answer + 6), world.zone.current->records + 1);
+	ck_assert_uint_eq(wire_get_u16(world.answer + 2) & DNS_AA, DNS_AA);
+	assert_nothing_left();
+}
+END_TEST
+
+START_TEST(prefix_and_key_must_both_hold)
+{
+	given(ALLOWED_BY_KEY, true);
+	request("example.com.", TYPE_AXFR, 0, true);
+	assert_one_answer(RCODE_REFUSED);
+	signed_request("l.", false, "example.com.", TYPE_AXFR);
+	ck_assert_uint_eq(answer_rcode(), RCODE_REFUSED);
+	ck_assert_uint_eq(wire_get_u16(world.answer + 10), 1);	/* signed, since the key is ours */
+	ck_assert_uint_eq(world.transfers, 0);
+	signed_request("k.", false, "example.com.", TYPE_AXFR);
+	ck_assert_uint_eq(world.transfers, 1);
+	world.client.address.v4.sin_addr.s_addr = htonl(0x0a000001);
+	signed_request("k.", false, "example.com.", TYPE_AXFR);
+	ck_assert_uint_eq(answer_rcode(), RCODE_REFUSED);
+	ck_assert_uint_eq(world.transfers, 1);
+	assert_nothing_left();
+}
+END_TEST
+
+START_TEST(bad_signature_of_a_transfer_is_notauth)
+{
+	given(ALLOWED, true);
+	signed_request(_i ? "k." : "m.", true, "example.com.", TYPE_AXFR);
+	assert_one_answer(RCODE_NOTAUTH);
+	ck_assert_uint_eq(world.answer[world.answer_len - 3], _i ? 16 : 17);
+	ck_assert_uint_eq(world.transfers, 0);
+	assert_nothing_left();
+}
+END_TEST
+
+/* BIND as primary says NOTAUTH to a secondary whose key it does not know, and that never came to AXFR. */
+START_TEST(secondary_sees_the_serial_that_it_would_get_whatever_the_primary_thinks_of_its_key)
+{
+	given(ALLOWED_BY_KEY, true);
+	signed_request("k.", false, "example.com.", TYPE_SOA);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(wire_get_u16(world.answer + 6), 1);
+	ck_assert_uint_eq(wire_get_u16(world.answer + 10), 1);
+	assert_nothing_left();
+	signed_request("l.", false, "example.com.", TYPE_SOA);	/* no secondary of ours */
+	ck_assert_uint_eq(world.sent_count, 1);
+	signed_request("k.", true, "example.com.", TYPE_SOA);	/* the primary's key of that name, perhaps */
+	ck_assert_uint_eq(world.sent_count, 2);
+	signed_request("k.", false, "www.example.com.", TYPE_SOA);
+	ck_assert_uint_eq(world.sent_count, 3);
+}
+END_TEST
+
+START_TEST(mirror_signs_what_it_answers_to_a_signed_query)
+{
+	given(ALLOWED, true);
+	set_share("ns1", 0);
+	signed_request("l.", false, "www.example.com.", TYPE_A);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(wire_get_u16(world.answer + 10), 1);
+	signed_request("m.", false, "www.example.com.", TYPE_A);
+	ck_assert_uint_eq(answer_rcode(), RCODE_NOTAUTH);
+	assert_nothing_left();
 }
 END_TEST
 
@@ -1024,6 +1268,18 @@ int main(void)
 	tcase_add_loop_test(tc, stranger_is_refused_and_the_primary_sees_nothing, 0, 6);
 	tcase_add_test(tc, notify_of_the_primary_is_acknowledged_and_heard);
 	tcase_add_test(tc, reply_is_never_answered);
+	tcase_add_test(tc, transfer_begins_for_whom_the_list_names);
+	tcase_add_loop_test(tc, some_requests_fail_for_all, 0, 4);
+	tcase_add_test(tc, ixfr_without_serial_is_formerr);
+	tcase_add_test(tc, zone_that_is_not_mirrored_is_notauth);
+	tcase_add_test(tc, expired_zone_and_one_that_never_came_are_servfail);
+	tcase_add_test(tc, too_many_transfers_are_servfail);
+	tcase_add_test(tc, current_serial_needs_no_transfer);
+	tcase_add_test(tc, small_zone_fits_a_datagram);
+	tcase_add_test(tc, prefix_and_key_must_both_hold);
+	tcase_add_loop_test(tc, bad_signature_of_a_transfer_is_notauth, 0, 2);
+	tcase_add_test(tc, secondary_sees_the_serial_that_it_would_get_whatever_the_primary_thinks_of_its_key);
+	tcase_add_test(tc, mirror_signs_what_it_answers_to_a_signed_query);
 	tcase_add_test(tc, connection_closed_for_idleness_is_tried_again_at_the_same_server);
 	tcase_add_test(tc, refused_connection_ends_attempts_by_tcp_only);
 	tcase_add_test(tc, notauth_to_a_signed_query_speaks_of_its_key_and_passes);
