@@ -9,6 +9,7 @@
 enum {
 	POINTER = 0xc000,
 	POINTER_MAX = 0x3fff,	/* RFC 1035 s.4.1.4: fourteen bits of offset */
+	PROBES = 8,		/* places where a name may stand in the table */
 };
 
 /* The labels of a name from the left, and a hash of the name from each of them on. */
@@ -37,28 +38,39 @@ static void find_suffixes(const uint8_t *name, struct suffixes *s)
 		s->hash[i] = hash = hash_label(hash, name + s->start[i]);
 }
 
-static unsigned slot_of(uint32_t hash)
+static unsigned slot_of(uint32_t hash, unsigned probe)
 {
-	return (hash >> 16 ^ hash) % RESPONSE_NAMES;
+	return ((hash >> 16 ^ hash) + probe) % RESPONSE_NAMES;
 }
 
 /* Where the name stands already, or 0. */
 static uint16_t find_name(const struct response *r, const uint8_t *name, uint32_t hash)
 {
-	unsigned i = slot_of(hash);
+	for (unsigned probe = 0; probe < PROBES; probe++) {
+		unsigned i = slot_of(hash, probe);
 
-	if (r->at[i] == 0)
-		return 0;
-	return r->names[i] == name || name_is_equal(r->names[i], name) ? r->at[i] : 0;
+		if (r->at[i] == 0)
+			return 0;
+		if (r->tags[i] == (uint16_t)hash &&
+		    (r->names[i] == name || name_is_equal(r->names[i], name)))
+			return r->at[i];
+	}
+	return 0;
 }
 
+/* In the first place that is free; where none is, the oldest gives way. */
 static void keep_name(struct response *r, const uint8_t *name, uint32_t hash, size_t at)
 {
-	unsigned i = slot_of(hash);
+	unsigned i = slot_of(hash, 0);
 
 	if (at > POINTER_MAX)
 		return;
+	for (unsigned probe = 1; probe < PROBES && r->at[i] != 0; probe++)
+		i = slot_of(hash, probe);
+	if (r->at[i] != 0)
+		i = slot_of(hash, 0);
 	r->at[i] = (uint16_t)at;
+	r->tags[i] = (uint16_t)hash;
 	r->names[i] = name;
 }
 

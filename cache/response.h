@@ -42,6 +42,7 @@ struct response {
 	uint16_t class;		/* of the records: IN, unless the caller sets another */
 	uint16_t rotation;	/* 0: RRsets as the zone has them; see response_put() */
 	uint16_t at[RESPONSE_NAMES];	/* offset of names[i]; 0: no entry */
+	uint16_t tags[RESPONSE_NAMES];	/* a part of its hash */
 	const uint8_t *names[RESPONSE_NAMES];
 };
 
