@@ -58,7 +58,7 @@ static const uint8_t *target_of(const struct rrset *set)
 static enum outcome put_cname(struct lookup *l, const struct node *n, const struct rrset *cname)
 {
 	if (!answer_put_rrset(l, SECTION_ANSWER, n, l->name, cname))
-		return OUT_NO_ROOM;
+		l->response.flags |= DNS_TC;	/* RFC 2181 s.9; the rcode is still the chain's */
 	return follow(l, NULL, target_of(cname));
 }
 
@@ -100,11 +100,12 @@ static enum outcome put_dname(struct lookup *l, const struct node *n)
 	struct rrset dname = answer_set_of(n, TYPE_DNAME), cname;
 
 	if (!has_put_dname(l, n) && !answer_put_rrset(l, SECTION_ANSWER, n, node_name(n), &dname))
-		return OUT_NO_ROOM;
+		l->response.flags |= DNS_TC;	/* as in put_cname() */
 	if (!make_cname(l, n, &dname, &cname))
 		return OUT_YXDOMAIN;
-	if (!response_put(&l->response, SECTION_ANSWER, l->name, &cname))
-		return OUT_NO_ROOM;
+	if (!(l->response.flags & DNS_TC) &&
+	    !response_put(&l->response, SECTION_ANSWER, l->name, &cname))
+		l->response.flags |= DNS_TC;
 	if (l->type == TYPE_CNAME)
 		return OUT_DATA;
 	return follow(l, n, target_of(&cname));

@@ -11,6 +11,8 @@ bool answer_put_rrset(struct lookup *l, enum section section, const struct node 
 	struct response_mark before = response_mark(&l->response);
 	struct rrset signatures;
 
+	if (l->response.flags & DNS_TC)
+		return true;	/* cut short: nothing but the rcode is still looked for */
 	if (!response_put(&l->response, section, owner, set))
 		return false;
 	if (!l->ask->query->edns.dnssec_ok || set->type == TYPE_RRSIG)
@@ -137,6 +139,14 @@ static void put_sibling_glue(struct lookup *l, const struct rrset *ns)
 	}
 }
 
+/* RFC 4035 s.3.1.4 is about signed zones: one that is not vouches for nobody. */
+static bool is_signed(const struct generation *g)
+{
+	struct rrset signatures;
+
+	return g->denial != ZONE_DENIAL_NONE || node_find_rrsig(g->apex, TYPE_SOA, &signatures);
+}
+
 static enum outcome put_referral(struct lookup *l)
 {
 	const struct node *cut = l->cut;
@@ -144,7 +154,7 @@ static enum outcome put_referral(struct lookup *l)
 
 	if (!answer_put_rrset(l, SECTION_AUTHORITY, cut, node_name(cut), &ns))
 		return OUT_NO_ROOM;
-	if (l->ask->query->edns.dnssec_ok && node_find(cut, TYPE_DS, &ds)) {
+	if (l->ask->query->edns.dnssec_ok && is_signed(l->zone) && node_find(cut, TYPE_DS, &ds)) {
 		if (!answer_put_rrset(l, SECTION_AUTHORITY, cut, node_name(cut), &ds))
 			return OUT_NO_ROOM;
 	} else if (answer_owes_proof(l)) {
@@ -194,10 +204,20 @@ static void put_additional(struct lookup *l)
 	}
 }
 
+/* Of the last name of a chain: RFC 6604 s.2.1. */
+static enum dns_rcode rcode_of(enum outcome out)
+{
+	if (out == OUT_NXDOMAIN)
+		return RCODE_NXDOMAIN;
+	return out == OUT_YXDOMAIN ? RCODE_YXDOMAIN : RCODE_NOERROR;
+}
+
 enum dns_rcode answer_put_outcome(struct lookup *l, enum outcome out)
 {
-	enum dns_rcode rcode = RCODE_NOERROR;
+	enum dns_rcode rcode = rcode_of(out);
 
+	if ((l->response.flags & DNS_TC) && out != OUT_COMPUTED)
+		return rcode;
 	switch (out) {
 	case OUT_FOLLOW:
 	case OUT_DATA:
@@ -208,12 +228,10 @@ enum dns_rcode answer_put_outcome(struct lookup *l, enum outcome out)
 	case OUT_NODATA:
 		out = put_proofs(l, put_soa(l, out));
 		break;
-	case OUT_NXDOMAIN:	/* of the last name of a chain: RFC 6604 s.2.1 */
-		rcode = RCODE_NXDOMAIN;
+	case OUT_NXDOMAIN:
 		out = put_proofs(l, put_soa(l, out));
 		break;
 	case OUT_YXDOMAIN:
-		rcode = RCODE_YXDOMAIN;
 		out = put_proofs(l, out);	/* of wildcards on the way */
 		break;
 	case OUT_REFERRAL:

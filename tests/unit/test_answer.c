@@ -305,9 +305,6 @@ START_TEST(signatures_come_only_to_those_who_ask)
 	ask("www.example.com.", TYPE_ANY, BY_TCP | EDNS | DO);
 	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 5);	/* each signature once */
 
-	ask("www.sub.example.com.", TYPE_A, EDNS | DO);
-	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY),
-			 REFERRAL "; sub.example.com. 60 DS 1 13 2 00");
 }
 END_TEST
 
@@ -522,6 +519,36 @@ START_TEST(a_chain_ends_after_17_links)
 }
 END_TEST
 
+/* As NSD, Knot and BIND do; RFC 4035 s.3.1.4 is about signed zones. */
+START_TEST(only_a_signed_zone_gives_ds_with_a_referral)
+{
+	ask("www.sub.example.com.", TYPE_A, EDNS | DO);
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), REFERRAL);
+
+	given_zone("@ 60 RRSIG SOA" SIGNATURE "sub 60 NS ns.example.net.\nsub 60 DS 1 13 2 00\n", 0, "");
+	ask("www.sub.example.com.", TYPE_A, EDNS | DO);
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY),
+			 "sub.example.com. 60 NS ns.example.net.; sub.example.com. 60 DS 1 13 2 00");
+}
+END_TEST
+
+/* RFC 6604 s.2.1; a chain that does not fit was NOERROR, whatever it led to. */
+START_TEST(a_chain_that_is_cut_short_has_the_rcode_of_its_end)
+{
+	char text[4096] = "dn 60 DNAME c0\n", *t = text + strlen(text);
+
+	for (unsigned i = 0; i < 15; i++)
+		t += snprintf(t, 200, "c%u 60 CNAME a-name-that-fills-the-message-%u.and-is-longer-than-most\n"
+			      "a-name-that-fills-the-message-%u.and-is-longer-than-most 60 CNAME c%u\n", i, i, i, i + 1);
+	given_zone(text, 0, "");
+	ask("c8.example.com.", TYPE_A, 0);
+	ck_assert_uint_eq(flags() & (DNS_TC | DNS_RCODE), DNS_TC | RCODE_NXDOMAIN);
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), "");
+	ask("c8.example.com.", TYPE_A, BY_TCP);
+	ck_assert_uint_eq(flags() & (DNS_TC | DNS_RCODE), RCODE_NXDOMAIN);
+}
+END_TEST
+
 START_TEST(a_dname_comes_once_however_often_it_is_used)
 {
 	given_zone("dn 60 DNAME a.dn\n", 0, "");
@@ -541,6 +568,21 @@ START_TEST(a_dname_makes_names_of_up_to_255_bytes)
 END_TEST
 
 /* The second record of an owner that stands where no pointer reaches. */
+/* Labels of one name took each other's place in the table, and answers grew to TC. */
+START_TEST(an_owner_points_at_the_question_whatever_its_labels_are)
+{
+	given_zone("*.w 60 A 192.0.2.1\n", 0, "");
+	for (unsigned i = 0; i < 200; i++) {
+		char name[128];
+		int len = snprintf(name, sizeof(name), "l%u.m%u.n%u.o%u.p%u.q%u.w.example.com.", i,
+				   i, i, i, i, i);
+
+		ask(name, TYPE_A, 0);
+		ck_assert_uint_eq(reply.len, 12 + (size_t)len + 1 + 4 + 2 + 10 + 4);
+	}
+}
+END_TEST
+
 START_TEST(owners_beyond_the_reach_of_pointers_stand_in_full)
 {
 	given_zone("h0-0 60 A 192.0.2.1\nh0-0 60 A 192.0.2.2\n", 1200, "mx 60 MX 1 h%u-%u\n");
@@ -719,6 +761,7 @@ int main(void)
 	tcase_add_loop_test(rules, answer_is_that_of_rfc1034, 0, COUNT(cases));
 	tcase_add_loop_test(rules, below_a_cut_there_is_only_a_referral, 0, COUNT(delegated));
 	tcase_add_test(rules, signatures_come_only_to_those_who_ask);
+	tcase_add_test(rules, only_a_signed_zone_gives_ds_with_a_referral);
 	tcase_add_test(rules, a_signature_lives_as_long_as_what_it_signs);
 	tcase_add_test(rules, opt_comes_back_if_and_only_if_it_was_sent);
 	tcase_add_test(rules, cookie_comes_back_if_and_only_if_one_was_sent);
@@ -740,8 +783,10 @@ int main(void)
 	tcase_add_test(limits, sibling_glue_that_does_not_fit_sets_nothing);
 	tcase_add_test(limits, a_set_whose_signature_does_not_fit_stays_away_too);
 	tcase_add_test(limits, a_chain_ends_after_17_links);
+	tcase_add_test(limits, a_chain_that_is_cut_short_has_the_rcode_of_its_end);
 	tcase_add_test(limits, a_dname_comes_once_however_often_it_is_used);
 	tcase_add_test(limits, a_dname_makes_names_of_up_to_255_bytes);
+	tcase_add_test(limits, an_owner_points_at_the_question_whatever_its_labels_are);
 	tcase_add_test(limits, owners_beyond_the_reach_of_pointers_stand_in_full);
 	tcase_add_test(limits, what_did_not_fit_is_not_pointed_at);
 	tcase_add_test(limits, the_root_is_a_zone_like_others);
