@@ -62,12 +62,13 @@ UNIT_HELPERS = $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c))
 SCENARIO_HELPERS = $(filter-out $(UNIT_TESTS),$(wildcard tests/scenario/*.c))
 FUZZERS = $(sort $(wildcard tests/fuzz/fuzz_*.c))
 SYSTEM_TOOLS = $(sort $(wildcard tests/system/*.c))
+DIFFER_SOURCES = $(sort $(wildcard tests/system/differ/*.c))
 BENCHES = $(sort $(wildcard tests/bench/*.c))
 
 objects = $(patsubst %.c,$(OBJ)/%.o,$(1))
 UNIT_PROGRAMS = $(UNIT_TESTS:tests/%.c=$(BUILD)/tests/%)
 FUZZ_PROGRAMS = $(FUZZERS:tests/%.c=$(BUILD)/tests/%)
-TOOL_PROGRAMS = $(SYSTEM_TOOLS:tests/system/%.c=$(BUILD)/tests/%)
+TOOL_PROGRAMS = $(SYSTEM_TOOLS:tests/system/%.c=$(BUILD)/tests/%) $(BUILD)/tests/differ
 BENCH_PROGRAMS = $(BENCHES:tests/%.c=$(BUILD)/tests/%)
 
 .PHONY: all help run check check-long cover unit fuzz-replay fuzz fuzz-build fuzz-run system bench tests lint sizes \
@@ -146,6 +147,11 @@ $(BUILD)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.o $(call objects,$(REPLAY)) $(LIB)
 	$(call brief,LINK)$(LINK) $(FUZZ_LINK) -o $@ $^ $(LIBS)
 
 $(BUILD)/tests/bench/%: $(OBJ)/tests/bench/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call brief,LINK)$(LINK) -o $@ $^ $(LIBS)
+
+# Without the library: what compares shares no code with what is compared.
+$(BUILD)/tests/differ: $(call objects,$(DIFFER_SOURCES))
 	@mkdir -p $(@D)
 	$(call brief,LINK)$(LINK) -o $@ $^ $(LIBS)
 
@@ -250,4 +256,4 @@ uninstall:
 clean:
 	rm -rf build
 
--include $(patsubst %.c,$(OBJ)/%.d,$(MAINS) $(LIB_SOURCES) $(wildcard tests/*/*.c))
+-include $(patsubst %.c,$(OBJ)/%.d,$(MAINS) $(LIB_SOURCES) $(wildcard tests/*/*.c) $(DIFFER_SOURCES))
