@@ -111,6 +111,14 @@ static enum outcome put_dname(struct lookup *l, const struct node *n)
 	return follow(l, n, target_of(&cname));
 }
 
+/* What stands at the name; but a DNAME that led here is in the answer already. */
+static bool put_found(struct lookup *l, const struct node *n, const struct rrset *set)
+{
+	if (set->type == TYPE_DNAME && has_put_dname(l, n) && name_is_equal(l->name, node_name(n)))
+		return true;
+	return answer_put_rrset(l, SECTION_ANSWER, n, l->name, set);
+}
+
 /* Every RRset that a question of several (ANY, RRSIG) means. */
 static enum outcome put_several(struct lookup *l, const struct node *n)
 {
@@ -123,7 +131,7 @@ static enum outcome put_several(struct lookup *l, const struct node *n)
 			continue;
 		if (is_any && is_signing && set.type == TYPE_RRSIG)
 			continue;	/* each comes with the set that it covers */
-		if (!answer_put_rrset(l, SECTION_ANSWER, n, l->name, &set))
+		if (!put_found(l, n, &set))
 			return OUT_NO_ROOM;
 		out = OUT_DATA;
 		if (is_any && !l->ask->is_tcp)
@@ -147,7 +155,7 @@ static enum outcome name_exists(struct lookup *l, const struct node *n)
 	if (l->type == TYPE_RRSIG)
 		return put_several(l, n);
 	l->data = set;
-	return answer_put_rrset(l, SECTION_ANSWER, n, l->name, &set) ? OUT_DATA : OUT_NO_ROOM;
+	return put_found(l, n, &set) ? OUT_DATA : OUT_NO_ROOM;
 }
 
 /* The proof comes first: an alias moves on. */

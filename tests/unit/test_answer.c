@@ -558,6 +558,17 @@ START_TEST(a_dname_comes_once_however_often_it_is_used)
 }
 END_TEST
 
+START_TEST(a_dname_that_leads_to_itself_is_not_said_twice)
+{
+	given_zone("a 60 DNAME @\na 60 A 192.0.2.2\n", 0, "");
+	ask("a.a.example.com.", TYPE_DNAME, BY_TCP);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), "a.example.com. 60 DNAME example.com.; "
+			 "a.a.example.com. 60 CNAME a.example.com.");
+	ask("a.a.example.com.", TYPE_ANY, BY_TCP);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 3);
+}
+END_TEST
+
 START_TEST(a_dname_makes_names_of_up_to_255_bytes)
 {
 	ask(LABEL58 ".dnlong.example.com.", TYPE_A, BY_TCP);	/* 59 + 196 */
@@ -785,6 +796,7 @@ int main(void)
 	tcase_add_test(limits, a_chain_ends_after_17_links);
 	tcase_add_test(limits, a_chain_that_is_cut_short_has_the_rcode_of_its_end);
 	tcase_add_test(limits, a_dname_comes_once_however_often_it_is_used);
+	tcase_add_test(limits, a_dname_that_leads_to_itself_is_not_said_twice);
 	tcase_add_test(limits, a_dname_makes_names_of_up_to_255_bytes);
 	tcase_add_test(limits, an_owner_points_at_the_question_whatever_its_labels_are);
 	tcase_add_test(limits, owners_beyond_the_reach_of_pointers_stand_in_full);
