@@ -81,7 +81,8 @@ static bool errs_chain(const struct question *q, const struct packet *replies,
 		return ((theirs == 5 && (ours > 5 || (mirror->flags & F_TC))) || other->has_double) &&
 		       is_answer_within(other, mirror);
 	case BIND:
-		return other->rcode == 2 && (ours >= 11 || (mirror->flags & other->flags & F_TC) ||
+		return other->rcode == 2 && (ours >= 11 || (ours > 0 && (other->flags & F_TC)) ||
+					     (mirror->flags & other->flags & F_TC) ||
 					     (theirs > 0 && is_answer_within(other, mirror)));
 	default:
 		return ours == 17 && ((other->flags & F_TC) || is_answer_within(mirror, other));
@@ -207,7 +208,7 @@ static bool errs_room(const struct question *q, const struct packet *replies,
 {
 	const struct packet *mirror = &replies[MIRROR], *other = &replies[server];
 
-	return is_only_short(q, other, mirror) && other->len > limit_of(q) * 5 / 8;
+	return is_only_short(q, other, mirror) && other->len > limit_of(q) * 9 / 16;
 }
 
 /* Knot gives one signature of several. */
@@ -335,7 +336,7 @@ static bool errs_yxdomain(const struct question *q, const struct packet *replies
 	       ((other->flags & F_TC) || has_type(other, PART_ANSWER, T_DNAME));
 }
 
-/* Knot does not find all names that have a zero byte. */
+/* Knot does not find all names that have a zero byte, nor a DNAME beside such a name. */
 static bool errs_zero_byte(const struct question *q, const struct packet *replies,
 			   unsigned server)
 {
@@ -349,6 +350,7 @@ static bool errs_zero_byte(const struct question *q, const struct packet *replie
 		if (r->type == T_CNAME)
 			has_zero |= memchr(r->bytes + head, 0, r->len - head - 1) != NULL;
 	}
+	has_zero |= replies[server].rcode == 3 && has_type(mirror, PART_ANSWER, T_DNAME);
 	return server == KNOT && has_zero && mirror->rcode != replies[server].rcode;
 }
 
