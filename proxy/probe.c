@@ -14,6 +14,7 @@
 
 #include "cache/clock.h"
 #include "cache/dns.h"
+#include "cache/message.h"
 #include "cache/wire.h"
 
 enum {
@@ -122,6 +123,10 @@ bool probe_judge(const struct probe_ask *ask, const uint8_t *query, size_t query
 	wire_skip(&w, query_len);
 	if (v->rcode != RCODE_NOERROR) {
 		v->cause = CAUSE_RCODE;
+		return true;
+	}
+	if (!message_reply_is_whole(message, len)) {	/* clients' replies are held to this, too */
+		v->cause = CAUSE_MALFORMED;
 		return true;
 	}
 	has_soa = find_serial(&w, wire_get_u16(message + 6), query + DNS_HEADER_LEN, &v->serial);

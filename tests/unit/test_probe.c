@@ -154,6 +154,17 @@ START_TEST(cut_record_is_malformed)
 }
 END_TEST
 
+START_TEST(reply_without_the_records_that_it_promises_is_malformed)
+{
+	size_t len = good_reply();
+
+	wire_put_u16(message + 8, 1);		/* an authority section, which was lost on the way */
+	ck_assert(judge(len));
+	ck_assert_int_eq(v.cause, CAUSE_MALFORMED);
+	ck_assert(!v.has_serial);
+}
+END_TEST
+
 START_TEST(record_with_a_wrong_length_is_malformed)
 {
 	size_t len = good_reply();
@@ -214,6 +225,7 @@ int main(void)
 	tcase_add_test(tc, authority_without_soa_is_lame);
 	tcase_add_test(tc, truncated_reply_is_good_without_serial);
 	tcase_add_test(tc, cut_record_is_malformed);
+	tcase_add_test(tc, reply_without_the_records_that_it_promises_is_malformed);
 	tcase_add_test(tc, record_with_a_wrong_length_is_malformed);
 	tcase_add_test(tc, bare_header_with_rcode_is_an_answer);
 	tcase_add_test(tc, any_reply_is_good_where_no_zone_is_known);
