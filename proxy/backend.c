@@ -40,12 +40,16 @@ static struct backend *slot_free(void)
 
 static void evidence_reset(struct evidence *e)
 {
-	counter *all[] = { &e->sent, &e->replies, &e->late, &e->silent, &e->refused, &e->failed,
-			   &e->rescued, &e->mismatched, &e->rtt_sum_us, &e->last_reply_us,
-			   &e->first_silent_us };
+	counter *all[] = { &e->sent, &e->replies, &e->late, &e->refused, &e->failed, &e->rescued,
+			   &e->mismatched, &e->rtt_sum_us };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		counter_set(all[i], 0);
+	for (unsigned t = 0; t < TRANSPORTS; t++) {
+		counter_set(&e->heard[t].silent, 0);
+		counter_set(&e->heard[t].last_reply_us, 0);
+		counter_set(&e->heard[t].first_silent_us, 0);
+	}
 	atomic_store_explicit(&e->srtt_us, 0, memory_order_relaxed);
 }
 
@@ -92,25 +96,31 @@ struct backend *backend_get(unsigned index)
 	return &slots[index];
 }
 
+static void hearing_add(struct hearing_sum *sum, struct hearing *h)
+{
+	uint64_t last_reply_us = counter_get(&h->last_reply_us);
+	uint64_t first_silent_us = counter_get(&h->first_silent_us);
+
+	sum->silent += counter_get(&h->silent);
+	if (last_reply_us > sum->last_reply_us)
+		sum->last_reply_us = last_reply_us;
+	if (first_silent_us && (!sum->first_silent_us || first_silent_us < sum->first_silent_us))
+		sum->first_silent_us = first_silent_us;
+}
+
 static void sum_add(struct evidence_sum *sum, struct evidence *e)
 {
-	uint64_t last_reply_us = counter_get(&e->last_reply_us);
-	uint64_t first_silent_us = counter_get(&e->first_silent_us);
-
 	sum->sent += counter_get(&e->sent);
 	sum->replies += counter_get(&e->replies);
 	sum->late += counter_get(&e->late);
-	sum->silent += counter_get(&e->silent);
 	sum->refused += counter_get(&e->refused);
 	sum->failed += counter_get(&e->failed);
 	sum->rescued += counter_get(&e->rescued);
 	sum->mismatched += counter_get(&e->mismatched);
 	sum->rtt_sum_us += counter_get(&e->rtt_sum_us);
 	sum->outstanding += atomic_load_explicit(&e->outstanding, memory_order_relaxed);
-	if (last_reply_us > sum->last_reply_us)
-		sum->last_reply_us = last_reply_us;
-	if (first_silent_us && (!sum->first_silent_us || first_silent_us < sum->first_silent_us))
-		sum->first_silent_us = first_silent_us;
+	for (unsigned t = 0; t < TRANSPORTS; t++)
+		hearing_add(&sum->heard[t], &e->heard[t]);
 }
 
 void backend_sum(struct backend *b, struct evidence_sum *sum)

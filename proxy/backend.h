@@ -26,20 +26,27 @@ enum {
 	BACKEND_SHARE_FULL = 65536,
 };
 
+enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORTS };
+
+/* Of each transport by itself: a server may answer by the one and be deaf by the other. */
+struct hearing {
+	counter silent;		/* deadlines passed with no reply by it since the attempt was sent */
+	counter last_reply_us;	/* monotonic */
+	counter first_silent_us;	/* monotonic: sending time of the first attempt of the
+					 * present silence; 0 after any reply */
+};
+
 /* What one worker saw of one backend. Written by that worker only, never reset. */
 struct evidence {
 	counter sent;		/* attempts */
 	counter replies;	/* believed replies, late ones too */
 	counter late;		/* of these, after the deadline */
-	counter silent;		/* deadlines passed with no reply from it since the attempt was sent */
 	counter refused;	/* ICMP errors, connections refused or reset */
 	counter failed;		/* replies that count as failures: retry-on */
 	counter rescued;	/* queries answered by another target after an attempt here failed */
 	counter mismatched;	/* packets that were no answer to anything we asked */
 	counter rtt_sum_us;	/* of replies */
-	counter last_reply_us;	/* monotonic */
-	counter first_silent_us;	/* monotonic: sending time of the first attempt of the
-					 * present silence; 0 after any reply */
+	struct hearing heard[TRANSPORTS];
 	_Atomic uint32_t outstanding;	/* attempts without a verdict */
 	_Atomic uint32_t srtt_us;	/* 0: not known yet */
 } __attribute__((aligned(64)));
@@ -73,10 +80,12 @@ void backend_leave(struct backend *b);
 /* Slots are numbered 0 .. BACKENDS_MAX - 1 and exist for ever. */
 struct backend *backend_get(unsigned index);
 
+struct hearing_sum { uint64_t silent, last_reply_us, first_silent_us; };
+
 /* Sums over all workers: the latest reply, the oldest silence, the mean of the known srtt. */
 struct evidence_sum {
-	uint64_t sent, replies, late, silent, refused, failed, rescued, mismatched, rtt_sum_us;
-	uint64_t last_reply_us, first_silent_us;
+	uint64_t sent, replies, late, refused, failed, rescued, mismatched, rtt_sum_us;
+	struct hearing_sum heard[TRANSPORTS];
 	uint32_t outstanding, srtt_us;
 };
 void backend_sum(struct backend *b, struct evidence_sum *sum);

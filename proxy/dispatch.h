@@ -99,6 +99,9 @@ void dispatch_backend_refused(struct dispatch *d, unsigned backend);
 /* A TCP connection could not be made: attempts by TCP end now. UDP may well be served. */
 void dispatch_connection_refused(struct dispatch *d, unsigned backend);
 
+/* A TCP connection was taken and closed again without a word of answer: TCP counts as silent. */
+void dispatch_connection_mute(struct dispatch *d, unsigned backend);
+
 /*
  * A TCP connection to a backend closed: attempts that went out on it end now. Those sent on a
  * connection that had been open before are tried at the same backend once more, since it may

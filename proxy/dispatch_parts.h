@@ -40,6 +40,11 @@ static inline struct evidence *evidence_of(struct dispatch *d, unsigned backend)
 	return &backend_get(backend)->evidence[d->worker];
 }
 
+static inline struct hearing *hearing_of(struct dispatch *d, const struct attempt *a)
+{
+	return &evidence_of(d, a->backend)->heard[a->is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP];
+}
+
 /* An attempt began or has its verdict: both sides of the number change together. */
 static inline void count_outstanding(struct dispatch *d, unsigned backend, int change)
 {

@@ -23,8 +23,8 @@ static void note_reply(struct dispatch *d, const struct attempt *a)
 	rtt_add(a->is_tcp ? &view->tcp : &view->udp, rtt);
 	counter_add(&e->replies, 1);
 	counter_add(&e->rtt_sum_us, rtt);
-	counter_set(&e->last_reply_us, d->now_us);
-	counter_set(&e->first_silent_us, 0);
+	counter_set(&hearing_of(d, a)->last_reply_us, d->now_us);
+	counter_set(&hearing_of(d, a)->first_silent_us, 0);
 	atomic_store_explicit(&e->srtt_us, view->udp.srtt_us, memory_order_relaxed);
 	if (a->state == ATTEMPT_LATE)
 		counter_add(&e->late, 1);
@@ -186,6 +186,16 @@ void dispatch_connection_refused(struct dispatch *d, unsigned backend)
 	end_attempts(d, backend, (struct ending){ .only_tcp = true }, 0);
 }
 
+void dispatch_connection_mute(struct dispatch *d, unsigned backend)
+{
+	struct hearing *h = &evidence_of(d, backend)->heard[TRANSPORT_TCP];
+
+	if (counter_get(&h->first_silent_us) == 0)
+		counter_set(&h->first_silent_us, d->now_us);
+	counter_add(&h->silent, 1);
+	d->ops->alarm(d->shell);
+}
+
 void dispatch_connection_closed(struct dispatch *d, unsigned backend, uint32_t socket,
 				uint64_t opened_us)
 {
@@ -196,17 +206,17 @@ void dispatch_connection_closed(struct dispatch *d, unsigned backend, uint32_t s
 
 static void note_silence(struct dispatch *d, const struct attempt *a)
 {
-	struct evidence *e = evidence_of(d, a->backend);
+	struct hearing *h = hearing_of(d, a);
 	const struct balance_view *view = &d->balance.views[a->backend];
 	const struct rtt *rtt = a->is_tcp ? &view->tcp : &view->udp;
 
 	/* Whoever answered anything since is not silent; and a far server has more time. */
-	if (counter_get(&e->last_reply_us) >= a->sent_us
+	if (counter_get(&h->last_reply_us) >= a->sent_us
 	    || d->now_us - a->sent_us < rtt_patience_us(rtt))
 		return;
-	if (counter_get(&e->first_silent_us) == 0)
-		counter_set(&e->first_silent_us, a->sent_us);
-	counter_add(&e->silent, 1);
+	if (counter_get(&h->first_silent_us) == 0)
+		counter_set(&h->first_silent_us, a->sent_us);
+	counter_add(&h->silent, 1);
 	d->ops->alarm(d->shell);
 }
 

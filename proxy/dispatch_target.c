@@ -117,6 +117,15 @@ static bool start_attempt(struct dispatch *d, struct asked *asked, struct backen
 	return true;
 }
 
+static uint64_t last_heard_us(struct dispatch *d, const struct backend *b)
+{
+	struct hearing *h = evidence_of(d, b->index)->heard;
+	uint64_t udp_us = counter_get(&h[TRANSPORT_UDP].last_reply_us);
+	uint64_t tcp_us = counter_get(&h[TRANSPORT_TCP].last_reply_us);
+
+	return udp_us > tcp_us ? udp_us : tcp_us;
+}
+
 /*
  * Nobody is eligible, and SERVFAIL is all that is left: a server that loses packets may be down
  * by its probes and still answer most of what it is asked.
@@ -125,8 +134,7 @@ static bool has_signs_of_life(struct dispatch *d, const struct plan_pool *pool)
 {
 	for (unsigned i = 0; i < pool->target_count; i++) {
 		const struct plan_target *t = &pool->targets[i];
-		uint64_t heard_us = t->kind == TARGET_BACKEND
-			? counter_get(&evidence_of(d, t->backend->index)->last_reply_us) : 0;
+		uint64_t heard_us = t->kind == TARGET_BACKEND ? last_heard_us(d, t->backend) : 0;
 
 		if (heard_us != 0 && d->now_us - heard_us < ALIVE_US)
 			return true;

@@ -39,6 +39,7 @@ struct connection {
 	uint64_t used_us;		/* last sent on, or begun */
 	uint64_t heard_us;		/* last byte received, or when it began to owe */
 	unsigned owed;			/* attempts sent and not yet answered */
+	bool has_answered;		/* at least one of them */
 	size_t in_len, out_pos, out_len;
 	uint8_t in[IN_MAX];
 	uint8_t out[OUT_MAX];
@@ -127,6 +128,7 @@ static struct connection *connection_new(struct upstream_tcp *u, unsigned backen
 	c->opened_us = 0;
 	c->used_us = now_us(u);
 	c->owed = 0;
+	c->has_answered = false;
 	c->in_len = c->out_pos = c->out_len = 0;
 	ev_io_init(&c->io, on_event, fd, EV_WRITE);
 	ev_io_start(u->shell.loop, &c->io);
@@ -161,6 +163,14 @@ static void connection_fail(struct connection *c, int error)
 		dispatch_connection_refused(u->shell.dispatch, backend);
 	else
 		dispatch_connection_closed(u->shell.dispatch, backend, serial, opened_us);
+}
+
+/* The other side broke it, or breaks the protocol. */
+static void connection_broke(struct connection *c, int error)
+{
+	if (c->is_open && c->owed > 0 && !c->has_answered)
+		dispatch_connection_mute(c->owner->shell.dispatch, c->backend);
+	connection_fail(c, error);
 }
 
 static void close_all_of(struct upstream_tcp *u, unsigned backend)
@@ -312,7 +322,7 @@ bool upstream_tcp_flush(struct upstream_tcp *u)
 		struct connection *c = list_entry(l, struct connection, dirty);
 
 		if (!connection_write(c)) {
-			connection_fail(c, errno);
+			connection_broke(c, errno);
 			has_failed = true;
 		}
 	}
@@ -335,8 +345,10 @@ static bool take_messages(struct connection *c)
 		if (c->in_len - pos - LENGTH_LEN < len)
 			break;
 		if (dispatch_reply(u->shell.dispatch, c->serial, c->backend,
-				   c->in + pos + LENGTH_LEN, len) && c->owed > 0)
-			c->owed--;
+				   c->in + pos + LENGTH_LEN, len)) {
+			c->owed -= c->owed > 0;
+			c->has_answered = true;
+		}
 		pos += LENGTH_LEN + len;
 	}
 	if (pos > 0)
@@ -396,6 +408,6 @@ static void on_event(struct ev_loop *loop, ev_io *io, int revents)
 		while (reading == READING_MORE && ++reads < READS_MAX);
 	}
 	if (error || reading == READING_BROKEN)
-		connection_fail(c, error ? error : errno);
+		connection_broke(c, error ? error : errno);
 	u->shell.flush(u->shell.arg);
 }

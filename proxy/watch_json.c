@@ -23,9 +23,10 @@ static double ms(uint64_t us)
 
 static void put_counters(json_t *o, const struct evidence_sum *e)
 {
+	uint64_t silent = e->heard[TRANSPORT_UDP].silent + e->heard[TRANSPORT_TCP].silent;
 	const struct { const char *name; uint64_t value; } rows[] = {
 		{ "outstanding", e->outstanding }, { "sent", e->sent }, { "replies", e->replies },
-		{ "late", e->late }, { "silent", e->silent }, { "refused", e->refused },
+		{ "late", e->late }, { "silent", silent }, { "refused", e->refused },
 		{ "failed", e->failed }, { "rescued", e->rescued }, { "mismatched", e->mismatched },
 	};
 

@@ -149,38 +149,58 @@ void verdict_on_check(struct watched *b, const struct check *c, const struct pro
 
 /* From when on a silence that was noticed counts: a reply may only be late. After an acquittal it
  * has to last longer. */
-static uint64_t silence_counts_at(const struct watched *b, uint64_t now)
+static uint64_t silence_counts_at(const struct watched *b, unsigned transport, uint64_t now)
 {
-	return b->silent_us + (now < b->health.quiet_until_us ? PATIENCE_QUIET_US : PATIENCE_US);
+	return b->silent_us[transport]
+	       + (now < b->health.quiet_until_us ? PATIENCE_QUIET_US : PATIENCE_US);
 }
 
 uint64_t verdict_next_us(const struct watched *b, uint64_t now)
 {
 	uint64_t next = health_next_us(&b->health, &b->rules);
 
-	return b->silent_us && silence_counts_at(b, now) < next ? silence_counts_at(b, now) : next;
+	for (unsigned t = 0; t < TRANSPORTS; t++)
+		if (b->silent_us[t] && silence_counts_at(b, t, now) < next)
+			next = silence_counts_at(b, t, now);
+	return next;
+}
+
+/* A silence by one transport, whatever the other says, that has lasted. */
+static bool has_fallen_silent(struct watched *b, const struct evidence_sum *sum, unsigned transport,
+			      uint64_t now)
+{
+	const struct hearing_sum *new = &sum->heard[transport];
+	uint64_t *silent_us = &b->silent_us[transport];
+
+	if (new->first_silent_us == 0 || new->last_reply_us > *silent_us)
+		*silent_us = 0;
+	if (*silent_us == 0 && new->first_silent_us != 0
+	    && new->silent > b->seen.heard[transport].silent)
+		*silent_us = now;
+	if (*silent_us == 0 || now < silence_counts_at(b, transport, now))
+		return false;
+	*silent_us = 0;
+	return true;
 }
 
 /* Compares what workers saw with the last look. */
 static enum health_cause find_evidence(struct watched *b, const struct evidence_sum *new,
 				       uint64_t now)
 {
+	bool is_silent = false;
+
 	if (new->refused > b->seen.refused)
 		return CAUSE_REFUSED;
-	if (new->first_silent_us == 0 || new->last_reply_us > b->silent_us)
-		b->silent_us = 0;
-	if (b->silent_us == 0 && new->first_silent_us != 0 && new->silent > b->seen.silent)
-		b->silent_us = now;
-	if (b->silent_us == 0 || now < silence_counts_at(b, now))
-		return CAUSE_NONE;
-	b->silent_us = 0;
-	return CAUSE_SILENT;
+	for (unsigned t = 0; t < TRANSPORTS; t++)
+		is_silent |= has_fallen_silent(b, new, t, now);
+	return is_silent ? CAUSE_SILENT : CAUSE_NONE;
 }
 
 static bool is_calm(const struct watched *b)
 {
 	return (b->health.state == HEALTH_UP || b->health.state == HEALTH_PROBATION) &&
-	       b->health.evidence_us == 0 && b->silent_us == 0;
+	       b->health.evidence_us == 0 && b->silent_us[TRANSPORT_UDP] == 0 &&
+	       b->silent_us[TRANSPORT_TCP] == 0;
 }
 
 void verdict_look(struct watched *b, uint64_t now)

@@ -65,16 +65,36 @@ static const char *rcode_text(int rcode, char text[16])
 	}
 }
 
+static uint64_t silent_of_late(const struct watched *b, unsigned transport)
+{
+	return b->seen.heard[transport].silent - b->before.heard[transport].silent;
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Names the transport when the other one was heard in the meantime. */
 static void put_silence(const struct watched *b, uint64_t now, char text[WATCHED_TEXT_MAX])
 {
-	unsigned long long silent = b->seen.silent - b->before.silent;
+	const struct hearing_sum *udp = &b->seen.heard[TRANSPORT_UDP];
+	const struct hearing_sum *tcp = &b->seen.heard[TRANSPORT_TCP];
+	uint64_t by_udp = silent_of_late(b, TRANSPORT_UDP), by_tcp = silent_of_late(b, TRANSPORT_TCP);
+	bool is_tcp_alone = by_udp == 0 && udp->last_reply_us > tcp->first_silent_us;
+	bool is_udp_alone = by_tcp == 0 && tcp->last_reply_us > udp->first_silent_us;
+	uint64_t last_us = is_tcp_alone ? tcp->last_reply_us : is_udp_alone ? udp->last_reply_us
+			   : later(udp->last_reply_us, tcp->last_reply_us);
+	const char *where = is_tcp_alone ? " over TCP" : is_udp_alone ? " over UDP" : "";
+	unsigned long long silent = by_udp + by_tcp;
 	const char *s = silent == 1 ? "" : "s";
 
-	if (b->seen.last_reply_us == 0 || b->seen.last_reply_us > now)
-		snprintf(text, WATCHED_TEXT_MAX, "%llu attempt%s silent, no reply yet", silent, s);
+	if (last_us == 0 || last_us > now)
+		snprintf(text, WATCHED_TEXT_MAX, "%llu attempt%s silent%s, no reply yet", silent, s,
+			 where);
 	else
-		snprintf(text, WATCHED_TEXT_MAX, "%llu attempt%s silent, last reply %llu ms ago",
-			 silent, s, (unsigned long long)(now - b->seen.last_reply_us) / US_PER_MS);
+		snprintf(text, WATCHED_TEXT_MAX, "%llu attempt%s silent%s, last reply %llu ms ago",
+			 silent, s, where, (unsigned long long)(now - last_us) / US_PER_MS);
 }
 
 static void put_refusal(const struct watched *b, char text[WATCHED_TEXT_MAX])
@@ -102,7 +122,7 @@ const char *watched_evidence(const struct watched *b, const struct health_change
 		put_silence(b, now, text);
 		break;
 	case CAUSE_TIMEOUT:
-		if (b->seen.silent > b->before.silent)
+		if (silent_of_late(b, TRANSPORT_UDP) + silent_of_late(b, TRANSPORT_TCP) > 0)
 			put_silence(b, now, text);
 		else
 			put_probes(b, "timed out", text);

@@ -52,7 +52,7 @@ struct watched {
 	unsigned sweeps_out;
 
 	struct evidence_sum seen;	/* at the last look */
-	uint64_t silent_us;		/* silence was noticed then; 0: none, or it was broken */
+	uint64_t silent_us[TRANSPORTS];	/* silence was noticed then; 0: none, or it was broken */
 	struct evidence_sum calm;	/* at the last look without trouble */
 	struct evidence_sum before;	/* before the present trouble, or the last */
 

@@ -352,8 +352,43 @@ START_TEST(late_reply_is_evidence_and_is_not_sent_twice)
 	ck_assert_uint_eq(world.answers, 1);
 	backend_sum(backend_named("ns1"), &sum);
 	ck_assert_uint_eq(sum.late, 1);
-	ck_assert_uint_eq(sum.first_silent_us, 0);
+	ck_assert_uint_eq(sum.heard[TRANSPORT_UDP].first_silent_us, 0);
 	ck_assert_uint_ge(sum.srtt_us, 90000);
+}
+END_TEST
+
+START_TEST(replies_by_one_transport_do_not_hide_silence_by_the_other)
+{
+	struct evidence_sum sum;
+	bool is_deaf_by_tcp = _i != 0;
+
+	given(MIRRORED, true);
+	for (unsigned i = 0; i < 200; i++) {
+		world.client.is_tcp = i % 2;
+		ask_www();
+		if (world.client.is_tcp != is_deaf_by_tcp)
+			reply_to(last_sent(), DNS_AA);
+		time_passes_ms(1);
+	}
+	backend_sum(backend_named("ns1"), &sum);
+	ck_assert_uint_gt(sum.heard[is_deaf_by_tcp].silent, 0);
+	ck_assert_uint_ne(sum.heard[is_deaf_by_tcp].first_silent_us, 0);
+	ck_assert_uint_eq(sum.heard[!is_deaf_by_tcp].silent, 0);
+}
+END_TEST
+
+START_TEST(connection_closed_without_any_answer_is_silence_over_tcp)
+{
+	struct evidence_sum sum;
+
+	given(MIRRORED, true);
+	world.client.is_tcp = true;
+	ask_www();
+	dispatch_connection_mute(world.dispatch, last_sent()->backend);
+	backend_sum(backend_named("ns1"), &sum);
+	ck_assert_uint_eq(sum.heard[TRANSPORT_TCP].silent, 1);
+	ck_assert_uint_eq(sum.heard[TRANSPORT_TCP].first_silent_us, START_US);
+	ck_assert_uint_eq(world.alarms, 1);
 }
 END_TEST
 
@@ -1251,6 +1286,8 @@ int main(void)
 	tcase_add_test(tc, referral_of_the_primary_is_no_lame_reply);
 	tcase_add_test(tc, silent_primary_is_rescued_by_the_mirror_within_the_first_deadline);
 	tcase_add_test(tc, late_reply_is_evidence_and_is_not_sent_twice);
+	tcase_add_loop_test(tc, replies_by_one_transport_do_not_hide_silence_by_the_other, 0, 2);
+	tcase_add_test(tc, connection_closed_without_any_answer_is_silence_over_tcp);
 	tcase_add_test(tc, refusal_ends_all_attempts_in_the_same_turn);
 	tcase_add_test(tc, next_backend_is_asked_and_the_first_may_still_win);
 	tcase_add_loop_test(tc, reply_that_says_nothing_of_a_mirrored_zone_is_rescued, 0, 5);

@@ -95,18 +95,18 @@ START_TEST(sums_take_the_latest_reply_and_the_oldest_silence)
 
 	counter_set(&b->evidence[0].sent, 10);
 	counter_set(&b->evidence[1].sent, 20);
-	counter_set(&b->evidence[0].last_reply_us, 500);
-	counter_set(&b->evidence[1].last_reply_us, 400);
-	counter_set(&b->evidence[1].first_silent_us, 700);
-	counter_set(&b->evidence[2].first_silent_us, 600);
+	counter_set(&b->evidence[0].heard[TRANSPORT_UDP].last_reply_us, 500);
+	counter_set(&b->evidence[1].heard[TRANSPORT_UDP].last_reply_us, 400);
+	counter_set(&b->evidence[1].heard[TRANSPORT_UDP].first_silent_us, 700);
+	counter_set(&b->evidence[2].heard[TRANSPORT_UDP].first_silent_us, 600);
 	atomic_store(&b->evidence[0].srtt_us, 100);
 	atomic_store(&b->evidence[1].srtt_us, 300);
 	atomic_store(&b->evidence[0].outstanding, 2);
 	atomic_store(&b->evidence[63].outstanding, 3);
 	backend_sum(b, &sum);
 	ck_assert_uint_eq(sum.sent, 30);
-	ck_assert_uint_eq(sum.last_reply_us, 500);
-	ck_assert_uint_eq(sum.first_silent_us, 600);
+	ck_assert_uint_eq(sum.heard[TRANSPORT_UDP].last_reply_us, 500);
+	ck_assert_uint_eq(sum.heard[TRANSPORT_UDP].first_silent_us, 600);
 	ck_assert_uint_eq(sum.srtt_us, 200);
 	ck_assert_uint_eq(sum.outstanding, 5);
 }

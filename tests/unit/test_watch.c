@@ -262,9 +262,9 @@ static void given_silent_attempts(unsigned n)
 {
 	struct evidence *e = &backend->evidence[0];
 
-	counter_set(&e->last_reply_us, clock_monotonic_us() - 5000);
-	counter_set(&e->first_silent_us, clock_monotonic_us() - 1000);
-	counter_add(&e->silent, n);
+	counter_set(&e->heard[TRANSPORT_UDP].last_reply_us, clock_monotonic_us() - 5000);
+	counter_set(&e->heard[TRANSPORT_UDP].first_silent_us, clock_monotonic_us() - 1000);
+	counter_add(&e->heard[TRANSPORT_UDP].silent, n);
 	counter_add(&e->rescued, n);
 	watch_wake(watch);
 }
@@ -275,7 +275,7 @@ static void given_down(void)
 	server.mood = SILENT;
 	given_silent_attempts(12);
 	wait_line("event=backend_down", 0, 2000);
-	counter_set(&backend->evidence[0].first_silent_us, 0);
+	counter_set(&backend->evidence[0].heard[TRANSPORT_UDP].first_silent_us, 0);
 }
 
 /* The number after `key` in a line. */
@@ -322,12 +322,28 @@ START_TEST(silence_ends_in_a_verdict_and_failover)
 }
 END_TEST
 
+START_TEST(silence_over_tcp_is_told_as_such_while_udp_answers)
+{
+	struct hearing *heard = backend->evidence[0].heard;
+	unsigned at;
+
+	run_ms(50);
+	counter_set(&heard[TRANSPORT_TCP].first_silent_us, clock_monotonic_us() - 30000);
+	counter_set(&heard[TRANSPORT_TCP].last_reply_us, clock_monotonic_us() - 40000);
+	counter_add(&heard[TRANSPORT_TCP].silent, 3);
+	counter_set(&heard[TRANSPORT_UDP].last_reply_us, clock_monotonic_us());
+	watch_wake(watch);
+	at = wait_line("event=backend_suspect backend=ns1", 0, 1000);
+	ck_assert_ptr_nonnull(strstr(lines[at], "evidence=\"3 attempts silent over TCP, last reply "));
+}
+END_TEST
+
 START_TEST(broken_silence_is_no_evidence)
 {
 	run_ms(50);
 	given_silent_attempts(1);
 	run_ms(5);
-	counter_set(&backend->evidence[0].first_silent_us, 0);	/* it was only late */
+	counter_set(&backend->evidence[0].heard[TRANSPORT_UDP].first_silent_us, 0);	/* it was only late */
 	run_ms(300);
 	ck_assert_uint_eq(line_count, 0);
 }
@@ -511,6 +527,7 @@ int main(void)
 	tcase_add_test(tc, well_backend_makes_no_noise);
 	tcase_add_test(tc, silence_ends_in_a_verdict_and_failover);
 	tcase_add_test(tc, broken_silence_is_no_evidence);
+	tcase_add_test(tc, silence_over_tcp_is_told_as_such_while_udp_answers);
 	tcase_add_test(tc, killed_backend_is_down_at_once);
 	tcase_add_loop_test(tc, probes_alone_find_every_fault, 0,
 			    sizeof(faults) / sizeof(faults[0]));
