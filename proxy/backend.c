@@ -62,6 +62,7 @@ static void backend_init(struct backend *b, const char *pool, const char *name,
 	b->address = *address;
 	atomic_store(&b->share, BACKEND_SHARE_FULL);	/* start-up must not wait for probes */
 	atomic_store(&b->is_suspect, false);
+	atomic_store(&b->probe_rtt_us, 0);
 	atomic_store(&b->is_barred, false);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		evidence_reset(&b->evidence[i]);

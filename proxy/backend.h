@@ -65,6 +65,9 @@ struct backend {
 	_Atomic bool is_barred;
 	/* SUSPECT: workers rescue its queries at the shortest deadline. */
 	_Atomic bool is_suspect;
+	/* Round trip of probes by UDP; 0: not known. Of those who were never asked anything else it
+	 * is all that we know. Control writes. */
+	_Atomic uint32_t probe_rtt_us;
 
 	struct evidence evidence[WORKERS_MAX];
 };

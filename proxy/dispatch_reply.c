@@ -16,11 +16,13 @@ static void note_reply(struct dispatch *d, const struct attempt *a)
 {
 	struct evidence *e = evidence_of(d, a->backend);
 	struct balance_view *view = &d->balance.views[a->backend];
+	struct rtt *mean = a->is_tcp ? &view->tcp : &view->udp;
 	uint64_t rtt = d->now_us - a->sent_us;
 
 	/* A server that was frozen and woke up is not a slow one. */
 	rtt = rtt < RTT_SAMPLE_MAX_US ? rtt : RTT_SAMPLE_MAX_US;
-	rtt_add(a->is_tcp ? &view->tcp : &view->udp, rtt);
+	rtt_add(mean, rtt);
+	rtt_note_least(mean, rtt, d->now_us);
 	counter_add(&e->replies, 1);
 	counter_add(&e->rtt_sum_us, rtt);
 	counter_set(&hearing_of(d, a)->last_reply_us, d->now_us);
@@ -207,30 +209,41 @@ void dispatch_connection_closed(struct dispatch *d, unsigned backend, uint32_t s
 static void note_silence(struct dispatch *d, const struct attempt *a)
 {
 	struct hearing *h = hearing_of(d, a);
-	const struct balance_view *view = &d->balance.views[a->backend];
-	const struct rtt *rtt = a->is_tcp ? &view->tcp : &view->udp;
 
-	/* Whoever answered anything since is not silent; and a far server has more time. */
-	if (counter_get(&h->last_reply_us) >= a->sent_us
-	    || d->now_us - a->sent_us < rtt_patience_us(rtt))
-		return;
+	if (counter_get(&h->last_reply_us) >= a->sent_us)
+		return;		/* whoever answered anything since is not silent */
 	if (counter_get(&h->first_silent_us) == 0)
 		counter_set(&h->first_silent_us, a->sent_us);
 	counter_add(&h->silent, 1);
 	d->ops->alarm(d->shell);
 }
 
+/* Its query may have gone elsewhere before; a slow or far server has more time than that. */
+static void judge_silence(struct dispatch *d, struct attempt *a)
+{
+	struct rtt rtt = dispatch_rtt(d, backend_get(a->backend), a->is_tcp);
+	uint64_t patience_us = rtt_patience_us(&rtt);
+
+	a->is_judged = d->now_us - a->sent_us >= patience_us || patience_us >= LATE_WELCOME_US;
+	if (a->is_judged)
+		note_silence(d, a);
+	wheel_set(&d->wheel, &a->timer, a->sent_us + (a->is_judged ? LATE_WELCOME_US : patience_us));
+}
+
 static void on_attempt_timer(struct dispatch *d, struct attempt *a)
 {
-	if (a->state == ATTEMPT_LATE) {
+	if (a->state == ATTEMPT_LATE && a->is_judged) {
 		end_attempt(d, a);
 		return;
 	}
+	if (a->state == ATTEMPT_LATE) {
+		judge_silence(d, a);
+		return;
+	}
 	counter_add(&d->stats->attempts_expired, 1);
-	note_silence(d, a);
 	count_outstanding(d, a->backend, -1);
 	inflight_set_late(a);
-	wheel_set(&d->wheel, &a->timer, a->sent_us + LATE_WELCOME_US);
+	judge_silence(d, a);
 	rescue(d, inflight_query_of(a), a->backend, FAILURE_SILENT);
 }
 

@@ -56,22 +56,35 @@ static struct balance_ask ask_of(const struct asked *asked)
 	return ask;
 }
 
+struct rtt dispatch_rtt(struct dispatch *d, const struct backend *b, bool is_tcp)
+{
+	const struct balance_view *view = &d->balance.views[b->index];
+	struct rtt rtt = is_tcp ? view->tcp : view->udp;
+	uint32_t probe_us = atomic_load_explicit(&b->probe_rtt_us, memory_order_relaxed);
+
+	if (rtt.srtt_us == 0 && probe_us != 0)
+		rtt_add(&rtt, is_tcp ? 2ull * probe_us : probe_us);	/* TCP: the handshake, too */
+	return rtt;
+}
+
 static uint64_t attempt_deadline(struct dispatch *d, const struct asked *asked,
 				 const struct backend *b)
 {
-	const struct balance_view *view = &d->balance.views[b->index];
-	const struct rtt *rtt = asked->client->is_tcp ? &view->tcp : &view->udp;
+	struct rtt rtt = dispatch_rtt(d, b, asked->client->is_tcp);
 	unsigned round = asked->query->round;
 	bool is_suspect = atomic_load_explicit(&b->is_suspect, memory_order_relaxed);
-	uint64_t wait = rtt_deadline_us(rtt, asked->pool->conf->attempt_max_us, is_suspect);
+	uint64_t wait = rtt_deadline_us(&rtt, asked->pool->conf->attempt_max_us, is_suspect);
 
 	/* Nobody else is left: what matters now is the server's own pace, with back-off; but one that
 	 * was slow a moment ago must not use up the whole time of a packet that was lost. */
 	if (round > 0) {
 		uint64_t most = asked->pool->conf->give_up_us / ROUNDS_LEAST;
 
-		wait = rtt_patience_us(rtt) << (round < ROUND_BACKOFF_MAX ? round : ROUND_BACKOFF_MAX);
+		wait = rtt_patience_us(&rtt) << (round < ROUND_BACKOFF_MAX ? round : ROUND_BACKOFF_MAX);
 		wait = wait < most ? wait : most;
+	} else if (wait > rtt_slow_us(&rtt) && dispatch_has_target(d, asked)) {
+		/* A server that grows slow takes its clients along, unless somebody else is there. */
+		wait = rtt_slow_us(&rtt);
 	}
 	return d->now_us + wait;
 }

@@ -171,6 +171,7 @@ struct attempt *inflight_add_attempt(struct inflight *t, struct query *q, uint16
 	a->backend = backend;
 	a->state = ATTEMPT_WAITING;
 	a->is_tcp = q->client.is_tcp;
+	a->is_judged = false;
 	a->query = q;
 	a->query_serial = q->serial;
 	a->question_hash = question_hash(q->bytes, q->question_end);

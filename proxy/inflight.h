@@ -88,6 +88,7 @@ struct attempt {
 	uint8_t id_wire[2];		/* the same as sent: a send queue points here */
 	uint8_t state;			/* enum attempt_state */
 	bool is_tcp;
+	bool is_judged;			/* LATE: its silence has been considered */
 	uint32_t next_hash;		/* chain of the bucket; index + 1 */
 	struct query *query;
 	uint32_t query_serial;

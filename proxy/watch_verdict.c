@@ -21,6 +21,7 @@ void verdict_publish(struct watched *b, uint64_t now)
 	/* Asked although it is DOWN (an order, the trickle): do not wait long for it. */
 	bool is_suspect = health_is_suspect(&b->health) || b->health.state == HEALTH_DOWN;
 
+	atomic_store_explicit(&b->slot->probe_rtt_us, (uint32_t)b->health.rtt_us, memory_order_relaxed);
 	atomic_store_explicit(&b->slot->share, share, memory_order_relaxed);
 	atomic_store_explicit(&b->slot->is_suspect, is_suspect, memory_order_relaxed);
 	atomic_store_explicit(&b->slot->is_barred, is_barred, memory_order_relaxed);

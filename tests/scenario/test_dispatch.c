@@ -357,6 +357,74 @@ START_TEST(late_reply_is_evidence_and_is_not_sent_twice)
 }
 END_TEST
 
+START_TEST(server_never_asked_before_is_given_what_its_probes_took)
+{
+	given(MIRRORED, true);
+	atomic_store(&backend_named("ns1")->probe_rtt_us, 400);
+	ask_www();
+	time_passes_ms(13);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 1);
+}
+END_TEST
+
+/* It was near all the time, and now its round trips have crept up to 100 ms. */
+static void ns1_has_grown_slow(void)
+{
+	struct balance_view *view = &world.dispatch->balance.views[backend_named("ns1")->index];
+
+	rtt_note_least(&view->udp, 1000, START_US);
+	for (unsigned i = 0; i < 100; i++)
+		rtt_add(&view->udp, 100000);
+}
+
+START_TEST(server_that_grows_slow_does_not_take_its_clients_along)
+{
+	struct evidence_sum sum;
+
+	given(MIRRORED, true);
+	ns1_has_grown_slow();
+	ask_www();
+	time_passes_ms(33);
+	assert_one_answer(RCODE_NOERROR);
+	time_passes_ms(65);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	backend_sum(backend_named("ns1"), &sum);
+	ck_assert_uint_eq(sum.heard[TRANSPORT_UDP].silent, 0);	/* slow is not silent */
+}
+END_TEST
+
+START_TEST(slow_server_without_another_is_waited_for)
+{
+	given(ALONE, false);
+	ns1_has_grown_slow();
+	ask_www();
+	time_passes_ms(100);
+	ck_assert_uint_eq(world.sent_count, 1);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	assert_one_answer(RCODE_NOERROR);
+}
+END_TEST
+
+START_TEST(silence_counts_in_its_time_though_the_query_left_early)
+{
+	struct evidence_sum sum;
+
+	given(MIRRORED, true);
+	ns1_has_grown_slow();
+	ask_www();
+	time_passes_ms(105);
+	backend_sum(backend_named("ns1"), &sum);
+	ck_assert_uint_eq(sum.heard[TRANSPORT_UDP].silent, 0);
+	time_passes_ms(20);
+	backend_sum(backend_named("ns1"), &sum);
+	ck_assert_uint_eq(sum.heard[TRANSPORT_UDP].silent, 1);
+	time_passes_ms(2000);
+	backend_sum(backend_named("ns1"), &sum);
+	ck_assert_uint_eq(sum.heard[TRANSPORT_UDP].silent, 1);
+}
+END_TEST
+
 START_TEST(replies_by_one_transport_do_not_hide_silence_by_the_other)
 {
 	struct evidence_sum sum;
@@ -1286,6 +1354,10 @@ int main(void)
 	tcase_add_test(tc, referral_of_the_primary_is_no_lame_reply);
 	tcase_add_test(tc, silent_primary_is_rescued_by_the_mirror_within_the_first_deadline);
 	tcase_add_test(tc, late_reply_is_evidence_and_is_not_sent_twice);
+	tcase_add_test(tc, server_never_asked_before_is_given_what_its_probes_took);
+	tcase_add_test(tc, server_that_grows_slow_does_not_take_its_clients_along);
+	tcase_add_test(tc, slow_server_without_another_is_waited_for);
+	tcase_add_test(tc, silence_counts_in_its_time_though_the_query_left_early);
 	tcase_add_loop_test(tc, replies_by_one_transport_do_not_hide_silence_by_the_other, 0, 2);
 	tcase_add_test(tc, connection_closed_without_any_answer_is_silence_over_tcp);
 	tcase_add_test(tc, refusal_ends_all_attempts_in_the_same_turn);

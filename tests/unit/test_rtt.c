@@ -7,7 +7,7 @@
 
 static struct rtt after(unsigned samples, uint64_t sample_us)
 {
-	struct rtt r = { 0, 0 };
+	struct rtt r = { .srtt_us = 0 };
 
 	while (samples-- > 0)
 		rtt_add(&r, sample_us);
@@ -16,7 +16,7 @@ static struct rtt after(unsigned samples, uint64_t sample_us)
 
 START_TEST(unknown_server_gets_the_first_patience)
 {
-	struct rtt r = { 0, 0 };
+	struct rtt r = { .srtt_us = 0 };
 
 	ck_assert_uint_eq(rtt_patience_us(&r), RTT_FIRST_US);
 	ck_assert_uint_eq(rtt_deadline_us(&r, 150000, 0), RTT_FIRST_US);
@@ -47,7 +47,7 @@ END_TEST
 
 START_TEST(jitter_buys_patience_but_not_for_a_suspect)
 {
-	struct rtt r = { 0, 0 };
+	struct rtt r = { .srtt_us = 0 };
 
 	for (int i = 0; i < 200; i++)
 		rtt_add(&r, i % 2 ? 10000 : 50000);
@@ -86,6 +86,40 @@ START_TEST(no_sample_makes_it_unknown_again_or_overflows)
 }
 END_TEST
 
+START_TEST(server_that_grows_slow_is_measured_by_its_best)
+{
+	struct rtt r = { .srtt_us = 0 };
+
+	ck_assert_uint_eq(rtt_slow_us(&r), UINT64_MAX);
+	rtt_note_least(&r, 900, 1000);
+	for (uint64_t i = 1; i < 100; i++)
+		rtt_note_least(&r, 1000 * i, 1000 + 10000 * i);
+	ck_assert_uint_eq(rtt_slow_us(&r), 900 + RTT_SLOW_US);
+}
+END_TEST
+
+START_TEST(server_that_stays_slow_is_taken_for_far)
+{
+	struct rtt r = { .srtt_us = 0 };
+
+	rtt_note_least(&r, 1000, 1);
+	rtt_note_least(&r, 100000, RTT_WINDOW_US + 1ull);
+	ck_assert_uint_eq(rtt_slow_us(&r), 1000 + RTT_SLOW_US);
+	rtt_note_least(&r, 100000, 2ull * RTT_WINDOW_US + 2);
+	ck_assert_uint_eq(rtt_slow_us(&r), 100000 + RTT_SLOW_US);
+}
+END_TEST
+
+START_TEST(best_of_before_a_long_pause_is_forgotten)
+{
+	struct rtt r = { .srtt_us = 0 };
+
+	rtt_note_least(&r, 1000, 1);
+	rtt_note_least(&r, 80000, 10ull * RTT_WINDOW_US);
+	ck_assert_uint_eq(rtt_slow_us(&r), 80000 + RTT_SLOW_US);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("rtt");
@@ -97,6 +131,9 @@ int main(void)
 	tcase_add_test(tc, jitter_buys_patience_but_not_for_a_suspect);
 	tcase_add_test(tc, estimate_follows_a_server_that_moves);
 	tcase_add_test(tc, no_sample_makes_it_unknown_again_or_overflows);
+	tcase_add_test(tc, server_that_grows_slow_is_measured_by_its_best);
+	tcase_add_test(tc, server_that_stays_slow_is_taken_for_far);
+	tcase_add_test(tc, best_of_before_a_long_pause_is_forgotten);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
