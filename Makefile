@@ -71,7 +71,7 @@ FUZZ_PROGRAMS = $(FUZZERS:tests/%.c=$(BUILD)/tests/%)
 TOOL_PROGRAMS = $(SYSTEM_TOOLS:tests/system/%.c=$(BUILD)/tests/%) $(BUILD)/tests/differ
 BENCH_PROGRAMS = $(BENCHES:tests/%.c=$(BUILD)/tests/%)
 
-.PHONY: all help run check check-long cover unit fuzz-replay fuzz fuzz-build fuzz-run system bench tests lint sizes \
+.PHONY: all help run check check-long cover faults unit fuzz-replay fuzz fuzz-build fuzz-run system bench tests lint sizes \
 	install uninstall clean deps deps-check FORCE
 .DELETE_ON_ERROR:
 # Make may not throw away objects of tests as intermediate files.
@@ -91,6 +91,7 @@ help:
 	@echo 'make check-long    the soak, and each fuzzer, for half an hour'
 	@echo 'make cover         branch coverage of what decides about answers'
 	@echo 'make bench         measures against the limits and the peers'
+	@echo 'sudo make faults   each way to fail, side by side with dnsdist (FAULTS=pattern: some)'
 	@echo 'make lint          second opinions: clang, cppcheck, banned functions, man pages'
 	@echo 'make sizes         files, functions and lines that grew too long'
 	@echo 'make install       DESTDIR= PREFIX=/usr/local; uninstall takes it away again'
@@ -212,6 +213,12 @@ cover: deps-check
 
 bench: all $(BENCH_PROGRAMS) $(TOOL_PROGRAMS)
 	@set -e; for b in $(BENCH_PROGRAMS) $(wildcard tests/bench/bench_*.py); do echo "== $$b"; $$b; done
+
+FAULTS ?=
+faults:
+	@contrib/install-deps build run check faults
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(TOOL_PROGRAMS)
+	@UNDERSTUDY_BUILD='$(BUILD)' UNDERSTUDY_TOOLS='$(BUILD)' tests/bench/faults.py '$(FAULTS)'
 
 # cppcheck takes what a function is to fill in for an argument that should have been filled.
 lint:

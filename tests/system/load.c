@@ -14,6 +14,7 @@
  *
  *   load -s ADDR@PORT -t ADDR@PORT -q FILE [-r RATE] [-d SECONDS] [-p PATIENCE_MS]
  *        [-T one in N by TCP, 0: none] [-S: SOA serials may differ]
+ *        [-F: who is sent a truncated reply asks by TCP, as the protocol has it; time runs on]
  */
 #include <arpa/inet.h>
 #include <assert.h>
@@ -85,7 +86,7 @@ static struct {
 	const char *questions_file;
 	uint64_t rate, seconds, patience_us;
 	unsigned tcp_one_in;
-	bool is_serial_free;
+	bool is_serial_free, follows_truncation;
 } options = { .rate = 2000, .seconds = 10, .patience_us = 2 * US, .tcp_one_in = 10 };
 
 static struct question *questions;
@@ -101,7 +102,7 @@ static volatile sig_atomic_t is_stopped;
 
 static struct {
 	uint64_t answered, lost, wrong, error_rcodes, duplicates, late, strangers;
-	uint64_t by_rcode[16], udp, tcp, tcp_closed, socket_errors;
+	uint64_t by_rcode[16], udp, tcp, tcp_closed, socket_errors, truncated;
 } count;
 static struct trouble troubles[TROUBLES_MAX];
 static size_t trouble_count;
@@ -187,6 +188,8 @@ static void read_question(char *line)
 	q->wire[q->len++] = 0;
 	q->wire[q->len++] = 1;
 	snprintf(q->text, sizeof(q->text), "%.90s %.30s", name, type);
+	for (char *c = q->text; *c; c++)		/* it goes into JSON */
+		*c = *c == '\\' || *c == '"' ? '/' : *c;
 	ldns_rdf_deep_free(dname);
 	question_count++;
 }
@@ -310,12 +313,32 @@ static const char *find_fault(const struct query *q, const uint8_t *message, siz
 	return said.hash == truth->hash || truth->is_truncated ? NULL : "records differ";
 }
 
+static void send_tcp(struct query *q, bool is_pipelined);
+
+/* Truncated where the truth is not: the rest of the answer is to be had by TCP. */
+static bool is_sent_to_tcp(struct query *q, const uint8_t *message, size_t len)
+{
+	uint64_t asked_us = q->sent_us;
+
+	if (!options.follows_truncation || q->transport != UDP || q->fate != WAITING ||
+	    (message[2] & 0x82) != 0x82 || questions[q->question].truth[UDP][q->variant].is_truncated ||
+	    !is_question_echoed(q, message, len))
+		return false;
+	count.truncated++;
+	q->transport = TCP;
+	send_tcp(q, draw() % 2);
+	q->sent_us = asked_us;
+	return true;
+}
+
 static void take_reply(struct query *q, const uint8_t *message, size_t len, uint64_t now)
 {
 	int rcode;
 	const char *fault = find_fault(q, message, len, &rcode);
 	size_t index = (size_t)(q - queries);
 
+	if (is_sent_to_tcp(q, message, len))
+		return;
 	if (q->fate != WAITING) {
 		*(q->fate == ANSWERED ? &count.duplicates : &count.late) += 1;
 		note_trouble(now, index, q->fate == ANSWERED ? "duplicate" : "late", rcode);
@@ -705,9 +728,10 @@ static void print_result(void)
 	       count.udp, count.tcp);
 	printf(", \"answered\": %" PRIu64 ", \"lost\": %" PRIu64 ", \"wrong\": %" PRIu64
 	       ", \"error_rcodes\": %" PRIu64 ", \"duplicates\": %" PRIu64 ", \"late\": %" PRIu64
-	       ", \"strangers\": %" PRIu64 ", \"tcp_closed\": %" PRIu64 ", \"socket_errors\": %" PRIu64,
+	       ", \"strangers\": %" PRIu64 ", \"tcp_closed\": %" PRIu64 ", \"socket_errors\": %" PRIu64
+	       ", \"truncated\": %" PRIu64,
 	       count.answered, count.lost, count.wrong, count.error_rcodes, count.duplicates, count.late,
-	       count.strangers, count.tcp_closed, count.socket_errors);
+	       count.strangers, count.tcp_closed, count.socket_errors, count.truncated);
 	print_latencies();
 	printf(", \"rcodes\": {");
 	for (int i = 0, n = 0; i < 16; i++)
@@ -746,7 +770,7 @@ static void parse_options(int argc, char **argv)
 {
 	int o;
 
-	while ((o = getopt(argc, argv, "s:t:q:r:d:p:T:S")) != -1) {
+	while ((o = getopt(argc, argv, "s:t:q:r:d:p:T:SF")) != -1) {
 		switch (o) {
 		case 's': parse_address(optarg, &options.server, &options.server_len); break;
 		case 't': parse_address(optarg, &options.truth, &options.truth_len); break;
@@ -756,6 +780,7 @@ static void parse_options(int argc, char **argv)
 		case 'p': options.patience_us = strtoull(optarg, NULL, 10) * 1000; break;
 		case 'T': options.tcp_one_in = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'S': options.is_serial_free = true; break;
+		case 'F': options.follows_truncation = true; break;
 		default: die("see the head of load.c for the options");
 		}
 	}

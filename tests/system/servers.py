@@ -101,11 +101,11 @@ class Server:
             file.write(text)
         return self.path(name)
 
-    def spawn(self, command, env=None):
+    def spawn(self, command, env=None, stdin=subprocess.DEVNULL):
         assert self.process is None or self.process.poll() is not None
         self.process = subprocess.Popen(
             command, cwd=self.folder, env={**os.environ, **(env or {})}, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.thread = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
         self.thread.start()
 

@@ -1,0 +1,267 @@
+# SPDX-License-Identifier: ISC
+"""
+Every way in which a primary can fail, one at a time, under 1,000 q/s, one in ten by TCP, by
+clients that never ask twice: nothing lost, nothing wrong, one reply each, in time; the log tells
+what happened, in order; and afterwards the primary serves again.
+"""
+import resource
+import signal
+import time
+
+import pytest
+
+import configurations
+import faults
+from faults import FAULTS, Faulty
+from hostile import open_files
+from servers import Stage, wait_for
+
+pytestmark = pytest.mark.timing
+
+RATE = 1000
+SLOWEST_MS, P999_MS = 300, 60
+VERDICT_S = 0.3
+PROBE_EVERY_S = 0.5
+HEALTH = '    health { interval = "500ms"  timeout = "300ms"  rise = 2  fall = 2  slow-start = "1s" }\n'
+ZONES = ("example.com", "example.org")
+
+
+class Theatre:
+    """NSD has the truth; ns1, the primary, and ns2 stand before it and fail when told to."""
+
+    def __init__(self, stage, nsd, questions):
+        self.stage = stage
+        self.ns1 = stage.add(Faulty(stage.folder, nsd, "ns1")).start()
+        self.ns2 = stage.add(Faulty(stage.folder, nsd, "ns2")).start()
+        self.redis = None
+        self.nsd, self.questions = nsd, questions
+
+    def open(self, with_redis=False, options=("-F",)):
+        self.redis = self.stage.redis().start() if with_redis else None
+        conf = configurations.failover(self.ns1.where, self.ns2.where, self.redis, zones=ZONES, health=HEALTH)
+        self.front = self.stage.understudy(conf).start()
+        for zone in ZONES:
+            self.front.wait_event("zone_transferred", zone=zone + ".")
+        if self.redis:
+            for zone in ZONES:
+                wait_for(lambda: self.redis.try_command("HGET", f"understudy:zone:{{{zone}.}}", "serial"), "the store")
+        self.client = self.stage.load(self.front.where, self.nsd.where, faults.questions_for_both(self.questions),
+                                      rate=RATE, options=options).start()
+        self.client.wait_more(RATE // 2)
+        assert self.front.stat("answers_primary") > 0
+
+
+@pytest.fixture(scope="module")
+def nsd(tmp_path_factory, example_zone):
+    stage = Stage(tmp_path_factory.mktemp("truth"))
+    yield stage.nsd({"example.com": example_zone, "example.org": faults.ORG_ZONE}).start()
+    stage.close()
+
+
+@pytest.fixture
+def theatre(stage, nsd, questions):
+    return Theatre(stage, nsd, questions)
+
+
+# ---- What must hold ----
+
+def assert_nobody_noticed(result):
+    troubles = result["troubles"][:5]
+    for number in ("lost", "wrong", "error_rcodes", "duplicates", "late", "strangers"):
+        assert result[number] == 0, (number, result[number], troubles)
+    assert result["answered"] == result["sent"]
+    assert result["slowest_ms"] < SLOWEST_MS, (result["slowest_at_ms"], result["slowest_by"])
+    assert result["p999_ms"] < P999_MS
+
+
+NEXT = {"up": {"suspect", "down"}, "suspect": {"up", "down"}, "down": {"probation", "up"},
+        "probation": {"up", "down"}}
+
+
+def assert_events_in_order(front, backend="ns1"):
+    """Each change begins where the one before ended; failover follows a fall, failback a return."""
+    state, serves = "up", True
+    for _, event in front.events():
+        kind = event["event"]
+        if kind.startswith("backend_") and event["backend"] == backend:
+            assert event["from"] == state, event
+            assert kind[8:] in NEXT[state], event
+            state = kind[8:]
+            assert event["evidence"] and event["cause"] and event["pool"] == "main", event
+        elif kind == "failover" and event["from"] == backend:
+            assert serves and state == "down", event
+            serves = False
+        elif kind == "failback" and event["to"] == backend:
+            assert not serves and state in ("probation", "up"), event
+            serves = True
+    return state, serves
+
+
+def assert_counts_are_true(front):
+    told = sum(int(event["rescued"]) for _, event in front.events("backend_down"))
+    assert told <= sum(row["rescued"] for row in front.json("backends")["backends"]), told
+
+
+def assert_accounts_balance(front):
+    rows = {name: front.stat(name) for name in (
+        "queries_udp", "queries_tcp", "answers_primary", "answers_backend", "answers_mirror",
+        "answers_refused", "answers_error", "answers_servfail", "dropped_malformed", "dropped_closed")}
+    asked = rows.pop("queries_udp") + rows.pop("queries_tcp")
+    assert asked == sum(rows.values()), rows
+
+
+def wait_verdict(front, fault, fault_at):
+    at, event = front.wait_event("backend_down", since=fault_at, timeout=3, backend="ns1")
+    longest = VERDICT_S + (PROBE_EVERY_S * len(ZONES) if fault.is_found_by_probe else 0)
+    if fault.causes[:1] == ("tcp",) and fault.is_found_by_probe:
+        longest += 1
+    assert at - fault_at < longest + 0.1, f"verdict after {at - fault_at:.3f} s: {event}"
+    assert int(event["detect_ms"]) < VERDICT_S * 1000, event
+    assert not fault.causes or event["cause"] in fault.causes, event
+    front.wait_event("failover", since=fault_at, pool="main")
+
+
+def wait_primary_serves(front, mended_at, had_verdict):
+    if had_verdict:
+        front.wait_event("backend_up", timeout=30, since=mended_at, backend="ns1")
+        front.wait_event("failback", timeout=30, since=mended_at, pool="main")
+    before = front.stat("answers_primary")
+    wait_for(lambda: front.stat("answers_primary") > before + 200, "the primary to serve again", 30)
+
+
+def play(theatre, fault, struck):
+    """The whole piece: well, struck, mended, well."""
+    fault_at = time.monotonic()
+    for server in struck:
+        fault.strike(server)
+    if fault.verdict == "down":
+        wait_verdict(theatre.front, fault, fault_at)
+    theatre.client.wait_more(RATE * 3 // 2)
+    mended_at = time.monotonic()
+    for server in struck:
+        fault.mend(server)
+    wait_primary_serves(theatre.front, mended_at, fault.verdict == "down")
+    assert_nobody_noticed(theatre.client.finish())
+    if fault.verdict == "stays":
+        assert not theatre.front.events("backend_down", since=fault_at)
+    assert_events_in_order(theatre.front)
+    assert_counts_are_true(theatre.front)
+    assert_accounts_balance(theatre.front)
+
+
+# ---- Each fault ----
+
+# The primary's word is believed while its serial is the mirror's: nothing compares answers yet.
+BELIEVED = pytest.mark.xfail(strict=True, reason="no query shows that the primary says something else than its zone")
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=BELIEVED) if name in ("empty answers, same serial", "NXDOMAIN, same serial") else name
+    for name in FAULTS], ids=faults.word)
+def test_primary_fails(theatre, name):
+    theatre.open()
+    play(theatre, FAULTS[name], [theatre.ns1])
+
+
+@pytest.mark.xfail(strict=True, reason="no limit of a backend is found out yet: what it cannot take includes probes")
+def test_overloaded_primary_is_relieved_and_not_declared_dead(theatre):
+    theatre.open()
+    struck_at = time.monotonic()
+    theatre.ns1.command("limit=300")
+    theatre.client.wait_more(RATE * 3)
+    assert_nobody_noticed(theatre.client.finish())
+    assert not theatre.front.events("backend_down", since=struck_at)
+
+
+OTHERS = ("killed", "frozen", "host gone", "SERVFAIL", "70 % loss each way", "latency of 1 s", "TCP hangs", "garbage")
+
+
+@pytest.mark.parametrize("name", OTHERS, ids=faults.word)
+def test_all_servers_fail_alike_and_the_mirror_is_alone(theatre, name):
+    theatre.open()
+    play(theatre, FAULTS[name], [theatre.ns1, theatre.ns2])
+    assert theatre.front.stat("answers_mirror") > 0
+
+
+WITH_REDIS = ("killed", "frozen", "REFUSED", "70 % loss each way")
+
+
+@pytest.mark.parametrize("name", WITH_REDIS, ids=faults.word)
+def test_redis_fails_in_the_same_moment(theatre, name):
+    theatre.open(with_redis=True)
+    fault_at = time.monotonic()
+    theatre.redis.kill()
+    play(theatre, FAULTS[name], [theatre.ns1])
+    theatre.front.wait_event("store_down", since=fault_at)
+    theatre.redis.start()
+    theatre.front.wait_event("store_up", timeout=20, since=fault_at)
+
+
+# ---- In the middle of something else ----
+
+def test_primary_dies_in_the_middle_of_a_transfer(theatre):
+    theatre.open()
+    begun_at = time.monotonic()
+    theatre.ns1.command("tcp=trickle")      # a byte each millisecond: the zone takes seconds
+    for zone in ZONES:
+        assert theatre.front.ctl("retransfer", zone)[0] == 0
+    theatre.client.wait_more(RATE // 4)
+    play(theatre, FAULTS["killed"], [theatre.ns1])
+    theatre.front.wait_event("zone_transfer_failed", since=begun_at, zone="example.com.")
+
+
+@pytest.mark.parametrize("name", ("killed", "frozen"))
+def test_primary_dies_in_the_middle_of_a_reload(theatre, name):
+    def strike(server):
+        theatre.front.signal(signal.SIGHUP)
+        FAULTS[name].strike(server)
+        theatre.front.signal(signal.SIGHUP)
+
+    theatre.open()
+    fault = faults.Fault(strike, FAULTS[name].mend, causes=FAULTS[name].causes)
+    play(theatre, fault, [theatre.ns1])
+    assert len(theatre.front.events("config_reloaded", result="ok")) >= 1
+
+
+def test_second_server_freezes_in_the_middle_of_the_failover_to_it(theatre):
+    theatre.open()
+    fault_at = time.monotonic()
+    theatre.ns1.freeze()
+    theatre.front.wait_event("backend_suspect", since=fault_at, backend="ns1")
+    theatre.ns2.freeze()
+    for backend in ("ns1", "ns2"):
+        theatre.front.wait_event("backend_down", since=fault_at, backend=backend)
+    theatre.client.wait_more(RATE)
+    mended_at = time.monotonic()
+    theatre.ns1.thaw()
+    theatre.front.wait_event("backend_probation", since=mended_at, timeout=20, backend="ns1")
+    theatre.ns1.freeze()                    # and again, while it has not all of its share yet
+    theatre.front.wait_event("backend_down", since=mended_at, backend="ns1")
+    theatre.ns2.thaw()
+    theatre.ns1.thaw()
+    wait_primary_serves(theatre.front, mended_at, True)
+    assert_nobody_noticed(theatre.client.finish())
+    for backend in ("ns1", "ns2"):
+        assert_events_in_order(theatre.front, backend)
+    assert_accounts_balance(theatre.front)
+
+
+# ---- What fails is ours ----
+
+@pytest.mark.parametrize("name", ("killed", "frozen"))
+def test_descriptors_have_run_out_when_the_primary_goes(theatre, name):
+    """By UDP: who connects needs a descriptor of ours."""
+    theatre.open(options=("-F", "-T", "0"))
+    pid = theatre.front.process.pid
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_files(theatre.front), hard))
+    theatre.client.wait_more(RATE * 3 // 2)         # long enough for every socket to be due for replacement
+    FAULTS[name].strike(theatre.ns1)
+    theatre.client.wait_more(RATE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+    theatre.client.wait_more(RATE // 2)
+    mended_at = time.monotonic()
+    FAULTS[name].mend(theatre.ns1)
+    wait_primary_serves(theatre.front, mended_at, False)
+    assert_nobody_noticed(theatre.client.finish())
+    assert_accounts_balance(theatre.front)
