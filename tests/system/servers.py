@@ -316,6 +316,7 @@ class Understudy(Server):
         self.state = self.path("state")
         os.makedirs(self.state, exist_ok=True)
         self.conf = self.path("understudy.conf")
+        self.env = {}
         self.configure(conf)
 
     def configure(self, conf):
@@ -328,7 +329,7 @@ class Understudy(Server):
 
     def start(self, wait=True):
         self.started = time.monotonic()
-        self.spawn([os.path.join(BUILD, "understudy"), "-c", self.conf])
+        self.spawn([os.path.join(BUILD, "understudy"), "-c", self.conf], env=self.env)
         if wait:
             wait_for(self.is_answering, "Understudy to answer", 20)
         return self

@@ -4,6 +4,8 @@ Every way in which a primary can fail, one at a time, under 1,000 q/s, one in te
 clients that never ask twice: nothing lost, nothing wrong, one reply each, in time; the log tells
 what happened, in order; and afterwards the primary serves again.
 """
+import datetime
+import glob
 import resource
 import signal
 import time
@@ -36,10 +38,12 @@ class Theatre:
         self.redis = None
         self.nsd, self.questions = nsd, questions
 
-    def open(self, with_redis=False, options=("-F",)):
+    def open(self, with_redis=False, options=("-F",), env=None):
         self.redis = self.stage.redis().start() if with_redis else None
         conf = configurations.failover(self.ns1.where, self.ns2.where, self.redis, zones=ZONES, health=HEALTH)
-        self.front = self.stage.understudy(conf).start()
+        self.front = self.stage.understudy(conf)
+        self.front.env = env or {}
+        self.front.start()
         for zone in ZONES:
             self.front.wait_event("zone_transferred", zone=zone + ".")
         if self.redis:
@@ -155,9 +159,15 @@ def play(theatre, fault, struck):
 BELIEVED = pytest.mark.xfail(strict=True, reason="no query shows that the primary says something else than its zone")
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=BELIEVED) if name in ("empty answers, same serial", "NXDOMAIN, same serial") else name
-    for name in FAULTS], ids=faults.word)
+def chosen(always):
+    """All faults; those that are not in `always` in `make check-long` alone."""
+    marks = {name: [] if name in always else [pytest.mark.soak] for name in FAULTS}
+    for name in ("empty answers, same serial", "NXDOMAIN, same serial"):
+        marks[name].append(BELIEVED)
+    return [pytest.param(name, marks=marks[name]) for name in FAULTS]
+
+
+@pytest.mark.parametrize("name", chosen(FAULTS), ids=faults.word)
 def test_primary_fails(theatre, name):
     theatre.open()
     play(theatre, FAULTS[name], [theatre.ns1])
@@ -176,7 +186,7 @@ def test_overloaded_primary_is_relieved_and_not_declared_dead(theatre):
 OTHERS = ("killed", "frozen", "host gone", "SERVFAIL", "70 % loss each way", "latency of 1 s", "TCP hangs", "garbage")
 
 
-@pytest.mark.parametrize("name", OTHERS, ids=faults.word)
+@pytest.mark.parametrize("name", chosen(OTHERS), ids=faults.word)
 def test_all_servers_fail_alike_and_the_mirror_is_alone(theatre, name):
     theatre.open()
     play(theatre, FAULTS[name], [theatre.ns1, theatre.ns2])
@@ -186,7 +196,7 @@ def test_all_servers_fail_alike_and_the_mirror_is_alone(theatre, name):
 WITH_REDIS = ("killed", "frozen", "REFUSED", "70 % loss each way")
 
 
-@pytest.mark.parametrize("name", WITH_REDIS, ids=faults.word)
+@pytest.mark.parametrize("name", chosen(WITH_REDIS), ids=faults.word)
 def test_redis_fails_in_the_same_moment(theatre, name):
     theatre.open(with_redis=True)
     fault_at = time.monotonic()
@@ -265,3 +275,29 @@ def test_descriptors_have_run_out_when_the_primary_goes(theatre, name):
     wait_primary_serves(theatre.front, mended_at, False)
     assert_nobody_noticed(theatre.client.finish())
     assert_accounts_balance(theatre.front)
+
+
+def wall_clock_of(event):
+    return datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
+
+
+@pytest.mark.parametrize("jump", ("+400d", "-400d"))
+def test_clock_jumps_while_the_primary_is_away(theatre, tmp_path, jump):
+    """The wall clock alone, by libfaketime: nobody expires, no verdict changes, no deadline moves."""
+    offset = tmp_path / "offset"
+    offset.write_text("+0d")
+    theatre.open(env={"LD_PRELOAD": glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")[0],
+                      "FAKETIME_TIMESTAMP_FILE": str(offset), "FAKETIME_CACHE_DURATION": "1",
+                      "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"})
+    fault_at = time.monotonic()
+    theatre.ns1.freeze()
+    _, down = theatre.front.wait_event("backend_down", since=fault_at, backend="ns1")
+    offset.write_text(jump)
+    theatre.client.wait_more(RATE * 3)
+    theatre.ns1.thaw()
+    wait_primary_serves(theatre.front, fault_at, True)
+    _, up = theatre.front.wait_event("backend_up", since=fault_at, backend="ns1")
+    assert abs(wall_clock_of(up) - wall_clock_of(down)).days >= 399, "the clock did not jump"
+    assert_nobody_noticed(theatre.client.finish())
+    assert not theatre.front.events("zone_expired") and not theatre.front.events("zone_expiring")
+    assert_events_in_order(theatre.front)
