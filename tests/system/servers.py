@@ -437,8 +437,11 @@ class Load(Server):
             raise AssertionError(f"the load generator ended: {self.log_text()}")
         return None
 
+    def progress_now(self):
+        return self._find("progress") or {"answered": 0}
+
     def answered(self):
-        return (self._find("progress") or {"answered": 0})["answered"]
+        return self.progress_now()["answered"]
 
     def wait_more(self, count, timeout=60):
         """Waits until `count` more answers have come."""
