@@ -36,6 +36,8 @@
 
 #include "cache/name.h"
 
+struct random;
+
 struct tree_ops {
 	const uint8_t *(*name)(const void *leaf);	/* the leaf's name, wire form */
 	void (*hold)(void *leaf);	/* one more tree refers to the leaf */
@@ -90,6 +92,12 @@ void *tree_first(const struct tree *t);
 void *tree_last(const struct tree *t);
 void *tree_after(const struct tree *t, const struct name_key *key);
 void *tree_before(const struct tree *t, const struct name_key *key);
+
+/*
+ * Some leaf, by a random way down: each entry of a branch has the same chance, so that leaves
+ * deep in a crowd have less than those that stand alone. NULL when the tree is empty.
+ */
+void *tree_choose(const struct tree *t, struct random *random);
 
 /* Calls `visit` for every leaf in order until it returns false. False if stopped. */
 bool tree_walk(const struct tree *t, bool (*visit)(void *leaf, void *arg), void *arg);

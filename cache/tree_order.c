@@ -2,6 +2,7 @@
 /* tree_order - what goes through a tree in canonical order: neighbours, walks, differences. */
 #include "cache/tree.h"
 
+#include "cache/random.h"
 #include "cache/twig.h"
 
 /* ---- Neighbours and walks ---- */
@@ -64,6 +65,15 @@ void *tree_before(const struct tree *t, const struct name_key *key)
 
 	find_beside(t, key, &before, &after);
 	return before ? twig_last(before)->ptr : NULL;
+}
+
+void *tree_choose(const struct tree *t, struct random *random)
+{
+	const struct twig *at = &t->root;
+
+	while (twig_is_branch(at))
+		at = &twig_entries(at)->at[random_below(random, twig_count(at->word))];
+	return at->ptr;
 }
 
 static bool walk(const struct twig *t, bool (*visit)(void *leaf, void *arg), void *arg)

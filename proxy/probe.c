@@ -44,7 +44,8 @@ struct probe {
 
 /* ---- Pure ---- */
 
-size_t probe_query(uint16_t id, const uint8_t *zone, uint8_t query[PROBE_QUERY_MAX])
+size_t probe_question(uint16_t id, const uint8_t *name, uint16_t type,
+		      uint8_t query[PROBE_QUERY_MAX])
 {
 	struct wire_out o = wire_into(query, PROBE_QUERY_MAX);
 
@@ -54,11 +55,16 @@ size_t probe_query(uint16_t id, const uint8_t *zone, uint8_t query[PROBE_QUERY_M
 	wire_add_u16(&o, 0);
 	wire_add_u16(&o, 0);
 	wire_add_u16(&o, 0);
-	wire_add_bytes(&o, zone, name_len(zone));
-	wire_add_u16(&o, TYPE_SOA);
+	wire_add_bytes(&o, name, name_len(name));
+	wire_add_u16(&o, type);
 	wire_add_u16(&o, CLASS_IN);
 	assert(!o.full);
 	return o.len;
+}
+
+size_t probe_query(uint16_t id, const uint8_t *zone, uint8_t query[PROBE_QUERY_MAX])
+{
+	return probe_question(id, zone, TYPE_SOA, query);
 }
 
 /* Whether `message` answers `query` at all, RFC 5452 s.9.1: ID, QR, opcode and the question. */
@@ -120,6 +126,11 @@ bool probe_judge(const struct probe_ask *ask, const uint8_t *query, size_t query
 	v->rcode = flags & DNS_RCODE;
 	if (ask->any_reply)
 		return true;
+	if (ask->sample_type) {
+		v->reply = message;
+		v->reply_len = len;
+		return true;
+	}
 	wire_skip(&w, query_len);
 	if (v->rcode != RCODE_NOERROR) {
 		v->cause = CAUSE_RCODE;
@@ -304,7 +315,8 @@ struct probe *probe_start(struct ev_loop *loop, struct random *random, const str
 	p->done = done;
 	p->arg = arg;
 	p->sent_us = clock_monotonic_us();
-	p->query_len = probe_query(random_u16(random), ask->zone, p->query);
+	p->query_len = probe_question(random_u16(random), ask->zone,
+				      ask->sample_type ? ask->sample_type : TYPE_SOA, p->query);
 	error = open_socket(p);
 	if (error)
 		fail_later(p, error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * probe - one SOA query of our own to one server, and the verdict on its reply.
+ * probe - one query of our own to one server, mostly for a SOA, and the verdict on its reply.
  *
  * Purpose:  asks over UDP or TCP, from a new socket on a random port with a random ID, and
  *           believes only a reply that matches; tells what the reply shows.
@@ -24,7 +24,8 @@
 
 struct probe_ask {
 	const struct address *address;
-	const uint8_t *zone;		/* copied */
+	const uint8_t *zone;		/* copied; of a sample the name */
+	uint16_t sample_type;		/* 0: the SOA; else whatever reply comes is good */
 	bool is_tcp;
 	bool any_reply;			/* whatever it says, it lives: pools without zones */
 	bool needs_aa;
@@ -39,6 +40,8 @@ struct probe_verdict {
 	int rcode;			/* with CAUSE_RCODE */
 	int error;			/* errno with CAUSE_REFUSED and is_ours; 0: closed */
 	uint64_t rtt_us;		/* with a reply */
+	const uint8_t *reply;		/* of a sample, until done() returns; NULL: none */
+	size_t reply_len;
 };
 
 struct probe;
@@ -57,6 +60,9 @@ void probe_cancel(struct probe *p);
 enum { PROBE_QUERY_MAX = 12 + NAME_LEN_MAX + 4 };
 
 /* Writes the query and returns its length. */
+size_t probe_question(uint16_t id, const uint8_t *name, uint16_t type,
+		      uint8_t query[PROBE_QUERY_MAX]);
+/* The same for a zone's SOA. */
 size_t probe_query(uint16_t id, const uint8_t *zone, uint8_t query[PROBE_QUERY_MAX]);
 
 /*

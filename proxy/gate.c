@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/gate.h"
+
+#include "cache/serial.h"
+
+enum {
+	SAID_MIN = 4,		/* samples that must tell something before a zone has shrunk */
+	GONE_PARTS = 8,		/* shrunk: of so many samples all but one are gone */
+	SLOWLY = 5,		/* what takes samples is asked again so much more rarely */
+};
+
+const char *gate_reason_text(enum gate_reason r)
+{
+	switch (r) {
+	case GATE_OPEN:		return "";
+	case GATE_UNPROVEN:	return "unproven";
+	case GATE_MISSING:	return "missing";
+	case GATE_BEHIND:	return "behind";
+	case GATE_OLDER:	return "older";
+	case GATE_DIFFERS:	return "differs";
+	case GATE_SHRUNK:	return "shrunk";
+	}
+	return "?";
+}
+
+static void want_samples(struct gate *g, uint8_t samples)
+{
+	g->samples_left = samples;
+	g->said = g->lost = 0;
+	g->is_sampling = g->is_doubted = false;
+}
+
+void gate_init(struct gate *g, uint8_t samples)
+{
+	*g = (struct gate){ .is_due = true };
+	want_samples(g, samples);
+}
+
+void gate_forget(struct gate *g, uint8_t samples)
+{
+	g->reason = GATE_UNPROVEN;
+	g->bad = 0;
+	g->is_due = true;
+	g->is_out = g->has_regressed = false;
+	want_samples(g, samples);
+}
+
+void gate_recheck(struct gate *g, uint8_t samples)
+{
+	g->is_due = true;
+	want_samples(g, samples);
+}
+
+static void open(struct gate *g)
+{
+	g->reason = GATE_OPEN;
+	g->has_regressed = false;
+	want_samples(g, 0);
+}
+
+/* Until it is right, and has been sampled then. */
+static void hold(struct gate *g, enum gate_reason reason, uint8_t samples)
+{
+	g->reason = (uint8_t)reason;
+	want_samples(g, samples);
+}
+
+bool gate_look(struct gate *g, const struct gate_facts *f)
+{
+	uint8_t before = g->reason;
+
+	if (!f->has_newest) {
+		if (g->reason != GATE_OPEN)
+			open(g);
+		g->was_compared = false;
+	} else if (!g->was_compared || g->compared != f->newest) {
+		g->is_due = true;	/* what it showed is older news than ours */
+	}
+	return g->reason != before;
+}
+
+enum gate_ask gate_next(const struct gate *g, uint32_t now_ms, uint32_t again_ms)
+{
+	bool is_slow = g->reason == GATE_DIFFERS || g->reason == GATE_SHRUNK;
+
+	if (g->is_out)
+		return GATE_ASK_NOTHING;
+	if (g->is_due)
+		return GATE_ASK_SOA;
+	if (g->is_sampling)
+		return GATE_ASK_SAMPLE;
+	if (g->reason != GATE_OPEN && now_ms - g->asked_ms >= again_ms * (is_slow ? SLOWLY : 1))
+		return GATE_ASK_SOA;
+	return GATE_ASK_NOTHING;
+}
+
+void gate_on_asked(struct gate *g, uint32_t now_ms)
+{
+	g->asked_ms = now_ms;
+	g->is_out = true;
+}
+
+void gate_on_lost(struct gate *g)
+{
+	g->is_out = false;
+}
+
+/* ---- What the SOA says ---- */
+
+static bool is_accepted(const struct gate *g, const struct gate_facts *f)
+{
+	return f->is_accepted && f->is_primary && f->accepted == g->serial;
+}
+
+static void on_no_zone(struct gate *g, const struct gate_facts *f, unsigned fall)
+{
+	if (!f->has_newest)
+		return;
+	if (g->bad < UINT8_MAX)
+		g->bad++;
+	if (g->reason != GATE_OPEN || g->bad >= fall)
+		hold(g, GATE_MISSING, f->samples);
+	else
+		g->is_due = true;	/* asked again at once */
+}
+
+/* A server that lags opens when it has caught up; one that went back must show its data, too. */
+static void on_older(struct gate *g, const struct gate_facts *f)
+{
+	uint8_t samples = f->is_primary || g->has_regressed ? f->samples : g->samples_left;
+
+	hold(g, f->is_primary ? GATE_OLDER : GATE_BEHIND, samples);
+}
+
+static void on_right_serial(struct gate *g, const struct gate_facts *f)
+{
+	bool is_same = f->has_mirror && g->serial == f->mirror_serial;
+
+	if (g->is_doubted) {
+		hold(g, is_same && g->doubted == f->generation ? GATE_DIFFERS : g->reason, f->samples);
+		if (is_same && g->reason == GATE_DIFFERS)
+			return;
+	}
+	if (!f->has_mirror || g->samples_left == 0)
+		open(g);
+	else
+		g->is_sampling = true;
+}
+
+void gate_on_soa(struct gate *g, enum health_cause why, const uint32_t *serial,
+		 const struct gate_facts *f, unsigned fall)
+{
+	if (why == CAUSE_RCODE || why == CAUSE_LAME) {
+		g->is_due = false;
+		on_no_zone(g, f, fall);
+		return;
+	}
+	if (why != CAUSE_NONE || !serial)
+		return;			/* it says nothing of the zone */
+	g->is_due = false;
+	g->bad = 0;
+	g->was_compared = f->has_newest;
+	g->compared = f->newest;
+	if (g->has_serial && g->serial != *serial) {
+		if (serial_is_newer(g->serial, *serial))
+			g->has_regressed = true;
+		if (g->samples_left > 0)
+			want_samples(g, f->samples);
+	}
+	g->has_serial = true;
+	g->serial = *serial;
+	if (!f->has_newest || is_accepted(g, f))
+		open(g);
+	else if (serial_is_newer(f->newest, *serial))
+		on_older(g, f);
+	else
+		on_right_serial(g, f);
+}
+
+/* ---- What samples say ---- */
+
+static void finish(struct gate *g, const struct gate_facts *f)
+{
+	bool is_newer = serial_is_newer(g->serial, f->mirror_serial);
+
+	if (is_newer && g->said >= SAID_MIN &&
+	    g->lost * GONE_PARTS >= g->said * (GONE_PARTS - 1))
+		hold(g, GATE_SHRUNK, f->samples);
+	else
+		open(g);
+}
+
+void gate_on_sample(struct gate *g, enum gate_sample said, const struct gate_facts *f)
+{
+	g->is_out = false;
+	if (!g->is_sampling)
+		return;
+	if (g->serial == f->mirror_serial && (said == SAMPLE_DIFFERS || said == SAMPLE_VANISHED)) {
+		g->is_doubted = g->is_due = true;
+		g->is_sampling = false;
+		g->doubted = f->generation;
+		return;
+	}
+	if (said != SAMPLE_NOTHING)
+		g->said++;
+	if (said == SAMPLE_VANISHED)
+		g->lost++;
+	if (--g->samples_left == 0)
+		finish(g, f);
+}
+
+void gate_accept(struct gate *g)
+{
+	open(g);
+}
+
+bool gate_is_acceptable(const struct gate *g)
+{
+	return g->reason == GATE_OLDER || g->reason == GATE_DIFFERS || g->reason == GATE_SHRUNK;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: ISC */
+/* gate: what a backend shows of a zone, told as short stories, one row each. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "proxy/gate.h"
+
+enum { SAMPLES = 4, FALL = 2 };
+
+static struct gate g;
+static struct gate_facts f;
+
+/* The mirror holds 42 of a primary's zone. */
+static void setup(void)
+{
+	f = (struct gate_facts){
+		.has_newest = true, .newest = 42, .has_mirror = true, .mirror_serial = 42,
+		.generation = 7, .is_primary = true, .samples = SAMPLES,
+	};
+	gate_init(&g, SAMPLES);
+}
+
+static void soa(uint32_t serial)
+{
+	gate_on_soa(&g, CAUSE_NONE, &serial, &f, FALL);
+}
+
+static void samples(enum gate_sample said, unsigned times)
+{
+	while (times-- > 0 && gate_next(&g, 0, 1000) == GATE_ASK_SAMPLE) {
+		gate_on_asked(&g, 0);
+		gate_on_sample(&g, said, &f);
+	}
+}
+
+/*
+ * A story: letters are what happens. f: it was away; s: SOA 42; o: 41; n: 43; r: REFUSED;
+ * t: no reply; = d v 0: one sample the same, different, vanished, nothing; M: the mirror has 43;
+ * G: a new generation of the same serial; X: the mirror is gone; a: accepted.
+ */
+static void tell(const char *story)
+{
+	for (; *story; story++)
+		switch (*story) {
+		case 'f':	gate_forget(&g, SAMPLES); break;
+		case 'c':	gate_recheck(&g, SAMPLES); break;
+		case 's':	soa(42); break;
+		case 'o':	soa(41); break;
+		case 'n':	soa(43); break;
+		case 'r':	gate_on_soa(&g, CAUSE_RCODE, NULL, &f, FALL); break;
+		case 't':	gate_on_soa(&g, CAUSE_TIMEOUT, NULL, &f, FALL); break;
+		case '=':	samples(SAMPLE_SAME, 1); break;
+		case 'd':	samples(SAMPLE_DIFFERS, 1); break;
+		case 'v':	samples(SAMPLE_VANISHED, 1); break;
+		case '0':	samples(SAMPLE_NOTHING, 1); break;
+		case 'M':	f.newest = f.mirror_serial = 43; gate_look(&g, &f); break;
+		case 'G':	f.generation++; gate_look(&g, &f); break;
+		case 'X':	f.has_newest = f.has_mirror = false; gate_look(&g, &f); break;
+		case 'a':	f.is_accepted = true; f.accepted = g.serial; gate_accept(&g); break;
+		default:	ck_abort_msg("no such letter: %c", *story);
+		}
+}
+
+static const struct { const char *story; enum gate_reason reason; const char *what; } stories[] = {
+	{ "",		GATE_OPEN,	"a new server serves at once" },
+	{ "s====",	GATE_OPEN,	"all well at the start" },
+	{ "f",		GATE_UNPROVEN,	"who returns has to show the zone" },
+	{ "ft",		GATE_UNPROVEN,	"silence shows nothing" },
+	{ "fs",		GATE_UNPROVEN,	"the serial alone is not enough" },
+	{ "fs===",	GATE_UNPROVEN,	"nor are some of the samples" },
+	{ "fs====",	GATE_OPEN,	"serial and samples" },
+	{ "fs0000",	GATE_OPEN,	"what cannot be compared is not held against it" },
+	{ "fo",		GATE_OLDER,	"back with an older serial" },
+	{ "fos",	GATE_OLDER,	"the right serial again, but not sampled" },
+	{ "fos====",	GATE_OPEN,	"and sampled" },
+	{ "fr",		GATE_MISSING,	"back without the zone" },
+	{ "frs====",	GATE_OPEN,	"and with it" },
+	{ "fs=d",	GATE_UNPROVEN,	"a sample differs: first the SOA is asked again" },
+	{ "fs=ds",	GATE_DIFFERS,	"same serial, other data" },
+	{ "fs=vs",	GATE_DIFFERS,	"same serial, a name is gone" },
+	{ "fs=dn====",	GATE_OPEN,	"it was being updated" },
+	{ "fs=dGs",	GATE_UNPROVEN,	"the mirror was: samples begin again" },
+	{ "fs=dGs====",	GATE_OPEN,	"and are good" },
+	{ "fs=dss====",	GATE_OPEN,	"the primary was repaired" },
+	{ "fs=dsMn====", GATE_OPEN,	"by a new version" },
+	{ "fnvvvv",	GATE_SHRUNK,	"a newer serial, and all names are gone" },
+	{ "fnvvv=",	GATE_OPEN,	"not all are" },
+	{ "fnvv00",	GATE_OPEN,	"too few samples told anything" },
+	{ "fndddd",	GATE_OPEN,	"a newer serial may have other data" },
+	{ "fnvvvvMn====", GATE_OPEN,	"the mirror took it: so be it" },
+	{ "s====o",	GATE_OLDER,	"it went back while it served" },
+	{ "s====r",	GATE_OPEN,	"one bad reply is no verdict" },
+	{ "s====rr",	GATE_MISSING,	"two are" },
+	{ "s====rsr",	GATE_OPEN,	"in a row, that is" },
+	{ "s====M",	GATE_OPEN,	"the mirror is newer: the primary may be, too" },
+	{ "s====Mn",	GATE_OPEN,	"it is" },
+	{ "s====Ms",	GATE_OLDER,	"it is not" },
+	{ "s====cs=ds",	GATE_DIFFERS,	"it was restarted so fast that nobody saw it go" },
+	{ "fX",		GATE_OPEN,	"nobody to compare with" },
+	{ "foX",	GATE_OPEN,	"nobody any more" },
+	{ "fXr",	GATE_OPEN,	"nobody else could serve the zone" },
+	{ "foa",	GATE_OPEN,	"accepted" },
+	{ "foao",	GATE_OPEN,	"and so it stays" },
+	{ "fs=dsas",	GATE_OPEN,	"accepted as different" },
+	{ "fs=dsafs",	GATE_OPEN,	"even when it was away again" },
+	{ "s====foasMs", GATE_OLDER,	"acceptance is of one serial" },
+};
+
+START_TEST(story_ends_as_it_should)
+{
+	tell(stories[_i].story);
+	ck_assert_msg(g.reason == stories[_i].reason, "%s (%s): is '%s', not '%s'",
+		      stories[_i].what, stories[_i].story, gate_reason_text(g.reason),
+		      gate_reason_text(stories[_i].reason));
+}
+END_TEST
+
+/* The same for a server that is no primary: it is fed by one, and will catch up. */
+static const struct { const char *story; enum gate_reason reason; } lags[] = {
+	{ "s====Ms", GATE_BEHIND }, { "s====Msn", GATE_OPEN }, { "fo", GATE_BEHIND },
+	{ "fos====", GATE_OPEN }, { "foa", GATE_OPEN }, { "foao", GATE_BEHIND },
+};
+
+START_TEST(secondary_lags_and_catches_up)
+{
+	f.is_primary = false;
+	tell(lags[_i].story);
+	ck_assert_msg(g.reason == lags[_i].reason, "%s: is '%s'", lags[_i].story,
+		      gate_reason_text(g.reason));
+}
+END_TEST
+
+/* A short lag must not cost a round of samples each time. */
+START_TEST(lag_costs_one_question)
+{
+	f.is_primary = false;
+	tell("s====Ms");
+	ck_assert(!g.has_regressed);
+	tell("n");
+	ck_assert_int_eq(gate_next(&g, 0, 1000), GATE_ASK_NOTHING);
+}
+END_TEST
+
+START_TEST(going_back_is_remembered)
+{
+	tell("s====o");
+	ck_assert(g.has_regressed);
+	tell("s====");
+	ck_assert(!g.has_regressed);
+}
+END_TEST
+
+START_TEST(held_zone_is_asked_again)
+{
+	tell("fo");
+	gate_on_asked(&g, 5000);
+	ck_assert_int_eq(gate_next(&g, 9000, 1000), GATE_ASK_NOTHING);	/* it is on its way */
+	gate_on_lost(&g);
+	ck_assert_int_eq(gate_next(&g, 5999, 1000), GATE_ASK_NOTHING);
+	ck_assert_int_eq(gate_next(&g, 6000, 1000), GATE_ASK_SOA);
+	g.asked_ms = UINT32_MAX - 10;					/* the clock wraps */
+	ck_assert_int_eq(gate_next(&g, 988, 1000), GATE_ASK_NOTHING);
+	ck_assert_int_eq(gate_next(&g, 989, 1000), GATE_ASK_SOA);
+}
+END_TEST
+
+START_TEST(what_takes_samples_is_asked_more_rarely)
+{
+	tell("fs=ds");
+	gate_on_asked(&g, 0);
+	gate_on_lost(&g);
+	ck_assert_int_eq(gate_next(&g, 4999, 1000), GATE_ASK_NOTHING);
+	ck_assert_int_eq(gate_next(&g, 5000, 1000), GATE_ASK_SOA);
+}
+END_TEST
+
+/* RFC 1982: serials live on a circle. */
+static const struct { uint32_t server, mirror; bool is_older; } serials[] = {
+	{ 5, 5, false }, { 4, 5, true }, { 6, 5, false }, { 0xffffffff, 0, true },
+	{ 0, 0xffffffff, false }, { 0, 0x80000000, false },
+};
+
+START_TEST(serials_compare_on_a_circle)
+{
+	f.newest = f.mirror_serial = serials[_i].mirror;
+	soa(serials[_i].server);
+	ck_assert_int_eq(g.reason == GATE_OLDER, serials[_i].is_older);
+}
+END_TEST
+
+static const struct { const char *story; bool is_acceptable; } acceptables[] = {
+	{ "", false }, { "f", false }, { "fr", false }, { "fo", true }, { "fs=ds", true },
+	{ "fnvvvv", true },
+};
+
+START_TEST(only_data_can_be_accepted)
+{
+	tell(acceptables[_i].story);
+	ck_assert_int_eq(gate_is_acceptable(&g), acceptables[_i].is_acceptable);
+}
+END_TEST
+
+#define ROWS(table) (int)(sizeof(table) / sizeof(table[0]))
+
+int main(void)
+{
+	Suite *s = suite_create("gate");
+	TCase *tc = tcase_create("stories");
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_loop_test(tc, story_ends_as_it_should, 0, ROWS(stories));
+	tcase_add_loop_test(tc, secondary_lags_and_catches_up, 0, ROWS(lags));
+	tcase_add_test(tc, lag_costs_one_question);
+	tcase_add_test(tc, going_back_is_remembered);
+	tcase_add_test(tc, held_zone_is_asked_again);
+	tcase_add_test(tc, what_takes_samples_is_asked_more_rarely);
+	tcase_add_loop_test(tc, serials_compare_on_a_circle, 0, ROWS(serials));
+	tcase_add_loop_test(tc, only_data_can_be_accepted, 0, ROWS(acceptables));
+	suite_add_tcase(s, tc);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
