@@ -36,6 +36,12 @@ static bool share_allows(uint32_t share, struct random *random)
 	return !random || random_below(random, BACKEND_SHARE_FULL) < share;
 }
 
+/* Its data of this zone is older than others', or otherwise not to be trusted. */
+static bool is_held(const struct balance_ask *ask, const struct plan_target *t)
+{
+	return ask->zone && plan_zone_holds(ask->zone, (unsigned)(t - ask->pool->targets));
+}
+
 /* `random` NULL: asks whether it could be chosen at all. */
 static bool is_eligible(struct balance *b, const struct balance_ask *ask,
 			const struct plan_target *t, struct random *random)
@@ -48,7 +54,11 @@ static bool is_eligible(struct balance *b, const struct balance_ask *ask,
 		return false;
 	if (atomic_load_explicit(&t->backend->is_barred, memory_order_relaxed))
 		return false;
-	if (ask->is_last_resort || is_held_up(ask->pool, t))
+	if (is_held_up(ask->pool, t))
+		return true;
+	if (!ask->takes_held && is_held(ask, t))
+		return false;
+	if (ask->is_last_resort)
 		return true;
 	return share_allows(atomic_load_explicit(&t->backend->share, memory_order_relaxed), random);
 }
@@ -71,6 +81,32 @@ static unsigned first_allowed(const struct balance_ask *ask)
 	return is_forced && !ask->is_last_resort ? tier_end(ask->pool, 0) : 0;
 }
 
+static void add(struct candidates *c, const struct plan_target *t)
+{
+	c->target[c->count++] = t;
+	c->weight += t->weight;
+}
+
+/* A mirror that lags behind a primary serves alone, or not at all: no serial goes back and forth. */
+static void collect_tier(struct balance *b, const struct balance_ask *ask, struct random *random,
+			 unsigned from, unsigned end, struct candidates *c)
+{
+	const struct plan_target *lagging = NULL;
+
+	for (unsigned i = from; i < end; i++) {
+		const struct plan_target *t = &ask->pool->targets[i];
+
+		if (!is_eligible(b, ask, t, random))
+			continue;
+		if (t->kind == TARGET_MIRROR && is_held(ask, t))
+			lagging = t;
+		else
+			add(c, t);
+	}
+	if (c->count == 0 && lagging)
+		add(c, lagging);
+}
+
 static void collect(struct balance *b, const struct balance_ask *ask, struct random *random,
 		    struct candidates *c)
 {
@@ -80,12 +116,7 @@ static void collect(struct balance *b, const struct balance_ask *ask, struct ran
 	for (unsigned from = first_allowed(ask), end; from < pool->target_count && !c->count;
 	     from = end) {
 		end = tier_end(pool, from);
-		for (unsigned i = from; i < end; i++) {
-			if (!is_eligible(b, ask, &pool->targets[i], random))
-				continue;
-			c->target[c->count++] = &pool->targets[i];
-			c->weight += pool->targets[i].weight;
-		}
+		collect_tier(b, ask, random, from, end, c);
 	}
 }
 
@@ -189,6 +220,12 @@ const struct plan_target *balance_choose(struct balance *b, const struct balance
 	collect(b, ask, random, &c);
 	if (c.count == 0)	/* a share is one of choices: where there are none, it is all */
 		collect(b, ask, NULL, &c);
+	if (c.count == 0) {	/* old data is better than none */
+		struct balance_ask last = *ask;
+
+		last.takes_held = true;
+		collect(b, &last, NULL, &c);
+	}
 	if (c.count == 0)
 		return NULL;
 	switch (ask->pool->conf->policy) {
@@ -204,8 +241,11 @@ const struct plan_target *balance_choose(struct balance *b, const struct balance
 
 bool balance_has_target(struct balance *b, const struct balance_ask *ask)
 {
+	struct balance_ask any = *ask;
+
+	any.takes_held = true;
 	for (unsigned i = first_allowed(ask); i < ask->pool->target_count; i++)
-		if (is_eligible(b, ask, &ask->pool->targets[i], NULL))
+		if (is_eligible(b, &any, &ask->pool->targets[i], NULL))
 			return true;
 	return false;
 }

@@ -2,7 +2,8 @@
 /*
  * balance - which target of a pool gets this attempt.
  *
- * Purpose:  the lowest tier that has an eligible target, then the pool's policy inside it.
+ * Purpose:  the lowest tier that has an eligible target, then the pool's policy inside it. A
+ *           backend whose data of the zone is held is asked when nobody else is left.
  * Not here: what is eligible beyond share, limit and "tried already" (health decides shares).
  * Owns:     per worker: the counters that round-robin needs.
  * Threads:  one struct per worker; reads what control publishes (share, forced).
@@ -32,11 +33,13 @@ struct balance {
 
 struct balance_ask {
 	const struct plan_pool *pool;
+	const struct plan_zone *zone;	/* of the pool; NULL: forward-unlisted */
 	const uint16_t *tried;		/* backend indexes that are not to be asked again */
 	unsigned tried_count;
 	uint32_t hash;			/* of the question, for consistent-hash */
 	bool mirror_can_answer;		/* the zone is held, and was not tried */
 	bool is_last_resort;		/* whoever is there, in whatever state: the trickle */
+	bool takes_held;		/* those whose data of the zone is held, too */
 };
 
 const struct plan_target *balance_choose(struct balance *b, const struct balance_ask *ask,

@@ -44,7 +44,7 @@ void dispatch_recall(struct dispatch *d, struct query *q, struct asked *asked)
 
 static struct balance_ask ask_of(const struct asked *asked)
 {
-	struct balance_ask ask = { .pool = asked->pool,
+	struct balance_ask ask = { .pool = asked->pool, .zone = asked->zone,
 				   .mirror_can_answer = asked->generation != NULL };
 
 	if (asked->query) {

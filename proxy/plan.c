@@ -132,13 +132,17 @@ static void plan_add_pools(struct plan *p)
 static void plan_add_zones(struct plan *p)
 {
 	p->zone_count = p->conf->zone_count;
+	size_t *counts = memory_zeroed(p->pool_count, sizeof(*counts));
+
 	p->zones = memory_zeroed(p->zone_count, sizeof(*p->zones));
 	tree_init(&p->by_name, &zone_ops);
 	for (size_t i = 0; i < p->zone_count; i++) {
 		p->zones[i].conf = &p->conf->zones[i];
 		p->zones[i].pool = pool_of(p, p->conf->zones[i].pool);
+		p->zones[i].number = counts[p->zones[i].pool->index]++;
 		tree_put(&p->by_name, &p->zones[i]);
 	}
+	free(counts);
 }
 
 struct plan *plan_new(struct conf *conf, struct mirror *mirror, uint64_t number)

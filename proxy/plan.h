@@ -20,6 +20,8 @@
 /* failover POOL on|off|auto, as the operator ordered it. */
 enum plan_failover { POOL_FAILOVER_AUTO, POOL_FAILOVER_ON, POOL_FAILOVER_OFF };
 
+enum { PLAN_HELD_WORDS = (CONF_TARGETS_MAX + 63) / 64 };
+
 struct plan_target {
 	enum conf_target_kind kind;
 	struct backend *backend;	/* NULL for the mirror */
@@ -43,7 +45,29 @@ struct plan_zone {
 	const struct conf_zone *conf;
 	const struct plan_pool *pool;
 	struct mirror_zone *mirror;	/* NULL: not mirrored */
+	size_t number;			/* among the zones of its pool */
+	/*
+	 * A bit for each target of the pool. A backend's: its data of this zone may not serve
+	 * while others can. The mirror's: a primary has a newer serial. Control writes, workers
+	 * read.
+	 */
+	_Atomic uint64_t held[PLAN_HELD_WORDS];
 };
+
+static inline bool plan_zone_holds(const struct plan_zone *z, unsigned target)
+{
+	return atomic_load_explicit(&z->held[target / 64], memory_order_relaxed) >> target % 64 & 1;
+}
+
+static inline void plan_zone_hold(struct plan_zone *z, unsigned target, bool is_held)
+{
+	uint64_t bit = (uint64_t)1 << target % 64;
+
+	if (is_held)
+		atomic_fetch_or_explicit(&z->held[target / 64], bit, memory_order_relaxed);
+	else
+		atomic_fetch_and_explicit(&z->held[target / 64], ~bit, memory_order_relaxed);
+}
 
 struct plan {
 	struct conf *conf;

@@ -112,6 +112,86 @@ START_TEST(mirror_is_a_target_when_it_can_answer)
 }
 END_TEST
 
+/* Targets a, b in tier 0 and c, or the mirror, in tier 1: who is asked for the zone. */
+static const struct {
+	const char *held, *gone;	/* of a b c, by name */
+	bool is_mirror;			/* c is */
+	enum plan_failover forced;
+	int choice;
+} holds[] = {
+	{ "",    "",   false, POOL_FAILOVER_AUTO, 0 },
+	{ "a",   "",   false, POOL_FAILOVER_AUTO, 1 },
+	{ "ab",  "",   false, POOL_FAILOVER_AUTO, 2 },
+	{ "ab",  "",   true,  POOL_FAILOVER_AUTO, 2 },
+	{ "abc", "",   true,  POOL_FAILOVER_AUTO, 2 },	/* it lags, but it may serve */
+	{ "abc", "",   false, POOL_FAILOVER_AUTO, 0 },	/* old data is better than none */
+	{ "b",   "ac", false, POOL_FAILOVER_AUTO, 1 },
+	{ "a",   "",   false, POOL_FAILOVER_OFF,  0 },	/* the operator's word */
+	{ "c",   "",   false, POOL_FAILOVER_ON,   2 },
+};
+
+static bool names(const char *list, unsigned i)
+{
+	return strchr(list, 'a' + (int)i) != NULL;
+}
+
+START_TEST(held_zone_is_served_by_others)
+{
+	struct plan_zone zone = { .pool = &pool }, other = { .pool = &pool };
+
+	targets[2].tier = 1;
+	forced = holds[_i].forced;
+	for (unsigned i = 0; i < 3; i++) {
+		plan_zone_hold(&zone, i, names(holds[_i].held, i));
+		if (names(holds[_i].gone, i))
+			atomic_store(&targets[i].backend->share, 0);
+	}
+	if (holds[_i].is_mirror)
+		make_mirror(2);
+	ask.mirror_can_answer = true;
+	ask.zone = &zone;
+	ck_assert_int_eq(choose(), holds[_i].choice);
+	ck_assert(balance_has_target(balance, &ask));
+	ask.zone = &other;			/* another zone of the same backends */
+	if (holds[_i].forced == POOL_FAILOVER_AUTO && !*holds[_i].gone)
+		ck_assert_int_eq(choose(), 0);
+}
+END_TEST
+
+/* Active-active: clients must not see the serial go back and forth. */
+START_TEST(mirror_that_lags_serves_alone_or_not_at_all)
+{
+	struct plan_zone zone = { .pool = &pool };
+
+	conf.policy = POLICY_ROUND_ROBIN;
+	make_mirror(1);
+	ask.mirror_can_answer = true;
+	ask.zone = &zone;
+	choose_often();
+	ck_assert_uint_gt(chosen[1], 0);
+	plan_zone_hold(&zone, 1, true);
+	choose_often();
+	ck_assert_uint_eq(chosen[1], 0);
+	atomic_store(&targets[0].backend->share, 0);
+	atomic_store(&targets[2].backend->share, 0);
+	choose_often();
+	ck_assert_uint_eq(chosen[1], CHOICES);
+}
+END_TEST
+
+START_TEST(each_target_has_its_bit)
+{
+	struct plan_zone zone = { .pool = &pool };
+
+	for (unsigned i = 0; i < CONF_TARGETS_MAX; i++) {
+		plan_zone_hold(&zone, i, true);
+		for (unsigned k = 0; k < CONF_TARGETS_MAX; k++)
+			ck_assert_int_eq(plan_zone_holds(&zone, k), k == i);
+		plan_zone_hold(&zone, i, false);
+	}
+}
+END_TEST
+
 START_TEST(ordered_takes_the_first)
 {
 	choose_often();
@@ -291,6 +371,10 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, lowest_tier_with_an_eligible_target_is_used);
 	tcase_add_test(tc, mirror_is_a_target_when_it_can_answer);
+	tcase_add_loop_test(tc, held_zone_is_served_by_others, 0,
+			    sizeof(holds) / sizeof(holds[0]));
+	tcase_add_test(tc, mirror_that_lags_serves_alone_or_not_at_all);
+	tcase_add_test(tc, each_target_has_its_bit);
 	tcase_add_test(tc, ordered_takes_the_first);
 	tcase_add_test(tc, round_robin_takes_turns_by_weight);
 	tcase_add_test(tc, weighted_random_follows_the_weights);
