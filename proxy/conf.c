@@ -403,6 +403,13 @@ static void build(struct build *b)
 	free(b->key_places);
 }
 
+const struct conf_regression *conf_regression_of(const struct conf_zone *z)
+{
+	bool is_own = z->on_regression.policy != REGRESS_AS_POOL;
+
+	return is_own ? &z->on_regression : &z->pool->on_regression;
+}
+
 struct conf *conf_read(const char *file, FILE *errors)
 {
 	struct build *b = memory_zeroed(1, sizeof(*b));

@@ -66,6 +66,14 @@ struct conf_bytes {
 	uint8_t bytes[EDNS_NSID_MAX];
 };
 
+/* What happens to a zone whose primary returns with data that look wrong. */
+enum conf_regress { REGRESS_AS_POOL, REGRESS_HOLD, REGRESS_ACCEPT_AFTER, REGRESS_ACCEPT };
+
+struct conf_regression {
+	enum conf_regress policy;
+	uint64_t after_us;		/* with REGRESS_ACCEPT_AFTER */
+};
+
 struct conf_health {
 	uint64_t interval_us;		/* between UDP probes; TCP: ten times that */
 	uint64_t timeout_us;
@@ -93,6 +101,7 @@ struct conf_pool {
 	uint64_t attempt_max_us;	/* cap of an attempt's deadline: 150 ms */
 	uint64_t give_up_us;		/* SERVFAIL after this: 700 ms */
 	struct conf_health health;
+	struct conf_regression on_regression;	/* never REGRESS_AS_POOL */
 	struct conf_target *targets;	/* in the order of the file */
 	size_t target_count;
 	bool has_mirror;
@@ -106,6 +115,7 @@ struct conf_zone {
 	size_t max_records, max_bytes;	/* of a transfer */
 	struct conf_allow_list own_allow_transfer;	/* as its section has it */
 	const struct conf_allow_list *allow_transfer;	/* that, or the root's when it has none */
+	struct conf_regression on_regression;	/* see conf_regression_of() */
 	struct conf_where where;
 };
 
@@ -167,6 +177,9 @@ bool conf_can_replace(const struct conf *old, const struct conf *new, FILE *erro
 
 /* The option table as text, one line each: "pool/health/rise\tnumber\t1..100\t3\tsentence". */
 void conf_print_options(FILE *out);
+
+/* The zone's own, or its pool's. */
+const struct conf_regression *conf_regression_of(const struct conf_zone *z);
 
 const char *conf_policy_text(enum conf_policy p);
 

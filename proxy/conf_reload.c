@@ -31,6 +31,7 @@ static bool is_same(const struct conf_row *row, const struct conf *old, const st
 		return memcmp(a, b, row->size) == 0;
 	case CONF_BYTES:
 	case CONF_COOKIE_FILE:
+	case CONF_REGRESSION:
 	case CONF_LISTEN:
 	case CONF_POOL:
 	case CONF_KEY:

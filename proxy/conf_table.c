@@ -138,6 +138,9 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_POOL, "give-up", CONF_DURATION, MS(50), S(5), "700ms", CONF_RELOAD,
 	  FIELD(conf_pool, give_up_us), NULL,
 	  "a query without any answer gets SERVFAIL after this" },
+	{ SECTION_POOL, "on-regression", CONF_REGRESSION, S(1), S(30 * 86400), "hold", CONF_RELOAD,
+	  FIELD(conf_pool, on_regression), NULL,
+	  "a primary back with older or other data: hold, accept, or accept-after a duration" },
 
 	{ SECTION_BACKEND, "address", CONF_ADDRESS, 53, 0, NULL, CONF_RELOAD | CONF_REQUIRED,
 	  FIELD(conf_target, address), NULL, "IP address of the server, and its port" },
@@ -181,6 +184,8 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_ZONE, "allow-transfer", CONF_ALLOW, 0, 0, NULL, CONF_RELOAD | CONF_LIST,
 	  FIELD(conf_zone, own_allow_transfer), NULL,
 	  "who may transfer this zone from us, whatever holds for the others" },
+	{ SECTION_ZONE, "on-regression", CONF_REGRESSION, S(1), S(30 * 86400), NULL, CONF_RELOAD,
+	  FIELD(conf_zone, on_regression), NULL, "for this zone; without it as the pool says" },
 };
 const size_t conf_row_count = sizeof(conf_rows) / sizeof(conf_rows[0]);
 
@@ -250,9 +255,11 @@ void conf_range_text(const struct conf_row *row, char *text, size_t room)
 	if (row->words) {
 		conf_words_list(row->words, text, room);
 	} else if (row->type == CONF_NUMBER || row->type == CONF_DURATION ||
-		   row->type == CONF_SIZE) {
-		put_bound(low, sizeof(low), row->type, row->min);
-		put_bound(high, sizeof(high), row->type, row->max);
+		   row->type == CONF_SIZE || row->type == CONF_REGRESSION) {
+		enum conf_type type = row->type == CONF_REGRESSION ? CONF_DURATION : row->type;
+
+		put_bound(low, sizeof(low), type, row->min);
+		put_bound(high, sizeof(high), type, row->max);
 		snprintf(text, room, "%s..%s", low, high);
 	} else {
 		snprintf(text, room, "-");
@@ -272,6 +279,7 @@ static const char *type_text(enum conf_type type)
 	case CONF_TEXT:
 	case CONF_PREFIX:
 	case CONF_BYTES:
+	case CONF_REGRESSION:
 	case CONF_ALGORITHM:	return "text";
 	case CONF_COOKIE_FILE:
 	case CONF_TEXT_FILE:

@@ -45,6 +45,7 @@ enum conf_type {
 	CONF_BYTES,		/* struct conf_bytes: text, or 0x and hexadecimal digits */
 	CONF_COOKIE_FILE,	/* struct cookie_secrets: the lines of the named file */
 	CONF_WORD,		/* an enum, one of `words` */
+	CONF_REGRESSION,	/* struct conf_regression: "hold", "accept", "accept-after 1h" */
 	CONF_WORDS,		/* list; bits, of `words` */
 	CONF_POOL,		/* const struct conf_pool *, by name */
 	CONF_KEY,		/* const struct tsig_key *, by name */

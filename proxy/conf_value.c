@@ -181,6 +181,32 @@ static bool set_words(const struct setting *s)
 	return w != NULL;
 }
 
+/* "hold", "accept", or "accept-after" and a duration. */
+static bool set_regression(const struct setting *s)
+{
+	static const char after[] = "accept-after ";
+	struct conf_regression r = { .policy = REGRESS_HOLD };
+	struct setting duration = *s;
+	struct conf_row row = *s->row;
+
+	row.size = sizeof(r.after_us);
+	duration.row = &row;
+	duration.field = &r.after_us;
+	duration.text = s->text + strlen(after);
+	if (strncmp(s->text, after, strlen(after)) == 0) {
+		r.policy = REGRESS_ACCEPT_AFTER;
+		if (!set_duration(&duration))
+			return false;
+	} else if (strcmp(s->text, "accept") == 0) {
+		r.policy = REGRESS_ACCEPT;
+	} else if (strcmp(s->text, "hold") != 0) {
+		return fail(s, "on-regression = '%.40s' is not known: write \"hold\", \"accept\" or "
+			    "\"accept-after 1h\"", s->text);
+	}
+	memcpy(s->field, &r, sizeof(r));
+	return true;
+}
+
 /* ---- Addresses ---- */
 
 static bool fail_address(const struct setting *s, const char *kinds)
@@ -441,6 +467,7 @@ static bool value_set(const struct setting *s)
 	case CONF_BYTES:	return set_bytes(s);
 	case CONF_COOKIE_FILE:	return set_cookie_file(s);
 	case CONF_WORD:		return set_word(s);
+	case CONF_REGRESSION:	return set_regression(s);
 	case CONF_WORDS:	return set_words(s);
 	case CONF_POOL:		return set_pool(s);
 	case CONF_KEY:		return set_key(s);

@@ -250,6 +250,23 @@ START_TEST(the_mirror_keeps_its_place_among_the_backends)
 }
 END_TEST
 
+START_TEST(regression_is_the_zones_or_the_pools)
+{
+	struct conf *c = read_good(
+		"pool p { " BACKEND " }\npool q { on-regression = \"accept-after 1h\"\n"
+		"backend b { address = ::2 } }\nzone a { pool = p }\n"
+		"zone b { pool = q }\nzone c { pool = q on-regression = accept }\n"
+		"zone d { pool = p on-regression = \"accept-after 2s\" }\n");
+
+	ck_assert_int_eq(conf_regression_of(&c->zones[0])->policy, REGRESS_HOLD);
+	ck_assert_int_eq(conf_regression_of(&c->zones[1])->policy, REGRESS_ACCEPT_AFTER);
+	ck_assert_uint_eq(conf_regression_of(&c->zones[1])->after_us, 3600 * US_PER_S);
+	ck_assert_int_eq(conf_regression_of(&c->zones[2])->policy, REGRESS_ACCEPT);
+	ck_assert_uint_eq(conf_regression_of(&c->zones[3])->after_us, 2 * US_PER_S);
+	conf_free(c);
+}
+END_TEST
+
 START_TEST(secrets_may_stand_in_files)
 {
 	char text[1024];
@@ -425,6 +442,10 @@ static const struct { const char *text; int line; const char *part; } bad[] = {
 	{ "pool p { policy = ordred " BACKEND " }", 1, "did you mean 'ordered'?" },
 	{ "pool p { retry-on = { servfail,\n lam } " BACKEND " }", 2, "did you mean 'lame'?" },
 	{ "pool p { " BACKEND " health { rise = 0 } }", 1, "1..100" },
+	{ "pool p { on-regression = holt " BACKEND " }", 1, "write \"hold\", \"accept\" or" },
+	{ "pool p { on-regression = \"accept-after\" " BACKEND " }", 1, "or \"accept-after 1h\"" },
+	{ "pool p { on-regression = \"accept-after 1\" " BACKEND " }", 1, "write \"1s\" for seconds" },
+	{ "pool p { on-regression = \"accept-after 100d\" " BACKEND " }", 1, "1s..720h" },
 	{ "pool p { " BACKEND " health { interval = 2h } }", 1, "100ms..1h" },
 	{ "pool p { " BACKEND " give-up = 6s }", 1, "50ms..5s" },
 	{ "control = \"\"", 1, "control is empty" },
@@ -770,6 +791,7 @@ static TCase *good_case(void)
 	tcase_add_test(tc, the_mirror_keeps_its_place_among_the_backends);
 	tcase_add_loop_test(tc, allow_transfer_lets_in_whom_it_names, 0, COUNT(visitors));
 	tcase_add_test(tc, allow_transfer_lets_in_nobody_by_default);
+	tcase_add_test(tc, regression_is_the_zones_or_the_pools);
 	tcase_add_test(tc, secrets_may_stand_in_files);
 	tcase_add_loop_test(tc, nsid_is_text_or_hexadecimal, 0, COUNT(nsids));
 	tcase_add_test(tc, secrets_of_cookies_stand_in_a_file);
