@@ -45,6 +45,7 @@ struct mirror_zone_conf {
 	struct mirror_primary primaries[MIRROR_PRIMARIES_MAX];
 	unsigned primary_count;
 	size_t max_records, max_bytes;
+	bool takes_shrunk;		/* though next to nothing is left of it */
 };
 
 struct mirror_conf {

@@ -308,6 +308,14 @@ static struct generation *finish(struct mirror_work *w, struct transfer *t, enum
 	return g;
 }
 
+/* An empty zone under a new serial is more likely a lost disk than an update. */
+static bool is_suspicious(const struct mirror_work *w, const struct generation *g)
+{
+	const struct generation *held = holding_current(&w->hold);
+
+	return held && !w->is_forced && !w->conf->takes_shrunk && generation_has_shrunk(held, g);
+}
+
 static void take_zone(struct mirror_work *w, struct transfer *t)
 {
 	enum zone_error why = ZONE_OK;
@@ -324,6 +332,9 @@ static void take_zone(struct mirror_work *w, struct transfer *t)
 			take_same(w);
 		else
 			take_not_newer(w, serial);
+	} else if (is_suspicious(w, g)) {
+		generation_free(g);
+		attempt_failed(w, ZONE_SHRUNK, zone_error_text(ZONE_SHRUNK), NULL);
 	} else {
 		deliver(w, g);
 	}

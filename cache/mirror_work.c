@@ -150,7 +150,8 @@ static bool is_same_primary(const struct mirror_primary *a, const struct mirror_
 static bool is_same_conf(const struct mirror_zone_conf *a, const struct mirror_zone_conf *b)
 {
 	bool is_same = a->primary_count == b->primary_count &&
-		       a->max_records == b->max_records && a->max_bytes == b->max_bytes;
+		       a->max_records == b->max_records && a->max_bytes == b->max_bytes &&
+		       a->takes_shrunk == b->takes_shrunk;
 
 	for (unsigned i = 0; is_same && i < a->primary_count; i++)
 		is_same = is_same_primary(&a->primaries[i], &b->primaries[i]);

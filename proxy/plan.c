@@ -175,6 +175,7 @@ static void mirrored_from(struct mirror_zone_conf *m, const struct conf_zone *z)
 	memcpy(m->origin, z->origin, sizeof(m->origin));
 	m->max_records = z->max_records;
 	m->max_bytes = z->max_bytes;
+	m->takes_shrunk = conf_regression_of(z)->policy == REGRESS_ACCEPT;
 	for (unsigned tier = 0; tier < CONF_TIERS_MAX; tier++)
 		for (size_t i = 0; i < z->pool->target_count; i++)
 			if (z->pool->targets[i].is_primary && z->pool->targets[i].tier == tier)
