@@ -47,6 +47,18 @@ static void put_mirrored(json_t *o, const struct mirror_zone_status *s)
 		"transferring", s->is_transferring, "last_error", s->last_error));
 }
 
+/* Where others serve it, and why. */
+static void put_held(json_t *o, struct daemon *d, const struct plan_zone *z)
+{
+	char text[WATCH_HELD_MAX];
+	json_t *holds = watch_zone_json(d->watch, z, text);
+
+	if (!holds)
+		return;
+	json_object_set_new(o, "held", json_string(text));
+	json_object_set_new(o, "holds", holds);
+}
+
 json_t *view_zone(struct daemon *d, const struct plan_zone *z)
 {
 	struct mirror_zone_status s = { .is_held = false };
@@ -63,6 +75,7 @@ json_t *view_zone(struct daemon *d, const struct plan_zone *z)
 		put_served(o, g);
 	if (z->mirror)
 		put_mirrored(o, &s);
+	put_held(o, d, z);
 	return o;
 }
 

@@ -153,7 +153,7 @@ static const struct column health_columns[] = {
 	{ "SHARE", "share_percent", PERCENT },
 	{ "PROBE ms", "probe_rtt_ms", PLAIN },
 	{ "RISE", "rise", PLAIN },
-	{ "HELD FOR", "held_zone", PLAIN },
+	{ "HELD ZONES", "held_zones", PLAIN },
 	{ NULL, NULL, PLAIN },
 };
 
@@ -161,7 +161,15 @@ static const struct column zones_columns[] = {
 	{ "ZONE", "zone", PLAIN }, { "STATE", "state", PLAIN }, { "SERIAL", "serial", PLAIN },
 	{ "GENERATION", "generation", PLAIN }, { "RECORDS", "records", PLAIN },
 	{ "AGE", "age_s", DURATION }, { "REFRESH IN", "next_refresh_s", DURATION },
-	{ "FAITHFUL", "faithful", PLAIN }, { "SOURCE", "source", PLAIN }, { NULL, NULL, PLAIN },
+	{ "FAITHFUL", "faithful", PLAIN }, { "SOURCE", "source", PLAIN },
+	{ "HELD AT", "held", PLAIN }, { NULL, NULL, PLAIN },
+};
+
+static const struct column hold_columns[] = {
+	{ "HELD AT", "backend", PLAIN }, { "REASON", "reason", PLAIN },
+	{ "SERIAL", "serial", PLAIN }, { "SINCE", "since_s", DURATION },
+	{ "ACCEPTED IN", "accepted_in_s", DURATION }, { "EXAMPLE", "example", PLAIN },
+	{ NULL, NULL, PLAIN },
 };
 
 static const struct column zone_pairs[] = {
@@ -220,7 +228,22 @@ static void show_zones(const json_t *answer, FILE *out)
 
 static void show_zone(const json_t *answer, FILE *out)
 {
-	put_pairs(zone_pairs, json_object_get(answer, "zone"), out);
+	const json_t *zone = json_object_get(answer, "zone");
+
+	put_pairs(zone_pairs, zone, out);
+	if (json_object_get(zone, "holds")) {
+		fprintf(out, "\n");
+		put_table(hold_columns, json_object_get(zone, "holds"), out);
+	}
+}
+
+static void show_accept(const json_t *answer, FILE *out)
+{
+	char zone[CELL_MAX], serial[CELL_MAX];
+
+	fprintf(out, "%s serial %s is accepted: the mirror transfers it\n",
+		put_cell(json_object_get(answer, "zone"), PLAIN, zone),
+		put_cell(json_object_get(answer, "serial"), PLAIN, serial));
 }
 
 static void show_health(const json_t *answer, FILE *out)
@@ -286,7 +309,7 @@ void render_answer(const char *verb, const json_t *answer, FILE *out)
 	} views[] = {
 		{ "status", show_status }, { "backends", show_backends }, { "zones", show_zones },
 		{ "zone", show_zone },     { "health", show_health },     { "explain", show_explain },
-		{ "stats", show_stats },   { "reload", show_reload },
+		{ "stats", show_stats },   { "reload", show_reload },     { "accept", show_accept },
 	};
 
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)

@@ -206,9 +206,9 @@ static void use_plan(struct daemon *d, struct plan *plan)
 	struct plan *old = d->plan;
 
 	plan_set_mirror(plan, d->mirror);
+	watch_set_plan(d->watch, plan);	/* first: workers shall find what is held */
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_use_plan(d->workers[i], plan);
-	watch_set_plan(d->watch, plan);
 	d->plan = plan;
 	plan_free(old);
 	mirror_forget_left(d->mirror);

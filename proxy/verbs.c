@@ -172,6 +172,21 @@ static void run_retransfer(struct call *c)
 	c->answer->json = done();
 }
 
+static void run_accept(struct call *c)
+{
+	const struct plan_zone *z = find_mirrored(c);
+	const char *why = "";
+	uint32_t serial = 0;
+
+	if (!z)
+		return;
+	if (watch_accept(c->d->watch, z, &serial, &why))
+		c->answer->json = json_pack("{sb ss sI}", "ok", 1, "zone", z->conf->text, "serial",
+					    (json_int_t)serial);
+	else
+		c->answer->json = verbs_error("refused", "zone %s: %s", z->conf->text, why);
+}
+
 static void run_dump(struct call *c)
 {
 	const struct plan_zone *z = find_mirrored(c);

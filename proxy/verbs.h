@@ -40,6 +40,8 @@ struct words;
 	  "asks the primary for a newer serial now") \
 	X(retransfer, "ZONE", 1, 1, \
 	  "transfers the whole zone again") \
+	X(accept, "ZONE", 1, 1, \
+	  "a held zone of the primary is right: mirror it, serve it") \
 	X(dump, "ZONE", 1, 1, \
 	  "the mirror's copy in presentation form") \
 	X(stats, "", 0, 0, \

@@ -11,7 +11,7 @@
 
 #include "cache/clock.h"
 #include "cache/memory.h"
-#include "proxy/watch_check.h"
+#include "proxy/watch_gate.h"
 #include "proxy/watch_takeover.h"
 #include "proxy/watch_verdict.h"
 #include "proxy/watched.h"
@@ -29,9 +29,9 @@ static void look(struct watch *w, bool is_tick)
 			continue;
 		verdict_look(w->by_index[i], now);
 		check_send_due(w->by_index[i], now);
-		if (is_tick)
-			check_sweep(w->by_index[i]);
 	}
+	if (is_tick)
+		gates_tick(w, now);
 	for (unsigned i = 0; i < w->pool_count; i++)
 		takeover_look(&w->pools[i], NULL, now);
 	watch_arm(w, now);
@@ -80,6 +80,7 @@ static void watched_free(struct watched *b)
 		return;
 	check_cancel_all(b);
 	fitness_free(b->fitness);
+	gates_free(b->gates, b->pool->zone_count);
 	free(b);
 }
 
@@ -100,6 +101,7 @@ static void watch_target(struct watch *w, struct watched_pool *pool, const struc
 {
 	const struct conf_health *conf = &pool->plan->conf->health;
 	struct watched *b = old[t->backend->index];
+	size_t old_count = b ? b->pool->zone_count : 0;
 
 	old[t->backend->index] = NULL;
 	if (!b)
@@ -107,9 +109,12 @@ static void watch_target(struct watch *w, struct watched_pool *pool, const struc
 	check_cancel_all(b);		/* they speak of zones by their old number */
 	fitness_free(b->fitness);
 	b->fitness = fitness_new(pool->zone_count);
-	b->held.is_told = false;
 	b->pool = pool;
 	b->target = t;
+	pool->members[watched_target(b)] = b;
+	if (t->is_primary && pool->primary_count < MIRROR_PRIMARIES_MAX)
+		pool->primaries[pool->primary_count++] = b;
+	gates_take(b, b->gates, old_count, now);
 	b->rules = (struct health_rules){
 		.interval_us = conf->interval_us, .timeout_us = conf->timeout_us,
 		.slow_start_us = conf->slow_start_us, .rise = conf->rise, .fall = conf->fall,
@@ -127,7 +132,33 @@ static void find_zones(struct watched_pool *pool, const struct plan *plan)
 	pool->zones = memory_zeroed(count, sizeof(*pool->zones));
 	for (size_t i = 0; i < plan->zone_count; i++)
 		if (plan->zones[i].pool == pool->plan)
-			pool->zones[pool->zone_count++].plan = &plan->zones[i];
+			pool->zones[pool->zone_count++] = (struct watched_zone){
+				.plan = &plan->zones[i], .before = SIZE_MAX,
+			};
+}
+
+static void find_mirror(struct watched_pool *pool)
+{
+	for (unsigned t = 0; t < pool->plan->target_count; t++) {
+		if (pool->plan->targets[t].kind != TARGET_MIRROR)
+			continue;
+		pool->has_mirror = true;
+		pool->mirror_target = t;
+	}
+}
+
+/* What is known of a zone that was in this pool before the reload. */
+static void carry_zone(const struct watch *w, const struct watched_pool *old,
+		       struct watched_zone *z)
+{
+	const struct plan_zone *before = plan_zone_named(w->plan, z->plan->conf->origin);
+	struct plan_zone *plan = z->plan;
+
+	if (!before || before->pool != old->plan)
+		return;
+	*z = old->zones[before->number];
+	z->plan = plan;
+	z->before = before->number;
 }
 
 /* A pool that stays keeps the memory of when it was left. */
@@ -139,6 +170,8 @@ static void carry_pool(const struct watch *w, struct watched_pool *pool)
 		pool->tier = w->pools[i].tier;
 		pool->since_us = w->pools[i].since_us;
 		pool->left_us = w->pools[i].left_us;
+		for (size_t z = 0; z < pool->zone_count; z++)
+			carry_zone(w, &w->pools[i], &pool->zones[z]);
 	}
 }
 
@@ -164,6 +197,7 @@ void watch_set_plan(struct watch *w, const struct plan *plan)
 		memcpy(pool->name, pool->plan->conf->name, sizeof(pool->name));
 		pool->since_us = now;
 		find_zones(pool, plan);
+		find_mirror(pool);
 		carry_pool(w, pool);
 		for (unsigned t = 0; t < pool->plan->target_count; t++)
 			if (pool->plan->targets[t].kind == TARGET_BACKEND)
@@ -176,6 +210,7 @@ void watch_set_plan(struct watch *w, const struct plan *plan)
 	free_pools(w->pools, w->pool_count);
 	w->pools = pools;
 	w->pool_count = plan->pool_count;
+	w->plan = plan;
 	watch_arm(w, now);
 }
 

@@ -23,12 +23,15 @@
 
 struct watch;
 
+enum { WATCH_HELD_MAX = 256 };
+
 struct watch *watch_new(struct ev_loop *loop, struct mirror *mirror, unsigned worker_count);
 void watch_free(struct watch *w);
 
 /*
- * The plan to watch from now on. Health carries over for every backend that keeps its slot;
- * new ones start UP and are probed at once. The old plan is not touched afterwards.
+ * The plan to watch from now on. Health, and which zones are held, carry over for every backend
+ * that keeps its slot; new ones start UP and are probed at once. The old plan is still there, and
+ * is not touched afterwards.
  */
 void watch_set_plan(struct watch *w, const struct plan *plan);
 
@@ -37,6 +40,12 @@ void watch_wake(struct watch *w);
 
 /* Orders. False when there is no such backend (in any pool), or pool. */
 bool watch_order_backend(struct watch *w, const char *name, enum health_order order);
+
+/*
+ * A primary's data of this zone is right, whatever its serial: the hold ends, and the mirror takes
+ * it. False, with a sentence, when there is nothing to accept.
+ */
+bool watch_accept(struct watch *w, const struct plan_zone *z, uint32_t *serial, const char **why);
 
 bool watch_order_failover(struct watch *w, const char *pool, enum plan_failover order);
 
@@ -50,6 +59,12 @@ json_t *watch_pools_json(struct watch *w);
  */
 json_t *watch_targets_json(struct watch *w, const struct plan_pool *pool,
 			   const struct plan_zone *zone);
+
+/*
+ * The backends that a zone is held at, each with the reason. NULL: none. `text`: the same in a
+ * few words, "ns1 older, ns2 missing".
+ */
+json_t *watch_zone_json(struct watch *w, const struct plan_zone *z, char text[WATCH_HELD_MAX]);
 
 /* True when some pool is not served by its first tier, or some backend is not UP. */
 bool watch_is_degraded(struct watch *w);

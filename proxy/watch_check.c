@@ -5,11 +5,11 @@
 
 #include "cache/clock.h"
 #include "cache/memory.h"
+#include "proxy/watch_gate.h"
 #include "proxy/watch_verdict.h"
 
 enum {
 	CHECKS_MAX = 64,	/* of one kind under way to one backend, in a burst */
-	SWEEPS_MAX = 64,	/* zones of a returning backend asked at a time */
 };
 
 static unsigned *out_count(struct check *c)
@@ -36,6 +36,8 @@ static struct check *check_new(struct watched *b, bool is_tcp, bool is_sweep, si
 static void check_free(struct check *c)
 {
 	--*out_count(c);
+	if (c->is_sweep)
+		gate_on_lost(&c->b->gates[c->zone].gate);
 	*(c->prev ? &c->prev->next : &c->b->checks) = c->next;
 	if (c->next)
 		c->next->prev = c->prev;
@@ -62,38 +64,42 @@ static void on_verdict(struct probe *p, const struct probe_verdict *v, void *arg
 	watch_arm(own.b->watch, now);
 }
 
-/* In DOWN first the zones that keep the gate shut, else each in turn. */
-static size_t choose_zone(struct watched *b, bool is_tcp)
+static void start(struct check *c, const uint8_t *name)
 {
-	if (b->pool->zone_count == 0)
-		return 0;
-	for (size_t i = 0; !is_tcp && b->health.state == HEALTH_DOWN && i < b->fitness->count; i++) {
-		size_t zone = fitness_turn(b->fitness, false);
-		uint32_t serial;
-
-		if (!watched_mirror_serial(b->pool->zones[zone].plan, &serial))
-			continue;
-		if (!b->fitness->zones[zone].is_seen || fitness_is_behind(b->fitness, zone, serial))
-			return zone;
-	}
-	return fitness_turn(b->fitness, is_tcp);
-}
-
-static void send_check(struct watched *b, bool is_tcp, bool is_sweep, size_t zone)
-{
-	static const uint8_t root[] = { 0 };
-	bool has_zone = b->pool->zone_count > 0;
-	struct check *c = check_new(b, is_tcp, is_sweep, zone);
+	struct watched *b = c->b;
 	struct probe_ask ask = {
 		.address = &b->slot->address,
-		.zone = has_zone ? b->pool->zones[zone].plan->conf->origin : root,
-		.is_tcp = is_tcp,
-		.any_reply = !has_zone,
+		.zone = name,
+		.sample_type = c->sample.type,
+		.is_tcp = c->is_tcp,
+		.any_reply = b->pool->zone_count == 0,
 		.needs_aa = b->pool->plan->conf->retry_on & RETRY_LAME,
 		.timeout_us = health_probe_timeout_us(&b->health, &b->rules),
 	};
 
 	c->probe = probe_start(b->watch->loop, &b->watch->random, &ask, on_verdict, c);
+}
+
+static void send_check(struct watched *b, bool is_tcp)
+{
+	static const uint8_t root[] = { 0 };
+	bool has_zone = b->pool->zone_count > 0;
+	struct check *c = check_new(b, is_tcp, false, has_zone ? fitness_turn(b->fitness, is_tcp) : 0);
+
+	if (has_zone)
+		c->facts = gates_facts(b, c->zone);
+	start(c, has_zone ? b->pool->zones[c->zone].plan->conf->origin : root);
+}
+
+void check_ask(struct watched *b, size_t zone, const struct sample *sample,
+	       const struct gate_facts *facts)
+{
+	struct check *c = check_new(b, false, true, zone);
+
+	c->facts = *facts;
+	if (sample)
+		c->sample = *sample;
+	start(c, sample ? sample->name : b->pool->zones[zone].plan->conf->origin);
 }
 
 static void send_one(struct watched *b, bool is_tcp, uint64_t now)
@@ -103,17 +109,8 @@ static void send_one(struct watched *b, bool is_tcp, uint64_t now)
 	if (now < (is_tcp ? b->health.next_tcp_us : b->health.next_udp_us))
 		return;
 	if ((is_tcp ? b->tcp_out : b->udp_out) < most)
-		send_check(b, is_tcp, false, choose_zone(b, is_tcp));
+		send_check(b, is_tcp);
 	health_on_probe_sent(&b->health, &b->rules, is_tcp, now);
-}
-
-void check_sweep(struct watched *b)
-{
-	if (b->health.state != HEALTH_DOWN || b->health.udp.good == 0)
-		return;
-	for (size_t i = 0; i < b->fitness->count && b->sweeps_out < SWEEPS_MAX; i++)
-		if (!b->fitness->zones[i].is_seen && b->pool->zones[i].plan->mirror)
-			send_check(b, false, true, i);
 }
 
 void check_send_due(struct watched *b, uint64_t now)

@@ -3,7 +3,7 @@
  * watch_check - the probes under way to one backend.
  *
  * Purpose:  sends what health says is due: one UDP and one TCP probe at a time, more in a burst;
- *           and, while a backend is returning, one for each zone that it has not shown yet.
+ *           and what the zones' gates ask for.
  * Not here: what a verdict means (watch_verdict.h).
  * Owns:     every struct check, each with its probe.
  * Threads:  control.
@@ -11,6 +11,7 @@
 #ifndef WATCH_CHECK_H
 #define WATCH_CHECK_H
 
+#include "proxy/sample.h"
 #include "proxy/watched.h"
 
 /* A probe on its way. */
@@ -18,16 +19,19 @@ struct check {
 	struct watched *b;
 	struct probe *probe;
 	bool is_tcp;
-	bool is_sweep;		/* asked only for its zone's serial */
+	bool is_sweep;		/* asked only for its zone's gate */
 	size_t zone;		/* of the pool; unused without zones */
+	struct gate_facts facts;	/* of the zone, when it was asked */
+	struct sample sample;	/* type 0: the SOA */
 	struct check *prev, *next;
 };
 
 /* Sends what is due now. */
 void check_send_due(struct watched *b, uint64_t now);
 
-/* A returning backend shows all its zones while its good probes are counted. */
-void check_sweep(struct watched *b);
+/* Asks for a zone's gate: the SOA, or a sample. */
+void check_ask(struct watched *b, size_t zone, const struct sample *sample,
+	       const struct gate_facts *facts);
 
 void check_cancel_all(struct watched *b);
 

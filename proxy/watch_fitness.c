@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "cache/memory.h"
-#include "cache/serial.h"
 
 enum { SKIPS_MAX = 64 };	/* unfit zones passed over in one go */
 
@@ -26,7 +25,7 @@ void fitness_forget(struct fitness *f)
 {
 	f->fit = 0;
 	for (size_t i = 0; i < f->count; i++)
-		f->zones[i].is_seen = f->zones[i].has_serial = false;
+		f->zones[i].is_seen = false;
 }
 
 /* SERVFAIL, REFUSED, no AA: the server lives and speaks of the zone. */
@@ -40,7 +39,7 @@ static bool is_fit(const struct fitness_zone *z)
 	return z->is_seen && z->why == CAUSE_NONE;
 }
 
-void fitness_note(struct fitness *f, size_t zone, enum health_cause why, const uint32_t *serial)
+void fitness_note(struct fitness *f, size_t zone, enum health_cause why)
 {
 	struct fitness_zone *z = &f->zones[zone];
 
@@ -50,8 +49,6 @@ void fitness_note(struct fitness *f, size_t zone, enum health_cause why, const u
 	f->fit -= is_fit(z);
 	z->why = why;
 	z->is_seen = true;
-	z->has_serial = serial != NULL;
-	z->serial = serial ? *serial : 0;
 	f->fit += is_fit(z);
 }
 
@@ -61,13 +58,6 @@ bool fitness_counts(const struct fitness *f, size_t zone, enum health_cause why)
 
 	assert(zone < f->count);
 	return !is_of_zone(why) || is_fit(z) || f->fit == 0;
-}
-
-bool fitness_is_behind(const struct fitness *f, size_t zone, uint32_t mirror_serial)
-{
-	const struct fitness_zone *z = &f->zones[zone];
-
-	return z->has_serial && serial_is_newer(mirror_serial, z->serial);
 }
 
 size_t fitness_turn(struct fitness *f, bool is_tcp)

@@ -2,9 +2,9 @@
 /*
  * watch_fitness - what one backend last said of each zone of its pool.
  *
- * Purpose:  one zone that a server does not hold must not take the whole server down, and a
- *           server that returns must have shown each zone: both need a memory by zone.
- * Not here: the server as a whole (health.h), the mirror's serials (the caller gives them).
+ * Purpose:  one zone that a server does not hold must not take the whole server down: that needs
+ *           a memory by zone; and whose turn it is to be probed.
+ * Not here: the server as a whole (health.h), whether its data is right (gate.h).
  * Threads:  control; pure.
  * Memory:   one allocation in fitness_new().
  */
@@ -19,8 +19,6 @@
 
 struct fitness_zone {
 	bool is_seen;		/* some reply since fitness_forget() */
-	bool has_serial;	/* since fitness_forget() */
-	uint32_t serial;
 	enum health_cause why;	/* CAUSE_NONE: fit, or never asked */
 };
 
@@ -35,20 +33,17 @@ struct fitness {
 struct fitness *fitness_new(size_t count);
 void fitness_free(struct fitness *f);	/* NULL is fine */
 
-/* The backend went down: what it said of serials is of the past. */
+/* The backend went down: what it served is of the past. */
 void fitness_forget(struct fitness *f);
 
-/* A reply for `zone` with this cause; `serial` is NULL when it told none. */
-void fitness_note(struct fitness *f, size_t zone, enum health_cause why, const uint32_t *serial);
+/* A reply for `zone` with this cause. */
+void fitness_note(struct fitness *f, size_t zone, enum health_cause why);
 
 /*
  * Whether a verdict, before it is noted, says something about the server and not only about
  * this zone: not while it serves other zones, unless it has served this one, too.
  */
 bool fitness_counts(const struct fitness *f, size_t zone, enum health_cause why);
-
-/* True when the server's data for this zone is older than the mirror's. */
-bool fitness_is_behind(const struct fitness *f, size_t zone, uint32_t mirror_serial);
 
 /*
  * The next zone in turn; each transport has its own, or in a burst they would split the zones

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "proxy/watch_gate.h"
 #include "proxy/watch_takeover.h"
 #include "proxy/watched.h"
 
@@ -38,7 +39,6 @@ static json_t *backend_json(const struct watched *b, uint64_t now)
 {
 	char address[ADDRESS_TEXT_MAX];
 	struct evidence_sum sum;
-	size_t behind;
 	json_t *o = json_pack("{ss ss ss sI sI sb ss ss ss ss sI sf sf}",
 		"name", b->slot->name, "pool", b->slot->pool,
 		"address", address_to_text(&b->slot->address, address),
@@ -57,9 +57,7 @@ static json_t *backend_json(const struct watched *b, uint64_t now)
 	put_counters(o, &sum);
 	json_object_set_new(o, "rise", json_integer(health_rise(&b->health, &b->rules)));
 	json_object_set_new(o, "held", json_boolean(b->health.is_held));
-	if (b->health.is_held && !watched_gate_is_open(b, &behind) && behind != SIZE_MAX)
-		json_object_set_new(o, "held_zone",
-				    json_string(b->pool->zones[behind].plan->conf->text));
+	json_object_set_new(o, "held_zones", json_integer((json_int_t)b->held_zones));
 	return o;
 }
 
@@ -79,6 +77,52 @@ json_t *watch_backends_json(struct watch *w)
 	return all;
 }
 
+/* ---- Zones ---- */
+
+static json_t *hold_json(const struct watched *b, size_t zone, uint64_t now)
+{
+	const struct watched_gate *g = &b->gates[zone];
+	const struct conf_regression *policy =
+		conf_regression_of(b->pool->zones[zone].plan->conf);
+	json_t *o = json_pack("{ss ss}", "backend", b->slot->name, "reason",
+			      gate_reason_text(g->gate.reason));
+	uint64_t age_us = g->hold && g->hold->since_us ? now - g->hold->since_us : 0;
+
+	if (g->gate.has_serial)
+		json_object_set_new(o, "serial", json_integer((json_int_t)g->gate.serial));
+	json_object_set_new(o, "since_s", json_integer((json_int_t)(age_us / US_PER_S)));
+	if (g->hold && g->hold->example[0])
+		json_object_set_new(o, "example", json_string(g->hold->example));
+	if (policy->policy == REGRESS_ACCEPT_AFTER && b->target->is_primary &&
+	    gate_is_acceptable(&g->gate) && age_us < policy->after_us)
+		json_object_set_new(o, "accepted_in_s", json_integer(
+			(json_int_t)((policy->after_us - age_us) / US_PER_S)));
+	return o;
+}
+
+json_t *watch_zone_json(struct watch *w, const struct plan_zone *z, char text[WATCH_HELD_MAX])
+{
+	const struct watched_pool *p = &w->pools[z->pool->index];
+	uint64_t now = clock_monotonic_us();
+	json_t *all = NULL;
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (unsigned i = 0; i < p->plan->target_count; i++) {
+		const struct watched *b = p->members[i];
+
+		if (!b || !gates_hold(b, z->number))
+			continue;
+		all = all ? all : json_array();
+		json_array_append_new(all, hold_json(b, z->number, now));
+		if (len < WATCH_HELD_MAX)
+			len += (size_t)snprintf(text + len, WATCH_HELD_MAX - len, "%s%s %s",
+						len ? ", " : "", b->slot->name,
+						gate_reason_text(b->gates[z->number].gate.reason));
+	}
+	return all;
+}
+
 /* ---- Targets ---- */
 
 static const char *mirror_state(const struct watched_pool *p, const struct plan_target *t,
@@ -91,11 +135,43 @@ static const char *mirror_state(const struct watched_pool *p, const struct plan_
 	return zone && rcu_read(zone->mirror->current) ? "expired" : "empty";
 }
 
+static bool takes_queries(const struct plan_target *t)
+{
+	return t->kind == TARGET_MIRROR ||
+	       atomic_load_explicit(&t->backend->share, memory_order_relaxed) > 0;
+}
+
+/* Its data of the zone; of a pool: of all zones. "": right, as far as is known. */
+static const char *held_reason(const struct watched_pool *p, const struct plan_target *t,
+			       const struct plan_zone *zone)
+{
+	static const char *const sentences[] = {
+		[GATE_OPEN] = "",
+		[GATE_UNPROVEN] = "held: it was away, and has not shown the zone yet",
+		[GATE_MISSING] = "held: it does not serve the zone",
+		[GATE_BEHIND] = "held: its serial is older than others'",
+		[GATE_OLDER] = "held: its serial is older than the mirror's",
+		[GATE_DIFFERS] = "held: the mirror's serial, but other data",
+		[GATE_SHRUNK] = "held: next to nothing is left of the zone",
+	};
+	const struct watched *b = p->members[t - p->plan->targets];
+
+	if (!b || p->zone_count == 0)
+		return "";
+	if (!zone)
+		return gates_serve(b) ? "" : "held: its data of each zone is wrong";
+	return sentences[b->gates[zone->number].gate.reason];
+}
+
 /* Why this target is asked now, or is not. */
 static const char *target_reason(const struct watched_pool *p, const struct plan_target *t,
 				 const struct plan_zone *zone, unsigned serving)
 {
 	bool is_fit = takeover_target_is_fit(p, t, zone);
+	const char *held = held_reason(p, t, zone);
+
+	if (!is_fit && *held && !takeover_target_is_eligible(p, t, zone) && takes_queries(t))
+		return held;
 
 	if (!takeover_target_is_eligible(p, t, zone))
 		return is_fit ? "left out: failover is ordered"

@@ -6,6 +6,7 @@
 
 #include "cache/clock.h"
 #include "cache/event.h"
+#include "proxy/watch_gate.h"
 
 unsigned takeover_first_tier(const struct plan_pool *pool)
 {
@@ -32,6 +33,17 @@ static bool mirror_is_fit(const struct watched_pool *p, const struct plan_zone *
 	return false;
 }
 
+/* The zone, or every zone of the pool. */
+static bool zone_is_held(const struct watched_pool *p, const struct plan_target *t,
+			 const struct plan_zone *zone)
+{
+	unsigned target = (unsigned)(t - p->plan->targets);
+
+	if (zone)
+		return plan_zone_holds(zone, target);
+	return !gates_serve(p->members[target]);
+}
+
 bool takeover_target_is_fit(const struct watched_pool *p, const struct plan_target *t,
 			    const struct plan_zone *zone)
 {
@@ -39,7 +51,8 @@ bool takeover_target_is_fit(const struct watched_pool *p, const struct plan_targ
 	case TARGET_MIRROR:
 		return mirror_is_fit(p, zone);
 	case TARGET_BACKEND:
-		return atomic_load_explicit(&t->backend->share, memory_order_relaxed) > 0;
+		return atomic_load_explicit(&t->backend->share, memory_order_relaxed) > 0 &&
+		       !zone_is_held(p, t, zone);
 	}
 	return false;
 }

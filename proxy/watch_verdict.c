@@ -2,6 +2,7 @@
 #include "proxy/watch_verdict.h"
 
 #include "cache/serial.h"
+#include "proxy/watch_gate.h"
 #include "proxy/watch_takeover.h"
 
 enum {
@@ -73,9 +74,11 @@ void verdict_follow(struct watched *b, struct health_change c, uint64_t now)
 		check_cancel_all(b);
 	if (c.to == HEALTH_DOWN) {
 		fitness_forget(b->fitness);
-		b->held.is_told = false;
+		gates_forget(b, now);
 	} else if (c.from == HEALTH_DOWN) {
 		refresh_zones(b);
+	} else if (c.from == HEALTH_SUSPECT) {
+		gates_recheck(b, now);	/* it may have been restarted, with other data */
 	}
 }
 
@@ -117,7 +120,7 @@ static bool note_zone(struct watched *b, const struct check *c, const struct pro
 	if (b->pool->zone_count == 0)
 		return true;
 	counts = fitness_counts(b->fitness, c->zone, v->cause);
-	fitness_note(b->fitness, c->zone, v->cause, v->has_serial ? &v->serial : NULL);
+	fitness_note(b->fitness, c->zone, v->cause);
 	if (v->has_serial && v->cause == CAUSE_NONE)
 		tell_mirror(b, c->zone, v->serial, now);
 	return counts;
@@ -126,23 +129,20 @@ static bool note_zone(struct watched *b, const struct check *c, const struct pro
 void verdict_on_check(struct watched *b, const struct check *c, const struct probe_verdict *v,
 		      uint64_t now)
 {
-	size_t behind = SIZE_MAX;
-	bool gate_is_open = true;
 	struct health_change change;
+	bool counts = c->sample.type || v->is_ours || note_zone(b, c, v, now);
 
-	if (v->is_ours || !note_zone(b, c, v, now) || c->is_sweep)
+	if (b->pool->zone_count > 0)
+		gates_on_check(b, c, v, now);
+	if (v->is_ours || !counts || c->is_sweep)
 		return;
 	if (v->cause != CAUSE_NONE)
 		remember_bad(b, c, v);
 	else if (!c->is_tcp)
 		health_on_rtt(&b->health, v->rtt_us);
-	if (b->health.state == HEALTH_DOWN)
-		gate_is_open = watched_gate_is_open(b, &behind);
 	b->good_run = b->health.udp.good + (v->cause == CAUSE_NONE && !c->is_tcp);
-	change = health_on_probe(&b->health, &b->rules, c->is_tcp, v->cause, gate_is_open, now);
+	change = health_on_probe(&b->health, &b->rules, c->is_tcp, v->cause, gates_are_open(b), now);
 	verdict_follow(b, change, now);
-	if (b->health.is_held && behind != SIZE_MAX)
-		watched_tell_held(b, behind);
 	verdict_publish(b, now);	/* suspicion in PROBATION ends without a change */
 }
 

@@ -9,6 +9,10 @@
 #include "cache/clock.h"
 #include "cache/dns.h"
 #include "cache/event.h"
+#include "proxy/watch_gate.h"
+
+enum { TOLD_MAX = 50 };		/* failback_held of one backend, each minute */
+#define TOLD_US	(60 * US_PER_S)
 
 bool watched_mirror_serial(const struct plan_zone *z, uint32_t *serial)
 {
@@ -17,24 +21,6 @@ bool watched_mirror_serial(const struct plan_zone *z, uint32_t *serial)
 	if (g)
 		*serial = g->soa.serial;
 	return g != NULL;
-}
-
-bool watched_gate_is_open(const struct watched *b, size_t *behind)
-{
-	bool is_open = true;
-
-	*behind = SIZE_MAX;
-	for (size_t i = 0; i < b->fitness->count && *behind == SIZE_MAX; i++) {
-		uint32_t serial;
-
-		if (!watched_mirror_serial(b->pool->zones[i].plan, &serial))
-			continue;
-		if (!b->fitness->zones[i].is_seen)
-			is_open = false;
-		else if (fitness_is_behind(b->fitness, i, serial))
-			*behind = i;
-	}
-	return is_open && *behind == SIZE_MAX;
 }
 
 const char *watched_state_text(const struct watched *b)
@@ -198,24 +184,56 @@ void watched_tell(const struct watched *b, const struct health_change *c, uint64
 	event_end(&e);
 }
 
-void watched_tell_held(struct watched *b, size_t zone)
+/* Some dozens a minute: a primary that lost its disk has as many reasons as zones. */
+static bool may_tell(struct watched *b, uint64_t now)
 {
-	uint32_t serial = b->fitness->zones[zone].serial, mirror_serial = 0;
+	if (b->told_us == 0 || now - b->told_us >= TOLD_US) {
+		b->told_us = now;
+		b->told = 0;
+	}
+	if (b->told >= TOLD_MAX) {
+		b->untold++;
+		return false;
+	}
+	b->told++;
+	return true;
+}
+
+bool watched_tell_held(struct watched *b, size_t zone, uint64_t now)
+{
+	const struct watched_gate *g = &b->gates[zone];
+	uint32_t mirror_serial;
 	struct event e;
 
-	watched_mirror_serial(b->pool->zones[zone].plan, &mirror_serial);
-	if (b->held.is_told && b->held.zone == zone && b->held.serial == serial &&
-	    b->held.mirror_serial == mirror_serial)
-		return;
-	b->held.is_told = true;
-	b->held.zone = zone;
-	b->held.serial = serial;
-	b->held.mirror_serial = mirror_serial;
-
+	if (!may_tell(b, now))
+		return false;
 	event_begin(&e, EVENT_WARNING, "failback_held");
 	put_identity(&e, b);
 	event_name(&e, "zone", b->pool->zones[zone].plan->conf->origin);
-	event_number(&e, "serial", serial);
-	event_number(&e, "mirror_serial", mirror_serial);
+	if (g->gate.has_serial)
+		event_number(&e, "serial", g->gate.serial);
+	if (watched_mirror_serial(b->pool->zones[zone].plan, &mirror_serial))
+		event_number(&e, "mirror_serial", mirror_serial);
+	event_text(&e, "reason", gate_reason_text(g->gate.reason));
+	if (g->hold->example[0] && (g->gate.reason == GATE_DIFFERS || g->gate.reason == GATE_SHRUNK))
+		event_text(&e, "example", g->hold->example);
+	if (b->untold > 0)
+		event_number(&e, "suppressed", b->untold);
+	b->untold = 0;
+	event_end(&e);
+	return true;
+}
+
+void watched_tell_released(const struct watched *b, size_t zone, const char *cause, uint64_t now)
+{
+	const struct watched_gate *g = &b->gates[zone];
+	struct event e;
+
+	event_begin(&e, EVENT_NOTICE, "failback_released");
+	put_identity(&e, b);
+	event_name(&e, "zone", b->pool->zones[zone].plan->conf->origin);
+	event_number(&e, "serial", g->gate.serial);
+	event_text(&e, "cause", cause);
+	event_number(&e, "held_ms", (now - g->hold->since_us) / US_PER_MS);
 	event_end(&e);
 }

@@ -4,6 +4,7 @@
  *
  * Purpose:  shared by the files that make up the watch: watch.c (time, plans, orders),
  *           watch_check.c (probes under way), watch_verdict.c (what follows from them),
+ *           watch_gate.c (which zones are held),
  *           watch_takeover.c (which tier serves), watch_json.c (views); and the sentences of
  *           its event lines.
  * Threads:  control.
@@ -22,9 +23,14 @@
 enum { WATCHED_TEXT_MAX = 256, WATCHED_NAMES_MAX = 1024 };
 
 struct watched_zone {
-	const struct plan_zone *plan;
+	struct plan_zone *plan;
 	uint32_t asked_serial;		/* the mirror was asked to fetch this one */
 	uint64_t asked_us;		/* 0: never */
+	bool is_accepted;		/* a primary's data under this serial: */
+	uint32_t accepted;
+	uint64_t accepted_over;		/* the mirror's generation then */
+	uint64_t accepted_us;		/* the mirror was asked to take it */
+	size_t before;			/* its number before the reload; SIZE_MAX: it is new */
 };
 
 struct watched_pool {
@@ -32,11 +38,18 @@ struct watched_pool {
 	const struct plan_pool *plan;
 	struct watched_zone *zones;
 	size_t zone_count;
+	struct watched *members[CONF_TARGETS_MAX];	/* by target; NULL: the mirror */
+	struct watched *primaries[MIRROR_PRIMARIES_MAX];
+	unsigned primary_count;
+	bool has_mirror;
+	unsigned mirror_target;
+	size_t cursor;			/* the zone to be looked at next */
 	unsigned tier;			/* that serves now, or TAKEOVER_NONE */
 	uint64_t since_us;		/* of `tier` */
 	uint64_t left_us;		/* when the first tier stopped serving; 0: it serves */
 };
 
+struct watched_gate;
 struct check;	/* a probe on its way: watch_check.c */
 
 struct watched {
@@ -51,6 +64,15 @@ struct watched {
 	unsigned udp_out, tcp_out;	/* checks under way, sweeps not counted */
 	unsigned sweeps_out;
 
+	struct watched_gate *gates;	/* one for each zone of the pool: watch_gate.c */
+	size_t held_zones;		/* whose bit is set */
+	size_t loud_zones;		/* of these, not for a short lag */
+	unsigned asks_left;		/* questions that may begin in this tick */
+	bool is_rechecked;
+	uint64_t rechecked_us;
+	uint64_t told_us;		/* failback_held: how many lines since then */
+	unsigned told, untold;
+
 	struct evidence_sum seen;	/* at the last look */
 	uint64_t silent_us[TRANSPORTS];	/* silence was noticed then; 0: none, or it was broken */
 	struct evidence_sum calm;	/* at the last look without trouble */
@@ -60,9 +82,6 @@ struct watched {
 	struct probe_verdict bad;
 	char bad_zone[NAME_TEXT_MAX];
 	unsigned bad_run, good_run;
-
-	/* The last failback_held that was told. */
-	struct { bool is_told; size_t zone; uint32_t serial, mirror_serial; } held;
 };
 
 struct watch {
@@ -73,6 +92,7 @@ struct watch {
 	struct random random;
 	struct watched_pool *pools;	/* parallel to plan->pools */
 	unsigned pool_count;
+	const struct plan *plan;	/* what they were made from */
 	struct watched *by_index[BACKENDS_MAX];	/* slots of the registry; NULL: not watched */
 };
 
@@ -82,11 +102,10 @@ void watch_arm(struct watch *w, uint64_t now);
 /* The serial that the mirror holds of this zone. False: none. Inside an RCU read. */
 bool watched_mirror_serial(const struct plan_zone *z, uint32_t *serial);
 
-/*
- * The failback gate: open when every zone was seen since the backend went down and none is
- * older than the mirror's. *behind is the first that is older, or SIZE_MAX.
- */
-bool watched_gate_is_open(const struct watched *b, size_t *behind);
+static inline unsigned watched_target(const struct watched *b)
+{
+	return (unsigned)(b->target - b->pool->plan->targets);
+}
 
 /* "up"; in capitals when the operator ordered it. */
 const char *watched_state_text(const struct watched *b);
@@ -98,7 +117,8 @@ const char *watched_evidence(const struct watched *b, const struct health_change
 /* event=backend_down and its like. */
 void watched_tell(const struct watched *b, const struct health_change *c, uint64_t now);
 
-/* event=failback_held, once for each zone and pair of serials. */
-void watched_tell_held(struct watched *b, size_t zone);
+/* event=failback_held. False when too many were told of late: it is to be tried again. */
+bool watched_tell_held(struct watched *b, size_t zone, uint64_t now);
+void watched_tell_released(const struct watched *b, size_t zone, const char *cause, uint64_t now);
 
 #endif

@@ -141,7 +141,8 @@ START_TEST(good_line_is_done_and_shown)
 END_TEST
 
 static const struct { const char *line, *kind, *error; } bad[] = {
-	{ "accept example.com", "usage", "unknown verb 'accept'" },
+	{ "accept example.com", "refused", "zone example.com.: nothing of it is held" },
+	{ "accept example.net", "refused", "is not mirrored" },
 	{ "rollback x", "usage", "unknown verb 'rollback'" },
 	{ "zone", "usage", "usage: zone ZONE" },
 	{ "status now", "usage", "usage: status" },

@@ -29,6 +29,7 @@ static struct {
 	enum mood mood;
 	uint32_t serial;
 	unsigned asked;
+	bool has_other_data, is_empty;
 	bool is_over;
 } server;
 
@@ -38,11 +39,29 @@ static struct watch *watch;
 static struct plan *plan;
 static struct backend *backend;
 static struct mirror_zone mirrored;
+static const char *regression = "";
 
 /* ---- The server ---- */
 
+/* Every name of the zone has one address. */
+static size_t write_sample(uint8_t *m, size_t query_len)
+{
+	struct wire_out o = wire_into(m, 600);
+
+	o.len = query_len;
+	wire_put_u16(m + 2, DNS_QR | DNS_AA | (server.is_empty ? RCODE_NXDOMAIN : 0));
+	wire_put_u16(m + 6, server.is_empty ? 0 : 1);
+	if (!server.is_empty)
+		wire_add_bytes(&o, server.has_other_data ? "\xc0\x0c\0\1\0\1\0\0\1\54\0\4\300\0\2\2"
+				   : "\xc0\x0c\0\1\0\1\0\0\1\54\0\4\300\0\2\1", 16);
+	return o.len;
+}
+
 static size_t write_reply(uint8_t *m, size_t query_len)
 {
+	if (server.mood == WELL && wire_get_u16(m + query_len - 4) == TYPE_A)
+		return write_sample(m, query_len);
+
 	struct wire_out o = wire_into(m, 600);
 	unsigned flags = DNS_QR | DNS_AA;
 
@@ -164,9 +183,9 @@ static struct plan *given_plan(const char *health, unsigned number)
 		"listen = { \"127.0.0.1:1\" }\npool \"main\" {\n"
 		"backend \"ns1\" { address = \"127.0.0.1:%u\" tier = 0 primary = true }\n"
 		"mirror { tier = 1 }\nhealth { interval = \"100ms\" timeout = \"100ms\" rise = 3 "
-		"%s }\n}\n"
+		"%s }\n%s\n}\n"
 		"zone \"example.com\" { pool = \"main\" }\n",
-		server.port, health);
+		server.port, health, regression);
 	fclose(f);
 	conf = conf_read(path, stderr);
 	unlink(path);
@@ -186,6 +205,9 @@ static void hold_mirror(uint32_t serial)
 	ck_assert_int_eq(zone_edit_add(e, origin, TYPE_SOA, 60, soa, 28), ZONE_OK);
 	ck_assert_int_eq(zone_edit_add(e, origin, TYPE_NS, 60, (const uint8_t *)"\2ns", 4),
 			 ZONE_OK);
+	for (char host[] = "\1a\7example\3com"; host[1] <= 'j'; host[1]++)
+		ck_assert_int_eq(zone_edit_add(e, (uint8_t *)host, TYPE_A, 60,
+					       (const uint8_t *)"\300\0\2\1", 4), ZONE_OK);
 	mirrored.current = zone_edit_finish(e, serial, &why, where);
 	ck_assert_ptr_nonnull(mirrored.current);
 	atomic_store(&mirrored.is_servable, true);
@@ -415,20 +437,160 @@ START_TEST(return_goes_through_probation)
 }
 END_TEST
 
-START_TEST(older_serial_is_held_and_told_once)
+/* How a primary may come back, and what is said of it. */
+static const struct {
+	uint32_t serial;
+	bool is_other, is_empty;
+	const char *said;
+} regressions[] = {
+	{ 41, false, false, "zone=example.com. serial=41 mirror_serial=42 reason=older" },
+	{ 42, true,  false, "zone=example.com. serial=42 mirror_serial=42 reason=differs example=\"" },
+	{ 42, false, true,  "zone=example.com. serial=42 mirror_serial=42 reason=differs example=\"" },
+	{ 43, false, true,  "zone=example.com. serial=43 mirror_serial=42 reason=shrunk example=\"" },
+};
+enum { REGRESSIONS = sizeof(regressions) / sizeof(regressions[0]) };
+
+static unsigned given_regression(unsigned i)
+{
+	given_down();
+	server.serial = regressions[i].serial;
+	server.has_other_data = regressions[i].is_other;
+	server.is_empty = regressions[i].is_empty;
+	server.mood = WELL;
+	return wait_line("event=failback_held backend=ns1", 0, 3000);
+}
+
+START_TEST(regression_is_held_and_told_once_and_ends)
+{
+	unsigned at = given_regression((unsigned)_i);
+
+	ck_assert_msg(strstr(lines[at], regressions[_i].said), "%s", lines[at]);
+	run_ms(700);
+	ck_assert_uint_eq(line_count, at + 1);
+	ck_assert(plan_zone_holds(&plan->zones[0], 0));
+	server.serial = 42;
+	server.has_other_data = server.is_empty = false;
+	at = wait_line("event=failback_released backend=ns1", at, 3000);
+	ck_assert_ptr_nonnull(strstr(lines[at], "zone=example.com. serial=42 cause=caught_up held_ms="));
+	wait_line("event=backend_probation", at, 2000);
+	ck_assert(!plan_zone_holds(&plan->zones[0], 0));
+}
+END_TEST
+
+START_TEST(accepted_regression_ends_at_once)
+{
+	unsigned at = given_regression((unsigned)_i);
+	const char *why = NULL;
+	uint32_t serial = 0;
+
+	ck_assert(watch_accept(watch, &plan->zones[0], &serial, &why));
+	ck_assert_uint_eq(serial, regressions[_i].serial);
+	at = wait_line("event=failback_released", at, 10);
+	ck_assert_ptr_nonnull(strstr(lines[at], "cause=operator"));
+	at = wait_line("event=backend_up", at, 3000);
+	run_ms(500);					/* and it stays so */
+	ck_assert_uint_eq(line_count, at + 1);
+	ck_assert(!watch_accept(watch, &plan->zones[0], &serial, &why));
+	ck_assert_str_eq(why, "nothing of it is held");
+}
+END_TEST
+
+static const char *const policies[] = {
+	"on-regression = accept", "on-regression = \"accept-after 1s\"",
+};
+
+START_TEST(policy_accepts)
 {
 	unsigned at;
 
-	given_down();
-	server.mood = WELL;
-	server.serial = 41;
-	at = wait_line("event=failback_held", 0, 3000);
-	ck_assert_ptr_nonnull(strstr(lines[at], "backend=ns1"));
-	ck_assert_ptr_nonnull(strstr(lines[at], "zone=example.com. serial=41 mirror_serial=42"));
-	run_ms(500);
-	ck_assert_uint_eq(line_count, at + 1);
-	server.serial = 42;
+	teardown();
+	regression = policies[_i];
+	setup();
+	at = given_regression(0);
+	at = wait_line("event=failback_released", at, 2000);
+	ck_assert_ptr_nonnull(strstr(lines[at], "cause=policy"));
+	ck_assert_int_eq(number_in(lines[at], "held_ms=") >= 1000, _i == 1);
 	wait_line("event=backend_probation", at, 2000);
+}
+END_TEST
+
+/* It never went down: a restore from backup may take no time at all. */
+START_TEST(primary_that_goes_back_while_it_serves_is_held)
+{
+	unsigned at;
+
+	run_ms(500);
+	ck_assert_uint_eq(line_count, 0);
+	server.serial = 41;
+	at = wait_line("event=failback_held backend=ns1", 0, 1000);
+	ck_assert_ptr_nonnull(strstr(lines[at], "serial=41 mirror_serial=42 reason=older"));
+	wait_line("event=failover pool=main from=ns1 to=mirror cause=zones_held", at, 100);
+	server.serial = 42;
+	at = wait_line("event=failback_released", at, 1000);
+	wait_line("event=failback pool=main from=mirror to=ns1 cause=zones_released", at, 100);
+}
+END_TEST
+
+/* The mirror may have been told first, by NOTIFY. */
+START_TEST(newer_mirror_asks_before_it_judges)
+{
+	struct generation *old = mirrored.current;
+
+	run_ms(500);
+	server.serial = 43;
+	hold_mirror(43);
+	run_ms(500);
+	ck_assert_uint_eq(line_count, 0);
+	generation_free(old);
+}
+END_TEST
+
+START_TEST(short_lag_is_no_news)
+{
+	struct generation *old = mirrored.current;
+	const struct plan_zone *z = &plan->zones[0];
+
+	run_ms(500);
+	hold_mirror(43);
+	for (unsigned i = 0; i < 10 && !plan_zone_holds(z, 0); i++)
+		run_ms(100);
+	ck_assert(plan_zone_holds(z, 0));	/* out at once, and without a word of it */
+	server.serial = 43;
+	run_ms(500);
+	ck_assert(!plan_zone_holds(z, 0));
+	ck_assert_uint_eq(line_count, 0);
+	generation_free(old);
+}
+END_TEST
+
+START_TEST(mirror_behind_a_primary_is_marked)
+{
+	const struct plan_zone *z = &plan->zones[0];
+
+	run_ms(300);
+	ck_assert(!plan_zone_holds(z, 1));
+	server.serial = 43;
+	run_ms(500);
+	ck_assert(plan_zone_holds(z, 1));
+	ck_assert(!plan_zone_holds(z, 0));
+	server.serial = 42;
+	run_ms(500);
+	ck_assert(!plan_zone_holds(z, 1));
+}
+END_TEST
+
+START_TEST(reload_keeps_what_is_held)
+{
+	unsigned at = given_regression(1);
+	struct plan *next = given_plan("fall = 2", 2);
+
+	next->zones[0].mirror = &mirrored;
+	watch_set_plan(watch, next);
+	ck_assert(plan_zone_holds(&next->zones[0], 0));
+	plan_free(plan);
+	plan = next;
+	run_ms(700);
+	ck_assert_uint_eq(line_count, at + 1);
 }
 END_TEST
 
@@ -533,7 +695,14 @@ int main(void)
 			    sizeof(faults) / sizeof(faults[0]));
 	tcase_add_test(tc, well_backend_is_acquitted);
 	tcase_add_test(tc, return_goes_through_probation);
-	tcase_add_test(tc, older_serial_is_held_and_told_once);
+	tcase_add_loop_test(tc, regression_is_held_and_told_once_and_ends, 0, REGRESSIONS);
+	tcase_add_loop_test(tc, accepted_regression_ends_at_once, 0, REGRESSIONS);
+	tcase_add_loop_test(tc, policy_accepts, 0, 2);
+	tcase_add_test(tc, primary_that_goes_back_while_it_serves_is_held);
+	tcase_add_test(tc, newer_mirror_asks_before_it_judges);
+	tcase_add_test(tc, short_lag_is_no_news);
+	tcase_add_test(tc, mirror_behind_a_primary_is_marked);
+	tcase_add_test(tc, reload_keeps_what_is_held);
 	tcase_add_test(tc, orders_are_told_and_sticky);
 	tcase_add_test(tc, failover_is_ordered_for_a_pool);
 	tcase_add_test(tc, reload_keeps_health);

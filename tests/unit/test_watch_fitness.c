@@ -9,17 +9,17 @@ static struct fitness *f;
 static void setup(void)    { f = fitness_new(3); }
 static void teardown(void) { fitness_free(f); }
 
-static void serve_all(uint32_t serial)
+static void serve_all(void)
 {
 	for (size_t i = 0; i < 3; i++)
-		fitness_note(f, i, CAUSE_NONE, &serial);
+		fitness_note(f, i, CAUSE_NONE);
 }
 
 START_TEST(one_lame_zone_counts_once)
 {
-	serve_all(1);
+	serve_all();
 	ck_assert(fitness_counts(f, 1, CAUSE_RCODE));
-	fitness_note(f, 1, CAUSE_RCODE, NULL);
+	fitness_note(f, 1, CAUSE_RCODE);
 	ck_assert(!fitness_counts(f, 1, CAUSE_RCODE));
 	ck_assert(!fitness_counts(f, 1, CAUSE_LAME));
 	ck_assert(fitness_counts(f, 0, CAUSE_RCODE));
@@ -30,45 +30,23 @@ END_TEST
 START_TEST(server_without_any_fit_zone_is_counted_again)
 {
 	for (size_t i = 0; i < 3; i++)
-		fitness_note(f, i, CAUSE_RCODE, NULL);
+		fitness_note(f, i, CAUSE_RCODE);
 	for (size_t i = 0; i < 3; i++)
 		ck_assert(fitness_counts(f, i, CAUSE_RCODE));
-	fitness_note(f, 2, CAUSE_NONE, NULL);
+	fitness_note(f, 2, CAUSE_NONE);
 	ck_assert(!fitness_counts(f, 0, CAUSE_RCODE));
 }
 END_TEST
 
 START_TEST(silence_and_garbage_always_count)
 {
-	serve_all(1);
-	fitness_note(f, 1, CAUSE_LAME, NULL);
+	serve_all();
+	fitness_note(f, 1, CAUSE_LAME);
 	ck_assert(fitness_counts(f, 1, CAUSE_TIMEOUT));
 	ck_assert(fitness_counts(f, 1, CAUSE_REFUSED));
 	ck_assert(fitness_counts(f, 1, CAUSE_MALFORMED));
-	fitness_note(f, 1, CAUSE_TIMEOUT, NULL);	/* says nothing of the zone */
+	fitness_note(f, 1, CAUSE_TIMEOUT);	/* says nothing of the zone */
 	ck_assert(!fitness_counts(f, 1, CAUSE_LAME));
-}
-END_TEST
-
-/* RFC 1982: serials live on a circle. */
-static const struct { uint32_t server, mirror; bool is_behind; } serials[] = {
-	{ 5, 5, false }, { 4, 5, true }, { 6, 5, false }, { 0xffffffff, 0, true },
-	{ 0, 0xffffffff, false }, { 0, 0x80000000, false },
-};
-
-START_TEST(older_serial_is_behind)
-{
-	serve_all(serials[_i].server);
-	ck_assert_int_eq(fitness_is_behind(f, 0, serials[_i].mirror), serials[_i].is_behind);
-}
-END_TEST
-
-START_TEST(forgotten_serials_must_be_shown_again)
-{
-	serve_all(1);
-	fitness_forget(f);
-	ck_assert(!f->zones[0].is_seen);
-	ck_assert(!fitness_is_behind(f, 0, 9));
 }
 END_TEST
 
@@ -84,12 +62,12 @@ END_TEST
 /* A server was never acquitted while TCP probes met only the zone that it refused. */
 START_TEST(tcp_passes_over_a_zone_that_is_not_served)
 {
-	serve_all(1);
-	fitness_note(f, 1, CAUSE_RCODE, NULL);
+	serve_all();
+	fitness_note(f, 1, CAUSE_RCODE);
 	for (size_t i = 0; i < 9; i++)
 		ck_assert_uint_ne(fitness_turn(f, true), 1);
 	for (size_t i = 0; i < 3; i++)
-		fitness_note(f, i, CAUSE_RCODE, NULL);
+		fitness_note(f, i, CAUSE_RCODE);
 	ck_assert_uint_lt(fitness_turn(f, true), 3);
 }
 END_TEST
@@ -97,12 +75,10 @@ END_TEST
 /* A reload that added zones which the primary did not have yet took it down. */
 START_TEST(zone_that_was_never_served_says_nothing_of_a_server_that_serves_others)
 {
-	uint32_t serial = 1;
-
 	ck_assert(fitness_counts(f, 1, CAUSE_RCODE));	/* nothing is known yet */
-	fitness_note(f, 0, CAUSE_NONE, &serial);
+	fitness_note(f, 0, CAUSE_NONE);
 	ck_assert(!fitness_counts(f, 1, CAUSE_RCODE));
-	fitness_note(f, 1, CAUSE_RCODE, NULL);
+	fitness_note(f, 1, CAUSE_RCODE);
 	ck_assert(fitness_counts(f, 0, CAUSE_RCODE));
 }
 END_TEST
@@ -116,8 +92,6 @@ int main(void)
 	tcase_add_test(tc, one_lame_zone_counts_once);
 	tcase_add_test(tc, server_without_any_fit_zone_is_counted_again);
 	tcase_add_test(tc, silence_and_garbage_always_count);
-	tcase_add_loop_test(tc, older_serial_is_behind, 0, sizeof(serials) / sizeof(serials[0]));
-	tcase_add_test(tc, forgotten_serials_must_be_shown_again);
 	tcase_add_test(tc, zones_take_turns_and_each_transport_has_its_own);
 	tcase_add_test(tc, tcp_passes_over_a_zone_that_is_not_served);
 	tcase_add_test(tc, zone_that_was_never_served_says_nothing_of_a_server_that_serves_others);

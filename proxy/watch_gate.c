@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/watch_gate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/clock.h"
+#include "cache/memory.h"
+#include "cache/serial.h"
+#include "proxy/watch_takeover.h"
+
+enum {
+	LOOKS_MAX = 16384,	/* gates looked at in one tick, of all pools */
+	ASKS_RETURNING = 256,	/* questions that may begin in one tick, to one backend */
+	ASKS_SERVING = 64,
+	ASKS_OUT_MAX = 64,	/* under way to one backend */
+	SAMPLES_MAX = 16, SAMPLES_MIN = 4, SAMPLES_OF_POOL = 1024,
+};
+
+#define RECHECK_US	(60 * US_PER_S)		/* clients can make a server suspect */
+#define REASK_US	(30 * US_PER_S)		/* the mirror could not take what was accepted */
+#define LAG_TOLD_US	(10 * US_PER_S)		/* every update has a short lag */
+
+/* ---- Facts ---- */
+
+static const struct generation *servable(const struct plan_zone *z)
+{
+	return z->mirror ? mirror_zone_servable(z->mirror) : NULL;
+}
+
+static uint8_t samples_of(const struct watched_pool *p)
+{
+	size_t n = p->zone_count ? SAMPLES_OF_POOL / p->zone_count : 0;
+
+	return (uint8_t)(n > SAMPLES_MAX ? SAMPLES_MAX : n < SAMPLES_MIN ? SAMPLES_MIN : n);
+}
+
+static bool is_open_at(const struct watched *b, size_t zone)
+{
+	const struct gate *g = &b->gates[zone].gate;
+
+	return g->reason == GATE_OPEN && g->has_serial &&
+	       atomic_load_explicit(&b->slot->share, memory_order_relaxed) > 0;
+}
+
+struct gate_facts gates_facts(const struct watched *b, size_t zone)
+{
+	const struct watched_zone *z = &b->pool->zones[zone];
+	const struct generation *g = servable(z->plan);
+	struct gate_facts f = {
+		.has_newest = g != NULL, .has_mirror = g != NULL,
+		.is_primary = b->target->is_primary, .is_accepted = z->is_accepted,
+		.accepted = z->accepted, .samples = samples_of(b->pool),
+	};
+
+	if (g) {
+		f.newest = f.mirror_serial = g->soa.serial;
+		f.generation = (uint32_t)g->number;
+	}
+	for (unsigned i = 0; i < b->pool->primary_count; i++) {
+		const struct watched *p = b->pool->primaries[i];
+
+		if (p == b || !is_open_at(p, zone) ||
+		    (f.has_newest && !serial_is_newer(p->gates[zone].gate.serial, f.newest)))
+			continue;
+		f.has_newest = true;
+		f.newest = p->gates[zone].gate.serial;
+	}
+	return f;
+}
+
+/* The mirror lags while a primary that is to be believed is known to have been newer. */
+static void look_at_mirror(struct watched_pool *p, size_t zone)
+{
+	struct plan_zone *z = p->zones[zone].plan;
+	const struct generation *g = servable(z);
+	bool is_behind = false;
+
+	if (!p->has_mirror)
+		return;
+	for (unsigned i = 0; g && i < p->primary_count; i++) {
+		const struct gate *gate = &p->primaries[i]->gates[zone].gate;
+		bool is_good = gate->reason == GATE_OPEN || gate->reason == GATE_UNPROVEN ||
+			       gate->reason == GATE_MISSING;
+
+		is_behind |= is_good && gate->has_serial &&
+			     serial_is_newer(gate->serial, g->soa.serial);
+	}
+	if (is_behind != plan_zone_holds(z, p->mirror_target))
+		plan_zone_hold(z, p->mirror_target, is_behind);
+}
+
+/* ---- What follows ---- */
+
+bool gates_hold(const struct watched *b, size_t zone)
+{
+	return plan_zone_holds(b->pool->zones[zone].plan, watched_target(b));
+}
+
+bool gates_are_open(const struct watched *b)
+{
+	return b->pool->zone_count == 0 || b->held_zones < b->pool->zone_count;
+}
+
+bool gates_serve(const struct watched *b)
+{
+	return b->pool->zone_count == 0 || b->loud_zones < b->pool->zone_count;
+}
+
+/* A server that lags a moment behind an update is out, but that is no news. */
+static bool is_worth_telling(const struct watched *b, const struct watched_gate *g, uint64_t now)
+{
+	bool is_about_serial = g->gate.reason == GATE_BEHIND || g->gate.reason == GATE_OLDER;
+
+	return !is_about_serial || (g->hold && g->hold->is_told) || g->gate.has_regressed || b->health.state == HEALTH_DOWN ||
+	       (g->hold && g->hold->since_us && now - g->hold->since_us >= LAG_TOLD_US);
+}
+
+static void publish(struct watched *b, size_t zone, uint64_t now)
+{
+	struct watched_gate *g = &b->gates[zone];
+	bool is_held = g->gate.reason != GATE_OPEN, was_loud = g->is_loud;
+
+	g->is_loud = is_held && (was_loud || is_worth_telling(b, g, now));
+	b->loud_zones += (size_t)g->is_loud - was_loud;
+	if (is_held == gates_hold(b, zone))
+		return;
+	plan_zone_hold(b->pool->zones[zone].plan, watched_target(b), is_held);
+	b->held_zones += is_held ? 1 : (size_t)-1;
+}
+
+static struct watched_hold *hold_of(struct watched *b, size_t zone)
+{
+	struct watched_gate *g = &b->gates[zone];
+
+	if (!g->hold)
+		g->hold = memory_zeroed(1, sizeof(*g->hold));
+	return g->hold;
+}
+
+static void drop_hold(struct watched_gate *g)
+{
+	free(g->hold);
+	g->hold = NULL;
+}
+
+/* The gate may have changed: workers, the operator and the pool hear of it. */
+static void settle(struct watched *b, size_t zone, const char *cause, uint64_t now)
+{
+	struct watched_gate *g = &b->gates[zone];
+	bool did_serve = gates_serve(b);
+
+	publish(b, zone, now);
+	if (g->gate.reason > GATE_UNPROVEN) {
+		if (hold_of(b, zone)->since_us == 0)
+			g->hold->since_us = now;
+		if (!g->hold->is_told && g->is_loud)
+			g->hold->is_told = watched_tell_held(b, zone, now);
+	} else if (g->hold && g->gate.reason == GATE_OPEN && !g->gate.is_doubted &&
+		   !g->gate.is_sampling) {
+		if (g->hold->is_told)
+			watched_tell_released(b, zone, cause, now);
+		drop_hold(g);
+	}
+	if (did_serve != gates_serve(b))
+		takeover_look(b->pool, did_serve ? "zones_held" : "zones_released", now);
+}
+
+/* ---- Accepting ---- */
+
+/* A primary that others agree with has not gone back: it lags, or they do. */
+static bool is_alone(const struct watched *b, size_t zone)
+{
+	for (unsigned i = 0; i < b->pool->primary_count; i++)
+		if (b->pool->primaries[i] != b && is_open_at(b->pool->primaries[i], zone))
+			return false;
+	return true;
+}
+
+static void accept_from(struct watched *b, size_t zone, const char *cause, uint64_t now)
+{
+	struct watched_pool *pool = b->pool;
+	struct watched_zone *z = &pool->zones[zone];
+	const struct generation *g = servable(z->plan);
+
+	z->is_accepted = true;
+	z->accepted = b->gates[zone].gate.serial;
+	z->accepted_over = g ? g->number : 0;
+	z->accepted_us = now;
+	for (unsigned i = 0; i < pool->primary_count; i++) {
+		struct gate *gate = &pool->primaries[i]->gates[zone].gate;
+
+		if (!gate_is_acceptable(gate) || gate->serial != z->accepted)
+			continue;
+		gate_accept(gate);
+		settle(pool->primaries[i], zone, cause, now);
+	}
+	if (b->watch->mirror && z->plan->mirror)
+		mirror_retransfer(b->watch->mirror, z->plan->mirror);
+}
+
+/* What was accepted has to arrive in the mirror, or it would be held again some day. */
+static void push_accepted(struct watch *w, struct watched_zone *z, uint64_t now)
+{
+	const struct generation *g = servable(z->plan);
+
+	if (!z->is_accepted || !w->mirror || !g || g->number != z->accepted_over ||
+	    now - z->accepted_us < REASK_US)
+		return;
+	z->accepted_us = now;
+	mirror_retransfer(w->mirror, z->plan->mirror);
+}
+
+static void follow_policy(struct watched *b, size_t zone, uint64_t now)
+{
+	const struct conf_regression *policy =
+		conf_regression_of(b->pool->zones[zone].plan->conf);
+	const struct watched_gate *g = &b->gates[zone];
+
+	if (policy->policy == REGRESS_HOLD || !b->target->is_primary ||
+	    !gate_is_acceptable(&g->gate) || !g->hold || !is_alone(b, zone))
+		return;
+	if (policy->policy == REGRESS_ACCEPT || now - g->hold->since_us >= policy->after_us)
+		accept_from(b, zone, "policy", now);
+}
+
+bool watch_accept(struct watch *w, const struct plan_zone *z, uint32_t *serial, const char **why)
+{
+	struct watched_pool *pool = &w->pools[z->pool->index];
+
+	*why = "nothing of it is held";
+	for (unsigned i = 0; i < pool->primary_count; i++) {
+		struct watched *b = pool->primaries[i];
+		const struct gate *g = &b->gates[z->number].gate;
+
+		if (g->reason == GATE_MISSING)
+			*why = "its primary does not serve it: there is nothing to accept";
+		if (!gate_is_acceptable(g))
+			continue;
+		*serial = g->serial;
+		accept_from(b, z->number, "operator", clock_monotonic_us());
+		return true;
+	}
+	return false;
+}
+
+/* ---- Asking ---- */
+
+static uint32_t ms_of(uint64_t us)
+{
+	return (uint32_t)(us / US_PER_MS);
+}
+
+static unsigned asks_of(const struct watched *b)
+{
+	switch (b->health.state) {
+	case HEALTH_UP:		return ASKS_SERVING;
+	case HEALTH_PROBATION:	return ASKS_RETURNING;
+	case HEALTH_DOWN:	return b->health.udp.good > 0 ? ASKS_RETURNING : 0;
+	case HEALTH_SUSPECT:	break;
+	}
+	return 0;
+}
+
+static void ask_sample(struct watched *b, size_t zone, const struct gate_facts *f, uint64_t now)
+{
+	const struct generation *g = servable(b->pool->zones[zone].plan);
+	struct gate *gate = &b->gates[zone].gate;
+	struct sample s;
+
+	gate_on_asked(gate, ms_of(now));
+	if (g && sample_choose(g, &b->watch->random, &s))
+		check_ask(b, zone, &s, f);
+	else
+		gate_on_sample(gate, SAMPLE_NOTHING, f);
+}
+
+static void ask(struct watched *b, size_t zone, uint64_t now)
+{
+	struct gate *g = &b->gates[zone].gate;
+	struct gate_facts f;
+
+	if (b->asks_left == 0 || b->sweeps_out >= ASKS_OUT_MAX)
+		return;
+	switch (gate_next(g, ms_of(now), ms_of(b->rules.interval_us))) {
+	case GATE_ASK_NOTHING:
+		return;
+	case GATE_ASK_SOA:
+		f = gates_facts(b, zone);
+		gate_on_asked(g, ms_of(now));
+		check_ask(b, zone, NULL, &f);
+		break;
+	case GATE_ASK_SAMPLE:
+		f = gates_facts(b, zone);
+		ask_sample(b, zone, &f, now);
+		break;
+	}
+	b->asks_left--;
+}
+
+static void look_at(struct watched_pool *p, size_t zone, uint64_t now)
+{
+	look_at_mirror(p, zone);
+	for (unsigned i = 0; i < p->plan->target_count; i++) {
+		struct watched *b = p->members[i];
+		struct gate_facts f;
+
+		if (!b)
+			continue;
+		f = gates_facts(b, zone);
+		gate_look(&b->gates[zone].gate, &f);
+		settle(b, zone, "nobody_to_compare", now);
+		follow_policy(b, zone, now);
+		ask(b, zone, now);
+	}
+	if (p->primary_count > 0)
+		push_accepted(p->primaries[0]->watch, &p->zones[zone], now);
+}
+
+void gates_tick(struct watch *w, uint64_t now)
+{
+	for (unsigned i = 0; i < BACKENDS_MAX; i++)
+		if (w->by_index[i])
+			w->by_index[i]->asks_left = asks_of(w->by_index[i]);
+	for (unsigned i = 0; i < w->pool_count; i++) {
+		struct watched_pool *p = &w->pools[i];
+		size_t most = LOOKS_MAX / w->pool_count / (p->plan->target_count + 1) + 1;
+
+		for (size_t n = 0; n < p->zone_count && n < most; n++) {
+			look_at(p, p->cursor, now);
+			p->cursor = (p->cursor + 1) % p->zone_count;
+		}
+	}
+}
+
+/* ---- Replies ---- */
+
+static enum gate_sample judge_sample(struct watched *b, const struct check *c,
+				     const struct probe_verdict *v)
+{
+	const struct generation *g = servable(b->pool->zones[c->zone].plan);
+	enum gate_sample said;
+	char text[SAMPLE_TEXT_MAX] = "";
+
+	if (v->cause != CAUSE_NONE || !v->reply || !g || (uint32_t)g->number != c->facts.generation)
+		return SAMPLE_NOTHING;
+	said = sample_compare(g, &c->sample, v->reply, v->reply_len, text);
+	if (text[0])
+		memcpy(hold_of(b, c->zone)->example, text, sizeof(text));
+	return said;
+}
+
+void gates_on_check(struct watched *b, const struct check *c, const struct probe_verdict *v,
+		    uint64_t now)
+{
+	struct gate *g = &b->gates[c->zone].gate;
+
+	if (c->sample.type)
+		gate_on_sample(g, judge_sample(b, c, v), &c->facts);
+	else if (!v->is_ours)
+		gate_on_soa(g, v->cause, v->has_serial ? &v->serial : NULL, &c->facts,
+			    b->rules.fall);
+	look_at_mirror(b->pool, c->zone);
+	settle(b, c->zone, "caught_up", now);
+	follow_policy(b, c->zone, now);
+	ask(b, c->zone, now);
+}
+
+/* ---- Lives ---- */
+
+void gates_forget(struct watched *b, uint64_t now)
+{
+	for (size_t i = 0; i < b->pool->zone_count; i++) {
+		gate_forget(&b->gates[i].gate, samples_of(b->pool));
+		publish(b, i, now);
+	}
+	b->is_rechecked = false;
+}
+
+void gates_recheck(struct watched *b, uint64_t now)
+{
+	if (b->is_rechecked && now - b->rechecked_us < RECHECK_US)
+		return;
+	b->is_rechecked = true;
+	b->rechecked_us = now;
+	for (size_t i = 0; i < b->pool->zone_count; i++)
+		gate_recheck(&b->gates[i].gate, samples_of(b->pool));
+}
+
+void gates_free(struct watched_gate *gates, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		drop_hold(&gates[i]);
+	free(gates);
+}
+
+void gates_take(struct watched *b, struct watched_gate *old, size_t old_count, uint64_t now)
+{
+	const struct watched_pool *p = b->pool;
+	bool is_away = b->health.state == HEALTH_DOWN;
+
+	b->held_zones = b->loud_zones = 0;
+	b->gates = memory_zeroed(p->zone_count, sizeof(*b->gates));
+	for (size_t i = 0; i < p->zone_count; i++) {
+		struct watched_gate *g = &b->gates[i];
+
+		if (p->zones[i].before < old_count) {
+			*g = old[p->zones[i].before];
+			g->is_loud = false;
+			old[p->zones[i].before].hold = NULL;
+		} else {
+			gate_init(&g->gate, samples_of(p));
+			if (is_away)
+				gate_forget(&g->gate, samples_of(p));
+		}
+		publish(b, i, now);
+	}
+	gates_free(old, old_count);
+}

@@ -1,0 +1,343 @@
+# SPDX-License-Identifier: ISC
+"""A primary comes back, or never went, with data that look wrong: the zone is held at it, others
+serve, the operator is told, and has the last word."""
+import os
+import random
+import struct
+import time
+
+import dns.rcode
+import dns.rdatatype
+import pytest
+
+import configurations
+from servers import ask, free_port, try_ask, wait_for
+
+pytestmark = pytest.mark.threads
+
+HOSTS = 12
+FIRST = "192.0.2."
+SECOND = "198.51.100."
+HEALTH = '    health { interval = "200ms"  rise = 2  slow-start = "200ms" }\n'
+
+
+def zone_text(name, serial, net=FIRST, hosts=HOSTS):
+    """Its SOA is refreshed so rarely that probes and NOTIFY alone move it."""
+    text = f"$ORIGIN {name}.\n$TTL 60\n@ SOA ns hostmaster {serial} 3600 600 1209600 60\n@ NS ns\nns A 192.0.2.53\n"
+    return text + "".join(f"h{i} A {net}{i}\n" for i in range(hosts))
+
+
+def address(front, zone, host="h1"):
+    answer = try_ask(front.where, f"{host}.{zone}", timeout=1)
+    return answer.answer[0][0].address if answer and answer.answer else None
+
+
+def serial_of(front, zone):
+    answer = try_ask(front.where, zone, "SOA", timeout=1)
+    return answer.answer[0][0].serial if answer and answer.answer else None
+
+
+def mirror_serial(front, zone):
+    return front.json("zone", zone)["zone"].get("serial")
+
+
+class Act:
+    """NSD with two zones, Understudy in front of it; `a.test` is what goes wrong."""
+
+    def __init__(self, stage, extra="", zones=("a.test", "b.test"), backend_extra=""):
+        self.stage = stage
+        self.nsd = stage.nsd({zone: zone_text(zone, 42) for zone in zones}).start()
+        conf = configurations.HEAD + 'pool "main" {\n' + extra + \
+            configurations.backend("ns1", self.nsd.where, primary=True) + backend_extra + \
+            "    mirror { tier = 1 }\n" + HEALTH + "}\n" + "".join(configurations.zone(z) for z in zones)
+        self.front = stage.understudy(conf).start()
+        for zone in zones:
+            self.front.wait_event("zone_transferred", zone=zone + ".", serial="42")
+        wait_for(lambda: self.front.json("backends")["backends"][0]["held_zones"] == 0, "an open gate")
+
+    def return_with(self, text, zone="a.test"):
+        """It is killed, gets other data, and comes back."""
+        at = time.monotonic()
+        self.nsd.kill()
+        self.front.wait_event("backend_down", since=at)
+        if text is None:
+            self.drop_zone(zone)
+        else:
+            self.nsd.write_zone(zone, text)
+        self.nsd.start(wait=False)
+        return at
+
+    def drop_zone(self, zone):
+        with open(self.nsd.conf) as file:
+            head, *zones = file.read().split("zone:\n")
+        self.nsd.write("nsd.conf", head + "".join("zone:\n" + z for z in zones if f'"{zone}"' not in z))
+
+    def holds(self, zone="a.test"):
+        return self.front.json("zone", zone)["zone"].get("holds")
+
+    def is_asked(self, zone):
+        """The primary answers for this zone, and not the mirror."""
+        before = self.front.stat("answers_primary")
+        ask(self.front.where, f"h1.{zone}")
+        return self.front.stat("answers_primary") == before + 1
+
+
+REGRESSIONS = {
+    "older": (zone_text("a.test", 41, SECOND), "older", 41),
+    "other data": (zone_text("a.test", 42, SECOND), "differs", 42),
+    "empty under a higher serial": (zone_text("a.test", 43, hosts=0), "shrunk", 43),
+}
+
+
+@pytest.mark.parametrize("kind", REGRESSIONS)
+def test_regression_is_held_for_its_zone_alone(stage, kind):
+    text, reason, serial = REGRESSIONS[kind]
+    act = Act(stage)
+    since = act.return_with(text)
+    _, event = act.front.wait_event("failback_held", since=since, zone="a.test.")
+    assert event["reason"] == reason and event["serial"] == str(serial) and event["mirror_serial"] == "42", event
+    assert event["backend"] == "ns1" and event["pool"] == "main"
+    assert ("example" in event) == (reason != "older"), event
+    act.front.wait_event("backend_up", since=since, timeout=20)
+
+    wait_for(lambda: act.is_asked("b.test"), "the other zone to be the primary's again")
+    for _ in range(50):
+        assert address(act.front, "a.test") == FIRST + "1"
+        assert serial_of(act.front, "a.test") == 42
+    assert not act.is_asked("a.test")
+    assert not act.front.events("failback_held", since, zone="b.test.")
+    assert mirror_serial(act.front, "a.test") == 42
+
+    hold, = act.holds()
+    assert hold["backend"] == "ns1" and hold["reason"] == reason and hold["serial"] == serial
+    assert act.holds("b.test") is None
+    assert reason in act.front.ctl("zones")[1] and reason in act.front.ctl("zone", "a.test")[1]
+    explained = act.front.json("explain", "h1.a.test", "A")
+    assert explained["answered_by"] == ["mirror"]
+    assert explained["targets"][0]["why"].startswith("held:"), explained
+    assert act.front.json("explain", "h1.b.test", "A")["answered_by"] == ["ns1"]
+
+
+@pytest.mark.parametrize("kind", REGRESSIONS)
+def test_accepted_regression_is_mirrored_and_served(stage, kind):
+    text, _, serial = REGRESSIONS[kind]
+    act = Act(stage)
+    since = act.return_with(text)
+    act.front.wait_event("failback_held", since=since, zone="a.test.")
+    act.front.wait_event("backend_up", since=since, timeout=20)
+    code, out, err = act.front.ctl("accept", "a.test")
+    assert code == 0 and str(serial) in out, err
+    _, event = act.front.wait_event("failback_released", since=since, zone="a.test.")
+    assert event["cause"] == "operator"
+    act.front.wait_event("zone_transferred", since=since, zone="a.test.", serial=str(serial))
+    wait_for(lambda: act.is_asked("a.test"), "the zone to be the primary's again")
+    assert serial_of(act.front, "a.test") == serial
+    assert act.holds() is None
+    assert act.front.ctl("accept", "a.test")[0] == 1
+
+    act.nsd.kill()          # and so says the mirror
+    act.front.wait_event("failover", since=since, **{"from": "ns1", "to": "mirror", "cause": "backend_down"})
+    assert serial_of(act.front, "a.test") == serial
+    if kind != "empty under a higher serial":
+        assert address(act.front, "a.test") == SECOND + "1"
+    assert len(act.front.events("failback_held", since)) == 1
+
+
+@pytest.mark.parametrize("policy, longest", [("accept", 5), ("accept-after 2s", 7)])
+@pytest.mark.parametrize("kind", REGRESSIONS)
+def test_policy_accepts(stage, kind, policy, longest):
+    text, _, serial = REGRESSIONS[kind]
+    act = Act(stage, f'    on-regression = "{policy}"\n')
+    since = act.return_with(text)
+    _, event = act.front.wait_event("failback_released", since=since, zone="a.test.", timeout=20)
+    assert event["cause"] == "policy"
+    assert (int(event["held_ms"]) >= 2000) == (policy != "accept")
+    wait_for(lambda: mirror_serial(act.front, "a.test") == serial, "the mirror to take it")
+    act.front.wait_event("backend_up", since=since, timeout=20)
+    wait_for(lambda: act.is_asked("a.test"), "the zone to be the primary's again")
+    assert act.holds() is None
+
+
+def test_missing_zone_is_held_until_it_is_there(stage):
+    act = Act(stage)
+    with open(act.nsd.conf) as file:
+        before = file.read()
+    since = act.return_with(None)
+    _, event = act.front.wait_event("failback_held", since=since, zone="a.test.")
+    assert event["reason"] == "missing"
+    act.front.wait_event("backend_up", since=since, timeout=20)
+    wait_for(lambda: act.is_asked("b.test"), "the other zone to be the primary's again")
+    rescued = act.front.stat("attempts_failed")
+    for _ in range(20):
+        assert address(act.front, "a.test") == FIRST + "1"
+    assert act.front.stat("attempts_failed") == rescued      # not even asked
+    code, _, err = act.front.ctl("accept", "a.test")
+    assert code == 1 and "nothing to accept" in err
+
+    act.nsd.kill()
+    act.nsd.write("nsd.conf", before)
+    mended = time.monotonic()
+    act.nsd.start(wait=False)
+    act.front.wait_event("failback_released", since=mended, zone="a.test.", timeout=20)
+    act.front.wait_event("backend_up", since=mended, timeout=30)
+    wait_for(lambda: act.is_asked("a.test"), "the zone to be the primary's again")
+
+
+def test_regressed_zone_is_released_when_its_serial_has_caught_up(stage):
+    act = Act(stage)
+    since = act.return_with(zone_text("a.test", 41, SECOND))
+    act.front.wait_event("failback_held", since=since, zone="a.test.")
+    act.front.wait_event("backend_up", since=since, timeout=20)
+    act.nsd.write_zone("a.test", zone_text("a.test", 43, SECOND))
+    act.nsd.reload()
+    _, event = act.front.wait_event("failback_released", since=since, zone="a.test.")
+    assert event["cause"] == "caught_up"
+    wait_for(lambda: address(act.front, "a.test") == SECOND + "1", "the new data")
+    wait_for(lambda: mirror_serial(act.front, "a.test") == 43, "the mirror to follow")
+
+
+def test_primary_that_goes_back_without_going_away_is_held(stage):
+    """A restore, and a reload: no probe ever failed."""
+    act = Act(stage)
+    since = time.monotonic()
+    act.nsd.kill()
+    act.nsd.write_zone("a.test", zone_text("a.test", 41, SECOND))
+    act.nsd.start()
+    act.front.wait_event("failback_held", since=since, zone="a.test.", reason="older")
+    wait_for(lambda: serial_of(act.front, "a.test") == 42, "the mirror to serve it")
+    assert {serial_of(act.front, "a.test") for _ in range(50)} == {42}
+
+
+def test_the_only_zone_keeps_the_backend_down(stage):
+    """With nothing that it may serve, it is not back: no failback is told."""
+    act = Act(stage, zones=("a.test",))
+    since = act.return_with(zone_text("a.test", 41, SECOND))
+    act.front.wait_event("failback_held", since=since)
+    before = act.front.json("backends")["backends"][0]["since_s"]
+    wait_for(lambda: act.front.json("backends")["backends"][0]["since_s"] > before + 1, "a while to pass")
+    backend = act.front.json("backends")["backends"][0]
+    assert backend["state"] == "down" and backend["held"] and backend["held_zones"] == 1
+    assert not act.front.events("failback", since) and not act.front.events("backend_probation", since)
+    assert act.front.ctl("status")[0] == 4
+    act.front.ctl("accept", "a.test")
+    act.front.wait_event("backend_up", since=since, timeout=20)
+    act.front.wait_event("failback", since=since)
+
+
+def test_hold_survives_a_reload(stage):
+    act = Act(stage)
+    since = act.return_with(REGRESSIONS["other data"][0])
+    act.front.wait_event("failback_held", since=since, zone="a.test.")
+    act.front.wait_event("backend_up", since=since, timeout=20)
+    for _ in range(3):
+        assert act.front.ctl("reload")[0] == 0
+        for _ in range(20):
+            assert address(act.front, "a.test") == FIRST + "1"
+    assert act.holds()[0]["reason"] == "differs"
+    assert len(act.front.events("failback_held", since)) == 1
+
+
+def test_well_primary_is_never_held(stage):
+    """Killed and restarted, frozen and thawed, updated by NOTIFY's leave: no zone is held."""
+    act = Act(stage)
+    for serial in range(43, 47):
+        at = time.monotonic()
+        act.nsd.kill()
+        act.front.wait_event("backend_down", since=at)
+        act.nsd.write_zone("a.test", zone_text("a.test", serial, f"203.0.{serial}."))
+        act.nsd.start(wait=False)
+        act.front.wait_event("backend_up", since=at, timeout=60)
+        wait_for(lambda: mirror_serial(act.front, "a.test") == serial, "the mirror to follow")
+        wait_for(lambda: act.is_asked("a.test"), "the primary to serve")
+    assert not act.front.events("failback_held")
+
+
+# ---- Serial-aware balancing ----
+
+def both(primary, secondary):
+    return configurations.HEAD + 'pool "main" {\n    policy = "round-robin"\n' + \
+        configurations.backend("ns1", primary, primary=True) + configurations.backend("ns2", secondary) + \
+        "    mirror { tier = 0 }\n" + HEALTH + "}\n" + configurations.zone("a.test") + configurations.zone("b.test")
+
+
+def test_backend_behind_is_out_for_that_zone_alone(stage):
+    zones = ("a.test", "b.test")
+    ns1 = stage.nsd({zone: zone_text(zone, 42) for zone in zones}).start()
+    ns2 = stage.nsd({zone: zone_text(zone, 42) for zone in zones}, name="nsd2").start()
+    front = stage.understudy(both(ns1.where, ns2.where)).start()
+    for zone in zones:
+        front.wait_event("zone_transferred", zone=zone + ".")
+    since = time.monotonic()
+    ns1.write_zone("a.test", zone_text("a.test", 43, SECOND))
+    ns1.reload()
+    wait_for(lambda: mirror_serial(front, "a.test") == 43, "the mirror to follow")
+    wait_for(lambda: (front.json("zone", "a.test")["zone"].get("holds") or [{}])[0].get("backend") == "ns2",
+             "the one that lags to be out")
+    assert {serial_of(front, "a.test") for _ in range(60)} == {43}
+    assert {address(front, "a.test") for _ in range(60)} == {SECOND + "1"}
+    sent = {b["name"]: b["sent"] for b in front.json("backends")["backends"]}
+    for _ in range(30):
+        assert serial_of(front, "b.test") == 42
+    after = {b["name"]: b["sent"] for b in front.json("backends")["backends"]}
+    assert after["ns1"] > sent["ns1"] and after["ns2"] > sent["ns2"]
+
+    assert not front.events("failback_held", since)         # a short lag is no news
+    front.wait_event("failback_held", since=since, backend="ns2", reason="behind", timeout=20)
+    ns2.write_zone("a.test", zone_text("a.test", 43, SECOND))
+    ns2.reload()
+    front.wait_event("failback_released", since=since, backend="ns2", zone="a.test.")
+    before = after["ns2"]
+
+    def is_used():
+        serial_of(front, "a.test")
+        return front.json("backends")["backends"][1]["sent"] > before + 3
+    wait_for(is_used, "the second server to be used again")
+
+
+def test_no_client_sees_a_serial_go_back(stage):
+    """Active-active, an update each second, the second server late by half a second."""
+    ns1 = stage.nsd({"a.test": zone_text("a.test", 42), "b.test": zone_text("b.test", 1)}).start()
+    ns2 = stage.knot(ns1).start()
+    front = stage.understudy(configurations.failover(ns1.where, ns2.where, zones=("a.test", "b.test"),
+                                                     health=HEALTH)).start()
+    front.wait_event("zone_transferred", zone="a.test.")
+    seen = []
+    for serial in range(43, 48):
+        ns1.write_zone("a.test", zone_text("a.test", serial))
+        ns1.reload()
+
+        def has_come():
+            seen.append(serial_of(front, "a.test"))
+            return mirror_serial(front, "a.test") == serial
+        wait_for(has_come, "the update in the mirror")
+    ns1.kill()              # what was seen last is what is served: Knot was never told of it
+    for _ in range(100):
+        seen.append(serial_of(front, "a.test"))
+    seen = [serial for serial in seen if serial is not None]
+    assert seen == sorted(seen), seen
+    assert seen[-1] == 47
+
+
+# ---- Flap damping ----
+
+def test_flapping_backend_waits_longer_each_time(stage):
+    act = Act(stage, zones=("a.test",))
+    waits = []
+    for relapse in range(3):
+        at = time.monotonic()
+        act.nsd.kill()
+        _, down = act.front.wait_event("backend_down", since=at)
+        assert int(down["relapses"]) == relapse
+        act.nsd.start(wait=False)
+        wait_for(lambda: act.front.json("backends")["backends"][0].get("returns_in_s") is not None, "a date")
+        shown = act.front.json("backends")["backends"][0]
+        assert shown["relapses"] == relapse and shown["rise"] == 2 << relapse
+        started, event = act.front.wait_event("backend_probation", since=at, timeout=30)
+        assert int(event["relapses"]) == relapse
+        _, up = act.front.wait_event("backend_up", since=at, timeout=30)
+        assert int(up["relapses"]) == relapse
+        waits.append(started - at)
+    assert waits[2] > waits[0] + 0.5, waits
+    shown = act.front.json("backends")["backends"][0]
+    assert shown["share_percent"] == 100 and shown["relapses"] == 2
+    assert "RELAPSES" in act.front.ctl("backends")[1]
