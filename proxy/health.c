@@ -17,6 +17,7 @@ enum {
 	ACQUIT_MAX = 3,
 };
 
+#define RETURN_MAX_US	(300ull * 1000 * MS)	/* a wait of so long is not doubled */
 #define CALM_US	(600ull * 1000 * MS)	/* so long UP, and relapses are forgotten */
 
 const char *health_state_text(enum health_state s)
@@ -366,9 +367,26 @@ uint64_t health_probe_timeout_us(const struct health *h, const struct health_rul
 
 unsigned health_rise(const struct health *h, const struct health_rules *r)
 {
-	unsigned relapses = h->downs > 1 ? h->downs - 1 : 0;
+	unsigned relapses = health_relapses(h), doublings = 0;
 
-	return r->rise << (relapses < RELAPSES_MAX ? relapses : RELAPSES_MAX);
+	while (doublings < relapses && doublings < RELAPSES_MAX &&
+	       (r->rise << doublings) * r->interval_us < RETURN_MAX_US)
+		doublings++;
+	return r->rise << doublings;
+}
+
+unsigned health_relapses(const struct health *h)
+{
+	return h->downs > 1 ? h->downs - 1 : 0;
+}
+
+uint64_t health_return_us(const struct health *h, const struct health_rules *r, uint64_t now)
+{
+	unsigned rise = health_rise(h, r);
+	unsigned left = h->udp.good < rise ? rise - h->udp.good : 0;
+	uint64_t next = h->next_udp_us > now ? h->next_udp_us - now : 0;
+
+	return left == 0 ? 0 : next + (left - 1) * r->interval_us;
 }
 
 /* Slow start: from a tenth to all of its share, in a straight line. */

@@ -123,7 +123,13 @@ uint64_t health_next_us(const struct health *h, const struct health_rules *r);
 /* How long a probe sent now may take: shorter in a burst. */
 uint64_t health_probe_timeout_us(const struct health *h, const struct health_rules *r);
 
-/* Good probes in a row that a backend which is DOWN has to show. */
+/* How often it went down again since it was last calm. */
+unsigned health_relapses(const struct health *h);
+
+/* From now until it is back at the earliest, if all probes are good: DOWN only. */
+uint64_t health_return_us(const struct health *h, const struct health_rules *r, uint64_t now);
+
+/* Good probes in a row that a backend which is DOWN has to show: more after each relapse. */
 unsigned health_rise(const struct health *h, const struct health_rules *r);
 
 /* Trouble is being looked into: queries should be rescued at the shortest deadline. */

@@ -56,6 +56,10 @@ static json_t *backend_json(const struct watched *b, uint64_t now)
 	json_object_set_new(o, "srtt_ms", json_real(ms(sum.srtt_us)));
 	put_counters(o, &sum);
 	json_object_set_new(o, "rise", json_integer(health_rise(&b->health, &b->rules)));
+	json_object_set_new(o, "relapses", json_integer(health_relapses(&b->health)));
+	if (b->health.state == HEALTH_DOWN && b->health.order == ORDER_AUTO)
+		json_object_set_new(o, "returns_in_s", json_integer((json_int_t)(
+			(health_return_us(&b->health, &b->rules, now) + US_PER_S - 1) / US_PER_S)));
 	json_object_set_new(o, "held", json_boolean(b->health.is_held));
 	json_object_set_new(o, "held_zones", json_integer((json_int_t)b->held_zones));
 	return o;

@@ -181,6 +181,8 @@ void watched_tell(const struct watched *b, const struct health_change *c, uint64
 	event_text(&e, "evidence", watched_evidence(b, c, now, text));
 	event_number(&e, "detect_ms", c->detect_us / US_PER_MS);
 	event_number(&e, "rescued", b->seen.rescued - b->before.rescued);
+	if (c->to != HEALTH_SUSPECT)
+		event_number(&e, "relapses", health_relapses(&b->health));
 	event_end(&e);
 }
 

@@ -476,6 +476,33 @@ START_TEST(each_relapse_doubles_the_good_probes_to_32_fold)
 }
 END_TEST
 
+/* The wait is doubled, but not for ever. */
+START_TEST(wait_is_not_doubled_past_five_minutes)
+{
+	sim.rules.interval_us = 60 * S;
+	sim.h.downs = 3;
+	ck_assert_uint_eq(health_rise(&sim.h, &sim.rules), 6);	/* 3, then 6 minutes */
+	sim.rules.rise = 100;
+	ck_assert_uint_eq(health_rise(&sim.h, &sim.rules), 100);
+}
+END_TEST
+
+START_TEST(next_return_is_foretold)
+{
+	given_down();
+	ck_assert_uint_gt(health_return_us(&sim.h, &sim.rules, sim.now), 2 * S);
+	ck_assert_uint_le(health_return_us(&sim.h, &sim.rules, sim.now), 3 * S);
+	sim.h.downs = 2;
+	sim.mood = WELL;
+	run_for(1500 * MS);
+	uint64_t left = health_return_us(&sim.h, &sim.rules, sim.now);
+
+	ck_assert(!run_until(HEALTH_PROBATION, left - 2 * MS));
+	ck_assert(run_until(HEALTH_PROBATION, 10 * MS));
+	ck_assert_uint_eq(health_relapses(&sim.h), 1);
+}
+END_TEST
+
 START_TEST(calm_forgets_relapses)
 {
 	sim.rules.slow_start_us = S;
@@ -643,6 +670,8 @@ int main(void)
 	tcase_add_test(back, good_probes_must_come_in_a_row);
 	add_case(s, flap);
 	tcase_add_test(flap, each_relapse_doubles_the_good_probes_to_32_fold);
+	tcase_add_test(flap, wait_is_not_doubled_past_five_minutes);
+	tcase_add_test(flap, next_return_is_foretold);
 	tcase_add_test(flap, calm_forgets_relapses);
 	tcase_add_test(flap, flapping_backend_changes_state_ever_more_rarely);
 	add_case(s, order);
