@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "proxy/control_view.h"
 
+#include <string.h>
 #include <unistd.h>
 
 #include "cache/clock.h"
@@ -122,6 +123,17 @@ static void put_store(json_t *o, struct mirror *m)
 						  is_up ? "" : reason));
 }
 
+static void put_held_reason(json_t *reasons, const json_t *backend)
+{
+	json_int_t held = json_integer_value(json_object_get(backend, "held_zones"));
+	const char *health = json_string_value(json_object_get(backend, "health"));
+
+	if (held > 0 && health && strcmp(health, "down") != 0)
+		json_array_append_new(reasons, json_sprintf("%lld zone%s held at backend %s: see zones",
+			(long long)held, held == 1 ? " is" : "s are",
+			json_string_value(json_object_get(backend, "name"))));
+}
+
 static void put_reasons(json_t *reasons, json_t *pools, json_t *backends)
 {
 	size_t i;
@@ -138,6 +150,7 @@ static void put_reasons(json_t *reasons, json_t *pools, json_t *backends)
 		if (state && strcasecmp(state, "up") != 0)
 			json_array_append_new(reasons, json_sprintf("backend %s is %s",
 				json_string_value(json_object_get(one, "name")), state));
+		put_held_reason(reasons, one);
 	}
 }
 

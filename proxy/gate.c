@@ -5,7 +5,8 @@
 
 enum {
 	SAID_MIN = 4,		/* samples that must tell something before a zone has shrunk */
-	GONE_PARTS = 8,		/* shrunk: of so many samples all but one are gone */
+	GONE_PARTS = 4,		/* shrunk: of so many samples all but one are gone. Samples are
+				 * drawn at random: the mirror, which counts, is stricter. */
 	SLOWLY = 5,		/* what takes samples is asked again so much more rarely */
 };
 

@@ -255,6 +255,7 @@ bool watch_order_backend(struct watch *w, const char *name, enum health_order or
 		if (!b || strcmp(b->slot->name, name) != 0)
 			continue;
 		verdict_follow(b, health_on_order(&b->health, order, now), now);
+		gates_on_order(b, now);
 		verdict_publish(b, now);
 		takeover_look(b->pool, "operator", now);
 		is_known = true;

@@ -10,7 +10,7 @@
 #include "proxy/watch_takeover.h"
 
 enum {
-	LOOKS_MAX = 16384,	/* gates looked at in one tick, of all pools */
+	LOOKS_MAX = 8192,	/* gates looked at in one tick, of all pools */
 	ASKS_RETURNING = 256,	/* questions that may begin in one tick, to one backend */
 	ASKS_SERVING = 64,
 	ASKS_OUT_MAX = 64,	/* under way to one backend */
@@ -119,7 +119,8 @@ static bool is_worth_telling(const struct watched *b, const struct watched_gate 
 static void publish(struct watched *b, size_t zone, uint64_t now)
 {
 	struct watched_gate *g = &b->gates[zone];
-	bool is_held = g->gate.reason != GATE_OPEN, was_loud = g->is_loud;
+	bool is_held = g->gate.reason != GATE_OPEN && b->health.order != ORDER_UP;
+	bool was_loud = g->is_loud;
 
 	g->is_loud = is_held && (was_loud || is_worth_telling(b, g, now));
 	b->loud_zones += (size_t)g->is_loud - was_loud;
@@ -140,6 +141,8 @@ static struct watched_hold *hold_of(struct watched *b, size_t zone)
 
 static void drop_hold(struct watched_gate *g)
 {
+	if (g->hold)
+		free(g->hold->example);
 	free(g->hold);
 	g->hold = NULL;
 }
@@ -335,6 +338,14 @@ void gates_tick(struct watch *w, uint64_t now)
 
 /* ---- Replies ---- */
 
+static void keep_example(struct watched_hold *h, const char *text)
+{
+	free(h->example);
+	h->example = strdup(text);
+	if (!h->example)
+		abort();
+}
+
 static enum gate_sample judge_sample(struct watched *b, const struct check *c,
 				     const struct probe_verdict *v)
 {
@@ -346,7 +357,7 @@ static enum gate_sample judge_sample(struct watched *b, const struct check *c,
 		return SAMPLE_NOTHING;
 	said = sample_compare(g, &c->sample, v->reply, v->reply_len, text);
 	if (text[0])
-		memcpy(hold_of(b, c->zone)->example, text, sizeof(text));
+		keep_example(hold_of(b, c->zone), text);
 	return said;
 }
 
@@ -385,6 +396,12 @@ void gates_recheck(struct watched *b, uint64_t now)
 	b->rechecked_us = now;
 	for (size_t i = 0; i < b->pool->zone_count; i++)
 		gate_recheck(&b->gates[i].gate, samples_of(b->pool));
+}
+
+void gates_on_order(struct watched *b, uint64_t now)
+{
+	for (size_t i = 0; i < b->pool->zone_count; i++)
+		publish(b, i, now);
 }
 
 void gates_free(struct watched_gate *gates, size_t count)

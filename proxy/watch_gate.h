@@ -22,7 +22,7 @@
 struct watched_hold {
 	uint64_t since_us;	/* 0: not yet */
 	bool is_told;
-	char example[SAMPLE_TEXT_MAX];	/* "": none */
+	char *example;		/* of answers that differ; NULL: none */
 };
 
 struct watched_gate {
@@ -40,6 +40,9 @@ void gates_forget(struct watched *b, uint64_t now);
 
 /* It was in doubt, and is acquitted: its data is looked at again, now and then. */
 void gates_recheck(struct watched *b, uint64_t now);
+
+/* The operator's `up` goes over all that is held; `auto` does not. */
+void gates_on_order(struct watched *b, uint64_t now);
 
 /* Time passes: looks at a part of the zones, and asks. */
 void gates_tick(struct watch *w, uint64_t now);

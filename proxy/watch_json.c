@@ -61,7 +61,7 @@ static json_t *backend_json(const struct watched *b, uint64_t now)
 		json_object_set_new(o, "returns_in_s", json_integer((json_int_t)(
 			(health_return_us(&b->health, &b->rules, now) + US_PER_S - 1) / US_PER_S)));
 	json_object_set_new(o, "held", json_boolean(b->health.is_held));
-	json_object_set_new(o, "held_zones", json_integer((json_int_t)b->held_zones));
+	json_object_set_new(o, "held_zones", json_integer((json_int_t)b->loud_zones));
 	return o;
 }
 
@@ -95,13 +95,21 @@ static json_t *hold_json(const struct watched *b, size_t zone, uint64_t now)
 	if (g->gate.has_serial)
 		json_object_set_new(o, "serial", json_integer((json_int_t)g->gate.serial));
 	json_object_set_new(o, "since_s", json_integer((json_int_t)(age_us / US_PER_S)));
-	if (g->hold && g->hold->example[0])
+	if (g->hold && g->hold->example)
 		json_object_set_new(o, "example", json_string(g->hold->example));
 	if (policy->policy == REGRESS_ACCEPT_AFTER && b->target->is_primary &&
 	    gate_is_acceptable(&g->gate) && age_us < policy->after_us)
 		json_object_set_new(o, "accepted_in_s", json_integer(
 			(json_int_t)((policy->after_us - age_us) / US_PER_S)));
 	return o;
+}
+
+/* That a server which is down has shown nothing is no news. */
+static bool is_shown(const struct watched *b, size_t zone)
+{
+	bool is_away = b->health.state == HEALTH_DOWN;
+
+	return gates_hold(b, zone) && !(is_away && b->gates[zone].gate.reason == GATE_UNPROVEN);
 }
 
 json_t *watch_zone_json(struct watch *w, const struct plan_zone *z, char text[WATCH_HELD_MAX])
@@ -115,7 +123,7 @@ json_t *watch_zone_json(struct watch *w, const struct plan_zone *z, char text[WA
 	for (unsigned i = 0; i < p->plan->target_count; i++) {
 		const struct watched *b = p->members[i];
 
-		if (!b || !gates_hold(b, z->number))
+		if (!b || !is_shown(b, z->number))
 			continue;
 		all = all ? all : json_array();
 		json_array_append_new(all, hold_json(b, z->number, now));
@@ -275,7 +283,8 @@ bool watch_is_degraded(struct watch *w)
 		if (takeover_tier(&w->pools[i], NULL) != takeover_first_tier(w->pools[i].plan))
 			return true;
 	for (unsigned i = 0; i < BACKENDS_MAX; i++)
-		if (w->by_index[i] && strcasecmp(watched_state_text(w->by_index[i]), "up") != 0)
+		if (w->by_index[i] && (strcasecmp(watched_state_text(w->by_index[i]), "up") != 0 ||
+				       w->by_index[i]->loud_zones > 0))
 			return true;
 	return false;
 }

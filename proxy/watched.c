@@ -217,7 +217,7 @@ bool watched_tell_held(struct watched *b, size_t zone, uint64_t now)
 	if (watched_mirror_serial(b->pool->zones[zone].plan, &mirror_serial))
 		event_number(&e, "mirror_serial", mirror_serial);
 	event_text(&e, "reason", gate_reason_text(g->gate.reason));
-	if (g->hold->example[0] && (g->gate.reason == GATE_DIFFERS || g->gate.reason == GATE_SHRUNK))
+	if (g->hold->example && (g->gate.reason == GATE_DIFFERS || g->gate.reason == GATE_SHRUNK))
 		event_text(&e, "example", g->hold->example);
 	if (b->untold > 0)
 		event_number(&e, "suppressed", b->untold);

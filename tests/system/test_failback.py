@@ -1,24 +1,19 @@
 # SPDX-License-Identifier: ISC
 """A primary comes back, or never went, with data that look wrong: the zone is held at it, others
 serve, the operator is told, and has the last word."""
-import os
-import random
-import struct
 import time
 
-import dns.rcode
-import dns.rdatatype
 import pytest
 
 import configurations
-from servers import ask, free_port, try_ask, wait_for
+from servers import ask, try_ask, wait_for
 
 pytestmark = pytest.mark.threads
 
 HOSTS = 12
 FIRST = "192.0.2."
 SECOND = "198.51.100."
-HEALTH = '    health { interval = "200ms"  rise = 2  slow-start = "200ms" }\n'
+HEALTH = '    health { interval = "200ms"  timeout = "200ms"  rise = 2  slow-start = "200ms" }\n'
 
 
 def zone_text(name, serial, net=FIRST, hosts=HOSTS):
@@ -179,7 +174,6 @@ def test_missing_zone_is_held_until_it_is_there(stage):
     mended = time.monotonic()
     act.nsd.start(wait=False)
     act.front.wait_event("failback_released", since=mended, zone="a.test.", timeout=20)
-    act.front.wait_event("backend_up", since=mended, timeout=30)
     wait_for(lambda: act.is_asked("a.test"), "the zone to be the primary's again")
 
 

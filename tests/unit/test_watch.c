@@ -579,6 +579,18 @@ START_TEST(mirror_behind_a_primary_is_marked)
 }
 END_TEST
 
+START_TEST(ordered_up_is_up_for_every_zone)
+{
+	given_regression(0);
+	ck_assert(watch_order_backend(watch, "ns1", ORDER_UP));
+	ck_assert(!plan_zone_holds(&plan->zones[0], 0));
+	run_ms(300);
+	ck_assert(!plan_zone_holds(&plan->zones[0], 0));
+	ck_assert(watch_order_backend(watch, "ns1", ORDER_AUTO));
+	ck_assert(plan_zone_holds(&plan->zones[0], 0));
+}
+END_TEST
+
 START_TEST(reload_keeps_what_is_held)
 {
 	unsigned at = given_regression(1);
@@ -702,6 +714,7 @@ int main(void)
 	tcase_add_test(tc, newer_mirror_asks_before_it_judges);
 	tcase_add_test(tc, short_lag_is_no_news);
 	tcase_add_test(tc, mirror_behind_a_primary_is_marked);
+	tcase_add_test(tc, ordered_up_is_up_for_every_zone);
 	tcase_add_test(tc, reload_keeps_what_is_held);
 	tcase_add_test(tc, orders_are_told_and_sticky);
 	tcase_add_test(tc, failover_is_ordered_for_a_pool);
