@@ -87,7 +87,7 @@ static void add(struct candidates *c, const struct plan_target *t)
 	c->weight += t->weight;
 }
 
-/* A mirror that lags behind a primary serves alone, or not at all: no serial goes back and forth. */
+/* A mirror that lags behind a primary serves alone or not at all: no serial goes back and forth. */
 static void collect_tier(struct balance *b, const struct balance_ask *ask, struct random *random,
 			 unsigned from, unsigned end, struct candidates *c)
 {

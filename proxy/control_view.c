@@ -51,9 +51,11 @@ static void put_mirrored(json_t *o, const struct mirror_zone_status *s)
 /* Where others serve it, and why. */
 static void put_held(json_t *o, struct daemon *d, const struct plan_zone *z)
 {
-	char text[WATCH_HELD_MAX];
+	char text[WATCH_HELD_MAX], others[WATCH_HELD_MAX];
 	json_t *holds = watch_zone_json(d->watch, z, text);
 
+	if (watch_zone_others(d->watch, z, others))
+		json_object_set_new(o, "answers_otherwise", json_string(others));
 	if (!holds)
 		return;
 	json_object_set_new(o, "held", json_string(text));

@@ -33,7 +33,7 @@ static void want_samples(struct gate *g, uint8_t samples)
 
 void gate_init(struct gate *g, uint8_t samples)
 {
-	*g = (struct gate){ .is_due = true };
+	*g = (struct gate){ .is_due = true, .is_calm = true };
 	want_samples(g, samples);
 }
 
@@ -42,20 +42,21 @@ void gate_forget(struct gate *g, uint8_t samples)
 	g->reason = GATE_UNPROVEN;
 	g->bad = 0;
 	g->is_due = true;
-	g->is_out = g->has_regressed = false;
+	g->is_out = g->has_regressed = g->is_calm = false;
 	want_samples(g, samples);
 }
 
 void gate_recheck(struct gate *g, uint8_t samples)
 {
 	g->is_due = true;
+	g->is_calm = false;
 	want_samples(g, samples);
 }
 
 static void open(struct gate *g)
 {
 	g->reason = GATE_OPEN;
-	g->has_regressed = false;
+	g->has_regressed = g->is_calm = false;
 	want_samples(g, 0);
 }
 
@@ -63,6 +64,7 @@ static void open(struct gate *g)
 static void hold(struct gate *g, enum gate_reason reason, uint8_t samples)
 {
 	g->reason = (uint8_t)reason;
+	g->is_calm = false;
 	want_samples(g, samples);
 }
 
@@ -76,6 +78,10 @@ bool gate_look(struct gate *g, const struct gate_facts *f)
 		g->was_compared = false;
 	} else if (!g->was_compared || g->compared != f->newest) {
 		g->is_due = true;	/* what it showed is older news than ours */
+		if (g->reason == GATE_OPEN && g->samples_left == 0) {
+			g->is_calm = true;
+			want_samples(g, f->samples);
+		}
 	}
 	return g->reason != before;
 }
@@ -128,20 +134,39 @@ static void on_no_zone(struct gate *g, const struct gate_facts *f, unsigned fall
 /* A server that lags opens when it has caught up; one that went back must show its data, too. */
 static void on_older(struct gate *g, const struct gate_facts *f)
 {
-	uint8_t samples = f->is_primary || g->has_regressed ? f->samples : g->samples_left;
+	bool was_calm = g->is_calm;
 
-	hold(g, f->is_primary ? GATE_OLDER : GATE_BEHIND, samples);
+	if (f->is_primary || g->has_regressed) {
+		hold(g, f->is_primary ? GATE_OLDER : GATE_BEHIND, f->samples);
+		return;
+	}
+	hold(g, GATE_BEHIND, g->samples_left);
+	g->is_calm = was_calm;
+}
+
+/* The SOA, asked again, is still ours. */
+static void on_doubt_confirmed(struct gate *g, const struct gate_facts *f)
+{
+	if (g->is_calm)
+		g->is_other = true;
+	if (g->is_other)
+		open(g);
+	else
+		hold(g, GATE_DIFFERS, f->samples);
 }
 
 static void on_right_serial(struct gate *g, const struct gate_facts *f)
 {
 	bool is_same = f->has_mirror && g->serial == f->mirror_serial;
 
-	if (g->is_doubted) {
-		hold(g, is_same && g->doubted == f->generation ? GATE_DIFFERS : g->reason, f->samples);
-		if (is_same && g->reason == GATE_DIFFERS)
-			return;
+	if (g->is_doubted && is_same && g->doubted == f->generation) {
+		on_doubt_confirmed(g, f);
+		return;
 	}
+	if (g->is_doubted)
+		want_samples(g, f->samples);
+	if (g->is_calm)
+		g->reason = GATE_OPEN;	/* it has caught up */
 	if (!f->has_mirror || g->samples_left == 0)
 		open(g);
 	else
@@ -185,10 +210,13 @@ static void finish(struct gate *g, const struct gate_facts *f)
 	bool is_newer = serial_is_newer(g->serial, f->mirror_serial);
 
 	if (is_newer && g->said >= SAID_MIN &&
-	    g->lost * GONE_PARTS >= g->said * (GONE_PARTS - 1))
+	    g->lost * GONE_PARTS >= g->said * (GONE_PARTS - 1)) {
 		hold(g, GATE_SHRUNK, f->samples);
-	else
-		open(g);
+		return;
+	}
+	if (!is_newer && g->said > 0)
+		g->is_other = false;
+	open(g);
 }
 
 void gate_on_sample(struct gate *g, enum gate_sample said, const struct gate_facts *f)

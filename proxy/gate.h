@@ -14,6 +14,9 @@
  *
  *           A server that was never away is OPEN until it shows something else. What is held
  *           is asked again and again, and opens by itself when it is right.
+ *           While all is well samples are asked, too, after each change of the mirror: a server
+ *           that answers otherwise then (by country, by turns, out of another view) does so by
+ *           design, and is not held for it later.
  * Not here: sending, comparing answers (sample.h), publishing (watch_gate.h), whole servers
  *           (health.h).
  * Threads:  control; pure.
@@ -71,6 +74,8 @@ struct gate {
 	bool is_sampling : 1;	/* its serial is right: samples are to be asked */
 	bool is_doubted : 1;	/* a sample differed: the SOA decides */
 	bool has_regressed : 1;	/* it went back behind what it had shown itself */
+	bool is_calm : 1;	/* these samples are to learn how it answers when all is well */
+	bool is_other : 1;	/* it answers otherwise by design */
 };
 
 enum gate_ask { GATE_ASK_NOTHING, GATE_ASK_SOA, GATE_ASK_SAMPLE };

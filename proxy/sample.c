@@ -12,6 +12,7 @@
 #include "proxy/probe.h"
 
 enum {
+	TYPE_PRIVATE = 65280,	/* RFC 6895 s.3.1, and up */
 	SMALL_ZONE = 64,	/* names */
 	DRAWS_MAX = 8,		/* until one is not the apex, which is near the root */
 	LOOKS_MAX = 64,		/* names looked at for one question */
@@ -24,6 +25,8 @@ enum {
 /* What a server may make by itself, or what moves while we ask. */
 static bool is_comparable(uint16_t type)
 {
+	if (type >= TYPE_PRIVATE)	/* ALIAS, LUA: a server answers what they mean */
+		return false;
 	switch (type) {
 	case TYPE_SOA:
 	case TYPE_RRSIG:

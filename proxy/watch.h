@@ -66,6 +66,9 @@ json_t *watch_targets_json(struct watch *w, const struct plan_pool *pool,
  */
 json_t *watch_zone_json(struct watch *w, const struct plan_zone *z, char text[WATCH_HELD_MAX]);
 
+/* The backends that answer otherwise than the mirror by design: "ns1, ns2". False: none. */
+bool watch_zone_others(struct watch *w, const struct plan_zone *z, char text[WATCH_HELD_MAX]);
+
 /* True when some pool is not served by its first tier, or some backend is not UP. */
 bool watch_is_degraded(struct watch *w);
 

@@ -110,10 +110,13 @@ bool gates_serve(const struct watched *b)
 /* A server that lags a moment behind an update is out, but that is no news. */
 static bool is_worth_telling(const struct watched *b, const struct watched_gate *g, uint64_t now)
 {
-	bool is_about_serial = g->gate.reason == GATE_BEHIND || g->gate.reason == GATE_OLDER;
+	const struct watched_hold *h = g->hold;
 
-	return !is_about_serial || (g->hold && g->hold->is_told) || g->gate.has_regressed || b->health.state == HEALTH_DOWN ||
-	       (g->hold && g->hold->since_us && now - g->hold->since_us >= LAG_TOLD_US);
+	if (g->gate.reason != GATE_BEHIND && g->gate.reason != GATE_OLDER)
+		return true;
+	if (g->gate.has_regressed || b->health.state == HEALTH_DOWN)
+		return true;
+	return h && (h->is_told || (h->since_us && now - h->since_us >= LAG_TOLD_US));
 }
 
 static void publish(struct watched *b, size_t zone, uint64_t now)
@@ -374,7 +377,8 @@ void gates_on_check(struct watched *b, const struct check *c, const struct probe
 	look_at_mirror(b->pool, c->zone);
 	settle(b, c->zone, "caught_up", now);
 	follow_policy(b, c->zone, now);
-	ask(b, c->zone, now);
+	if (v->cause == CAUSE_NONE)	/* else at the next tick: it may be going away */
+		ask(b, c->zone, now);
 }
 
 /* ---- Lives ---- */

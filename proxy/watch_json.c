@@ -135,6 +135,21 @@ json_t *watch_zone_json(struct watch *w, const struct plan_zone *z, char text[WA
 	return all;
 }
 
+bool watch_zone_others(struct watch *w, const struct plan_zone *z, char text[WATCH_HELD_MAX])
+{
+	const struct watched_pool *p = &w->pools[z->pool->index];
+	size_t len = 0;
+
+	for (unsigned i = 0; i < p->plan->target_count && len < WATCH_HELD_MAX; i++) {
+		const struct watched *b = p->members[i];
+
+		if (b && b->gates[z->number].gate.is_other)
+			len += (size_t)snprintf(text + len, WATCH_HELD_MAX - len, "%s%s",
+						len ? ", " : "", b->slot->name);
+	}
+	return len > 0;
+}
+
 /* ---- Targets ---- */
 
 static const char *mirror_state(const struct watched_pool *p, const struct plan_target *t,

@@ -45,6 +45,7 @@ class FakeBackend:
         self.answer = answer
         self.seen = []                      # (message, is_tcp), probes left out
         self.is_probed_well = True
+        self.soa = SOA                      # shown to probes
         self.is_open = True
         self.connections = 0
         self.lock = threading.Lock()
@@ -68,7 +69,7 @@ class FakeBackend:
 
     def _replies(self, message, is_tcp):
         if is_probe(message):
-            return [good_answer(message, "SOA", SOA)] if self.is_probed_well else []
+            return [good_answer(message, "SOA", self.soa)] if self.is_probed_well else []
         with self.lock:
             self.seen.append((message, is_tcp))
         replies = self.answer(message, is_tcp)

@@ -579,6 +579,26 @@ START_TEST(mirror_behind_a_primary_is_marked)
 }
 END_TEST
 
+/* By country, by turns, out of another view: it was so before, too. */
+START_TEST(server_that_always_answers_otherwise_is_not_held_for_it)
+{
+	char text[WATCH_HELD_MAX];
+
+	ck_assert(!watch_zone_others(watch, &plan->zones[0], text));
+	server.has_other_data = true;
+	run_ms(500);
+	ck_assert_uint_eq(line_count, 0);
+	ck_assert(watch_zone_others(watch, &plan->zones[0], text));
+	ck_assert_str_eq(text, "ns1");
+	given_down();
+	server.mood = WELL;
+	wait_line("event=backend_up", 0, 3000);
+	for (unsigned i = 0; i < line_count; i++)
+		ck_assert_ptr_null(strstr(lines[i], "failback_held"));
+	server.has_other_data = false;
+}
+END_TEST
+
 START_TEST(ordered_up_is_up_for_every_zone)
 {
 	given_regression(0);
@@ -714,6 +734,7 @@ int main(void)
 	tcase_add_test(tc, newer_mirror_asks_before_it_judges);
 	tcase_add_test(tc, short_lag_is_no_news);
 	tcase_add_test(tc, mirror_behind_a_primary_is_marked);
+	tcase_add_test(tc, server_that_always_answers_otherwise_is_not_held_for_it);
 	tcase_add_test(tc, ordered_up_is_up_for_every_zone);
 	tcase_add_test(tc, reload_keeps_what_is_held);
 	tcase_add_test(tc, orders_are_told_and_sticky);
