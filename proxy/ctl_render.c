@@ -182,7 +182,7 @@ static const struct column zone_pairs[] = {
 	{ "expires in", "expires_in_s", DURATION }, { "transferring", "transferring", PLAIN },
 	{ "saved generation", "saved_generation", PLAIN }, { "lease", "lease", PLAIN },
 	{ "faithful", "faithful", PLAIN }, { "unfaithful", "unfaithful_reason", PLAIN },
-	{ "answers otherwise", "answers_otherwise", PLAIN },
+	{ "answers differ", "answers_otherwise", PLAIN },
 	{ "last error", "last_error", PLAIN }, { NULL, NULL, PLAIN },
 };
 

@@ -18,6 +18,7 @@ enum {
 };
 
 #define RECHECK_US	(60 * US_PER_S)		/* clients can make a server suspect */
+#define RETURN_US	(600 * US_PER_S)	/* so long it is asked faster, for all its zones */
 #define REASK_US	(30 * US_PER_S)		/* the mirror could not take what was accepted */
 #define LAG_TOLD_US	(10 * US_PER_S)		/* every update has a short lag */
 
@@ -257,10 +258,12 @@ static uint32_t ms_of(uint64_t us)
 	return (uint32_t)(us / US_PER_MS);
 }
 
-static unsigned asks_of(const struct watched *b)
+static unsigned asks_of(const struct watched *b, uint64_t now)
 {
+	bool is_new = now - b->health.since_us < RETURN_US && b->loud_zones > 0;
+
 	switch (b->health.state) {
-	case HEALTH_UP:		return ASKS_SERVING;
+	case HEALTH_UP:		return is_new ? ASKS_RETURNING : ASKS_SERVING;
 	case HEALTH_PROBATION:	return ASKS_RETURNING;
 	case HEALTH_DOWN:	return b->health.udp.good > 0 ? ASKS_RETURNING : 0;
 	case HEALTH_SUSPECT:	break;
@@ -327,7 +330,7 @@ void gates_tick(struct watch *w, uint64_t now)
 {
 	for (unsigned i = 0; i < BACKENDS_MAX; i++)
 		if (w->by_index[i])
-			w->by_index[i]->asks_left = asks_of(w->by_index[i]);
+			w->by_index[i]->asks_left = asks_of(w->by_index[i], now);
 	for (unsigned i = 0; i < w->pool_count; i++) {
 		struct watched_pool *p = &w->pools[i];
 		size_t most = LOOKS_MAX / w->pool_count / (p->plan->target_count + 1) + 1;
