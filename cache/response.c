@@ -58,7 +58,7 @@ static uint16_t find_name(const struct response *r, const uint8_t *name, uint32_
 	return 0;
 }
 
-/* In the first place that is free; where none is, the oldest gives way. */
+/* In the first place that is free, if one is: the question's names come first, and stay. */
 static void keep_name(struct response *r, const uint8_t *name, uint32_t hash, size_t at)
 {
 	unsigned i = slot_of(hash, 0);
@@ -68,7 +68,7 @@ static void keep_name(struct response *r, const uint8_t *name, uint32_t hash, si
 	for (unsigned probe = 1; probe < PROBES && r->at[i] != 0; probe++)
 		i = slot_of(hash, probe);
 	if (r->at[i] != 0)
-		i = slot_of(hash, 0);
+		return;
 	r->at[i] = (uint16_t)at;
 	r->tags[i] = (uint16_t)hash;
 	r->names[i] = name;

@@ -26,10 +26,10 @@
 enum section { SECTION_ANSWER = 1, SECTION_AUTHORITY = 2, SECTION_ADDITIONAL = 3 };
 
 /*
- * Names to point at, found by their hash; a later one takes the place of an earlier, so
- * work and memory are bounded whatever a zone holds.
+ * Names to point at, found by their hash; what finds no place is not pointed at, so work
+ * and memory are bounded whatever a zone holds.
  */
-enum { RESPONSE_NAMES = 64 };
+enum { RESPONSE_NAMES = 256 };
 
 struct response {
 	struct wire_out out;	/* cap: the limit less what OPT needs */

@@ -591,6 +591,14 @@ START_TEST(an_owner_points_at_the_question_whatever_its_labels_are)
 		ask(name, TYPE_A, 0);
 		ck_assert_uint_eq(reply.len, 12 + (size_t)len + 1 + 4 + 2 + 10 + 4);
 	}
+	/* more labels than the table has places */
+	char many[256] = "";
+
+	for (unsigned i = 0; i < 100; i++)
+		strcat(many, "x.");
+	strcat(many, "w.example.com.");
+	ask(many, TYPE_A, 0);
+	ck_assert_uint_eq(reply.len, 12 + strlen(many) + 1 + 4 + 2 + 10 + 4);
 }
 END_TEST
 
