@@ -116,8 +116,10 @@ def unsigned(world, seed):
     child = zonegen.Zone("child.u0.test.", seed, others=first.owners).grow(60)
     chained = zonegen.Zone("u1.test.", seed, others=first.owners + child.owners).grow(100)
     for zone in (first, child, chained, zonegen.Zone("U2.test.", seed).grow(150),
-                 zonegen.Zone("\\000\\.\\255.x\\032y.test.", seed).grow(60)):
+                 zonegen.Zone("\\001\\.\\255.x\\032y.test.", seed).grow(60)):
         world.add(zonegen.text(zone.origin), zone.text())
+    zeros = zonegen.Zone("\\000.test.", seed, has_zero_bytes=True).grow(100)
+    world.add("\\000.test.", zeros.text(), NSD | BIND)
     world.add("u3.test.", zonegen.Zone("u3.test.", seed, has_wildcard_ns=True).grow(100).text(), NSD | KNOT)
 
 
@@ -143,6 +145,8 @@ def signed(world, seed):
                             "s3.test.": {"denial": OPT_OUT}, "s4.test.": {"algorithms": TWO_ALGORITHMS},
                             "s5.test.": {"change": half_signed, "denial": ()}}.items():
         world.add(origin, zonegen.Zone(origin, seed, others=first.owners, name_max=250).grow(100).text(), **options)
+    zeros = zonegen.Zone("s6.test.", seed, has_zero_bytes=True).grow(80)
+    world.add("s6.test.", zeros.text(), NSD | BIND, denial=())
 
 
 def half_signed(lines):

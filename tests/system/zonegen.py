@@ -97,17 +97,20 @@ SIMPLE_TYPES = ["A", "A", "A", "AAAA", "TXT", "MX", "SRV", "PTR", "CAA", "NAPTR"
 class Zone:
     """One zone while it grows. `others` are names of other zones, for aliases that lead there.
 
-    BIND loads no NS at a wildcard, and NSD nothing below a DNAME: zones have these on request.
+    Knot 3.2 loses names beside those with a zero byte, BIND loads no NS at a wildcard, and NSD nothing below a DNAME: zones have these on request.
     Whoever makes NSEC3 needs room for "*." before each name: 253 octets at most.
     """
 
-    def __init__(self, origin, seed, others=(), has_wildcard_ns=False, has_hidden_by_dname=False, name_max=255):
+    def __init__(self, origin, seed, others=(), has_wildcard_ns=False, has_hidden_by_dname=False,
+                 has_zero_bytes=False, name_max=255):
         self.origin = parse(origin)
         self.rng = random.Random(f"{origin} {seed}")
         self.others = list(others)
         self.name_max = name_max
         self.has_wildcard_ns = has_wildcard_ns
         self.has_hidden_by_dname = has_hidden_by_dname
+        self.first_byte = 0 if has_zero_bytes else 1
+        self.labels = [label for label in LABELS if has_zero_bytes or 0 not in label]
         self.sets = {}                  # (owner in lower case, type) -> (owner, ttl, [rdata])
         self.types = {}                 # owner in lower case -> types
         self.owners = []                # as they were added
@@ -139,8 +142,8 @@ class Zone:
 
     def label(self):
         if self.rng.random() < 0.15:
-            return bytes(self.rng.randrange(256) for _ in range(self.rng.randrange(1, 6)))
-        return self.rng.choice(LABELS)
+            return bytes(self.rng.randrange(self.first_byte, 256) for _ in range(self.rng.randrange(1, 6)))
+        return self.rng.choice(self.labels)
 
     def new_name(self):
         """A name below one that is there; now and then one that something hides."""

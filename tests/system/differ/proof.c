@@ -96,6 +96,19 @@ static const uint8_t *last_name(const struct packet *p, const uint8_t *name)
 	return name;
 }
 
+/* An alias of a signed zone, which the zone has not in this form. */
+static bool is_made_by_wildcard(const struct question *q, const struct packet *p,
+				const uint8_t *asked)
+{
+	const uint8_t *origin = truth_zone_of(asked, q->name_len);
+	size_t len = 0;
+
+	while (origin && origin[len] != 0)
+		len += origin[len] + 1u;
+	return origin && truth_has_set(origin, len + 1, T_DNSKEY) &&
+	       !has_type(p, PART_ANSWER, T_DNAME) && !truth_has_set(asked, q->name_len, T_CNAME);
+}
+
 bool is_denial_whole(const struct question *q, const struct packet *p)
 {
 	uint8_t asked[NAME_MAX_LEN], wildcard[2 + NAME_MAX_LEN];
@@ -105,9 +118,12 @@ bool is_denial_whole(const struct question *q, const struct packet *p)
 	question_name(q, asked);
 	name = last_name(p, asked);
 	cover = find_cover(p, name);
-	if (p->rcode == 0 && name != asked && !has_type(p, PART_ANSWER, T_DNAME) &&
-	    !truth_has_set(asked, q->name_len, T_CNAME))
-		return find_cover(p, asked) != NULL;	/* a wildcard's alias */
+	if (name != asked && is_made_by_wildcard(q, p, asked)) {
+		if (!find_cover(p, asked))
+			return false;	/* it is a wildcard's alias */
+		if (p->rcode == 0)
+			return true;
+	}
 	if (p->rcode != 3)
 		return cover != NULL || p->rcode != 0;
 	if (!cover)

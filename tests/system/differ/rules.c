@@ -300,7 +300,8 @@ static bool errs_short_chain(const struct question *q, const struct packet *repl
 
 	(void)q;
 	return (mirror->flags & other->flags & F_TC) && mirror->rcode != other->rcode &&
-	       (has_type(mirror, PART_ANSWER, T_CNAME) || has_type(mirror, PART_ANSWER, T_DNAME));
+	       (has_type(mirror, PART_ANSWER, T_CNAME) || has_type(mirror, PART_ANSWER, T_DNAME) ||
+		has_type(other, PART_ANSWER, T_DNAME));
 }
 
 /* NSD leaves proofs out that do not fit, without TC. */
@@ -321,8 +322,12 @@ static bool errs_unsigned_ds(const struct question *q, const struct packet *repl
 	const struct packet *mirror = &replies[MIRROR], *other = &replies[server];
 
 	(void)q;
+	for (unsigned i = 0; i < mirror->counts[PART_AUTHORITY]; i++)
+		if (mirror->parts[PART_AUTHORITY][i].type == T_RRSIG &&
+		    mirror->parts[PART_AUTHORITY][i].covered == T_DS)
+			return false;
 	return server == BIND && is_referral(other) && has_type(mirror, PART_AUTHORITY, T_DS) &&
-	       !has_type(mirror, PART_AUTHORITY, T_RRSIG) && !has_type(other, PART_AUTHORITY, T_DS);
+	       !has_type(other, PART_AUTHORITY, T_DS);
 }
 
 /* Knot looks for the name that is too long, as far as it goes. */
