@@ -204,8 +204,28 @@ enum dns_ede dispatch_ede_of(const struct plan_zone *zone, enum failure why)
 	return why == FAILURE_REFUSED ? EDE_NETWORK_ERROR : EDE_NO_REACHABLE_AUTHORITY;
 }
 
+static void end_unrescued(struct dispatch *d, struct asked *asked)
+{
+	if (!asked->query)
+		return;
+	asked->query->was_rescued = false;
+	dispatch_end_query(d, asked->query);
+}
+
+/* The mirror holds zones of class IN; of others it knows that it has none. */
+static bool is_of_another_class(const struct asked *asked)
+{
+	return asked->message.opcode == OPCODE_QUERY && asked->zone &&
+	       asked->zone->mirror && !dispatch_is_for_zones(&asked->message);
+}
+
 void dispatch_give_up(struct dispatch *d, struct asked *asked, enum failure why)
 {
+	if (is_of_another_class(asked)) {
+		dispatch_refuse(d, asked, EDE_NOT_AUTHORITATIVE);
+		end_unrescued(d, asked);
+		return;
+	}
 	counter_add(&d->stats->answers_servfail, 1);
 	if (asked->message.opcode == OPCODE_QUERY)
 		dispatch_answer_error(d, asked, RCODE_SERVFAIL, dispatch_ede_of(asked->zone, why));
@@ -213,10 +233,7 @@ void dispatch_give_up(struct dispatch *d, struct asked *asked, enum failure why)
 		dispatch_answer_error(d, asked, RCODE_NOTIMP, EDE_NONE);	/* OPT is owed: RFC 6891 s.6.1.1 */
 	else
 		dispatch_answer_short(d, asked, RCODE_NOTIMP);
-	if (asked->query) {
-		asked->query->was_rescued = false;
-		dispatch_end_query(d, asked->query);
-	}
+	end_unrescued(d, asked);
 }
 
 /* A server sent more than this client takes (RFC 6891 s.6.2.3). What is signed is not touched. */

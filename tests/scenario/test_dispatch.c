@@ -1217,6 +1217,25 @@ START_TEST(what_has_no_text_is_treated_like_any_name)
 END_TEST
 
 /* IQUERY, STATUS, 3, 7 and so on: whoever knows them is not there. */
+START_TEST(class_that_the_mirror_has_no_zones_in_is_refused_without_servers)
+{
+	static const uint16_t classes[] = { 0, CLASS_CH, 4, CLASS_NONE, 65535 };
+
+	given(MIRRORED, true);
+	for (unsigned i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
+		set_share("ns1", BACKEND_SHARE_FULL);
+		ask_telling("www.example.com.", TYPE_A, classes[i], 0);
+		ck_assert_uint_eq(world.answers, i);		/* it is the primary's */
+		set_share("ns1", 0);
+		dispatch_backend_refused(world.dispatch, last_sent()->backend);
+		time_passes_ms(750);
+		ck_assert_uint_eq(world.answers, i + 1);
+		ck_assert_uint_eq(wire_get_u16(world.answer + 2) & DNS_RCODE, RCODE_REFUSED);
+	}
+	ck_assert_uint_eq(world.dispatch->stats->answers_servfail, 0);
+}
+END_TEST
+
 START_TEST(opcode_that_only_servers_know_is_notimp_without_them)
 {
 	static const uint8_t opcodes[] = { 1, 2, 3, 7, 8, 9, 10, 11, 12, 13, 14, 15 };
@@ -1403,6 +1422,7 @@ int main(void)
 	tcase_add_test(tc, unknown_version_of_edns_is_for_the_primary_to_judge);
 	tcase_add_test(tc, identity_is_ours_in_every_state);
 	tcase_add_test(tc, what_has_no_text_is_treated_like_any_name);
+	tcase_add_test(tc, class_that_the_mirror_has_no_zones_in_is_refused_without_servers);
 	tcase_add_test(tc, opcode_that_only_servers_know_is_notimp_without_them);
 	tcase_add_test(tc, records_rotate_by_the_id_if_so_configured);
 	tcase_add_test(tc, reload_changes_the_secret_of_cookies);
