@@ -299,6 +299,9 @@ struct health_change health_on_probe(struct health *h, const struct health_rules
 	if (why == CAUSE_NONE && run->good == 0 && !is_tcp)
 		h->good_since_us = now;
 	count(run, why);
+	/* A good one before it had ended the burst of its kind. */
+	if (why != CAUSE_NONE && is_tcp && health_is_suspect(h))
+		h->next_tcp_us = earlier(h->next_tcp_us, now + burst_gap(r));
 	switch (h->state) {
 	case HEALTH_UP:		return on_probe_up(h, r, is_tcp, why, now);
 	case HEALTH_SUSPECT:	return on_probe_suspect(h, r, now);

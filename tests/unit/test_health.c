@@ -256,6 +256,22 @@ START_TEST(well_backend_is_acquitted_quickly)
 }
 END_TEST
 
+/* A connection that came up had put the next one ten intervals away; one sent before it then failed. */
+START_TEST(suspect_whose_slow_connection_fails_after_a_good_one_is_asked_by_tcp_at_once)
+{
+	evidence(CAUSE_REFUSED);
+	health_on_probe_sent(&sim.h, &sim.rules, true, sim.now);
+	sim.now += 50 * MS;
+	health_on_probe_sent(&sim.h, &sim.rules, true, sim.now);
+	note(health_on_probe(&sim.h, &sim.rules, true, CAUSE_NONE, true, sim.now));
+	health_on_probe_sent(&sim.h, &sim.rules, true, sim.now);
+	sim.now += 50 * MS;
+	note(health_on_probe(&sim.h, &sim.rules, true, CAUSE_TIMEOUT, true, sim.now));
+	ck_assert_uint_eq(sim.h.state, HEALTH_SUSPECT);
+	ck_assert(run_until(HEALTH_UP, 300 * MS));
+}
+END_TEST
+
 START_TEST(silence_is_no_news_for_a_second_after_acquittal)
 {
 	run_for(S);
@@ -654,6 +670,7 @@ int main(void)
 	tcase_add_test(down, dead_tcp_alone_is_found_by_regular_probes);
 	add_case(s, acquit);
 	tcase_add_loop_test(acquit, well_backend_is_acquitted_quickly, 0, FALLS);
+	tcase_add_test(acquit, suspect_whose_slow_connection_fails_after_a_good_one_is_asked_by_tcp_at_once);
 	tcase_add_test(acquit, silence_is_no_news_for_a_second_after_acquittal);
 	tcase_add_loop_test(acquit, verdict_after_an_acquittal_comes_as_soon, 0, FALLS);
 	tcase_add_test(acquit, icmp_is_evidence_right_after_acquittal);
