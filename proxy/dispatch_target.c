@@ -10,6 +10,7 @@ enum {
 	ROUND_BACKOFF_MAX = 4,		/* deadlines double with each round, up to 16 times */
 	ROUNDS_LEAST = 5,		/* that a silent query has before it is given up */
 	TRICKLE = 16,			/* one query in so many is tried although all is down */
+	PROMPT_US = 280000,		/* who can be answered from the mirror is, within this */
 	ALIVE_US = 1000000,		/* who replied within this is no corpse, whatever its probes say */
 };
 
@@ -67,6 +68,16 @@ struct rtt dispatch_rtt(struct dispatch *d, const struct backend *b, bool is_tcp
 	return rtt;
 }
 
+/* When the mirror answers, whoever has not been asked yet; UINT64_MAX: it cannot. */
+static uint64_t prompt_end(const struct asked *asked)
+{
+	uint64_t patience = asked->pool->conf->attempt_max_us;	/* a longer one is the operator's wish */
+
+	if (!asked->query || !asked->generation)
+		return UINT64_MAX;
+	return asked->query->received_us + (patience > PROMPT_US ? patience : PROMPT_US);
+}
+
 static uint64_t attempt_deadline(struct dispatch *d, const struct asked *asked,
 				 const struct backend *b)
 {
@@ -86,7 +97,7 @@ static uint64_t attempt_deadline(struct dispatch *d, const struct asked *asked,
 		/* A server that grows slow takes its clients along, unless somebody else is there. */
 		wait = rtt_slow_us(&rtt);
 	}
-	return d->now_us + wait;
+	return d->now_us + wait < prompt_end(asked) ? d->now_us + wait : prompt_end(asked);
 }
 
 static bool take_slot(struct dispatch *d, struct asked *asked, enum failure *why)
@@ -198,6 +209,10 @@ void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why)
 {
 	if (asked->query && why != FAILURE_NONE)
 		asked->query->was_rescued = true;
+	if (d->now_us >= prompt_end(asked)) {
+		dispatch_answer_mirror(d, asked);
+		return;
+	}
 	for (;;) {
 		bool may_try = !asked->query || asked->query->try_count < QUERY_TRIES_MAX;
 		const struct plan_target *t = may_try ? choose(d, asked) : NULL;

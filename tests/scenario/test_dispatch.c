@@ -168,6 +168,11 @@ static void teardown(void)
 #define ALONE \
 	"pool \"p\" { backend \"ns1\" { address = \"198.51.100.1:53\" tier = 0 primary = true } }\n" \
 	"zone \"example.com\" { pool = \"p\" }\n"
+#define THREE_AND_MIRROR \
+	"pool \"p\" { backend \"ns1\" { address = \"198.51.100.1:53\" tier = 0 primary = true }\n" \
+	"backend \"ns2\" { address = \"198.51.100.2:53\" tier = 0 }\n" \
+	"backend \"ns3\" { address = \"198.51.100.3:53\" tier = 0 }\n" \
+	"mirror { tier = 1 } }\nzone \"example.com\" { pool = \"p\" }\n"
 #define TWO \
 	"pool \"p\" { backend \"ns1\" { address = \"198.51.100.1:53\" tier = 0 primary = true }\n" \
 	"backend \"ns2\" { address = \"198.51.100.2:53\" tier = 1 } }\nzone \"example.com\" { pool = \"p\" }\n"
@@ -536,6 +541,22 @@ START_TEST(server_that_was_slow_a_moment_ago_still_has_five_tries)
 	ck_assert_uint_ge(world.sent_count, 5);
 	ck_assert(reply_to(last_sent(), DNS_AA));
 	assert_one_answer(RCODE_NOERROR);
+}
+END_TEST
+
+/* Each silent server had its 150 ms before the mirror was asked: with three of them 450 ms. */
+START_TEST(whole_tier_is_silent_and_the_mirror_still_answers_within_300_ms)
+{
+	given(THREE_AND_MIRROR, true);
+	for (unsigned i = 0; i < 20; i++)
+		for (unsigned b = 0; b < 3; b++)
+			rtt_add(&world.dispatch->balance.views[world.plan->pools[0].targets[b].backend->index].udp,
+				200000);
+	ask_www();
+	time_passes_ms(300);
+	ck_assert_uint_eq(world.sent_count, 2);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 1);
 }
 END_TEST
 
@@ -1385,6 +1406,7 @@ int main(void)
 	tcase_add_loop_test(tc, same_reply_passes_when_the_zone_is_not_mirrored, 0, 5);
 	tcase_add_test(tc, lost_packet_is_sent_again_when_there_is_only_one_server);
 	tcase_add_test(tc, server_that_was_slow_a_moment_ago_still_has_five_tries);
+	tcase_add_test(tc, whole_tier_is_silent_and_the_mirror_still_answers_within_300_ms);
 	tcase_add_test(tc, restarting_server_is_asked_again_after_a_pause_not_at_once);
 	tcase_add_test(tc, silence_of_all_ends_in_servfail_with_its_reason_before_750_ms);
 	tcase_add_test(tc, all_down_is_answered_at_once_but_for_a_trickle);
