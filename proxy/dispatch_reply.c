@@ -65,6 +65,7 @@ static bool turned_away(struct dispatch *d, struct query *q, unsigned backend, u
 			size_t len)
 {
 	struct asked asked;
+	bool has_target;
 
 	dispatch_recall(d, q, &asked);
 	if (!asked.pool || !is_failed_reply(&asked, reply, len))
@@ -73,10 +74,16 @@ static bool turned_away(struct dispatch *d, struct query *q, unsigned backend, u
 	counter_add(&evidence_of(d, backend)->failed, 1);
 	if (q->waiting > 0)
 		return true;		/* another attempt is on its way already */
-	if (!dispatch_has_target(d, &asked))
+	has_target = dispatch_has_target(d, &asked);
+	if (!has_target && !asked.generation)
 		return false;		/* it is the best answer that there is */
 	counter_add(&evidence_of(d, backend)->rescued, 1);
-	dispatch_proceed(d, &asked, FAILURE_REPLY);
+	if (has_target) {
+		dispatch_proceed(d, &asked, FAILURE_REPLY);
+	} else {			/* the mirror was ordered out, and is still there */
+		q->was_rescued = true;
+		dispatch_answer_mirror(d, &asked);
+	}
 	return true;
 }
 

@@ -173,6 +173,10 @@ static void teardown(void)
 	"backend \"ns2\" { address = \"198.51.100.2:53\" tier = 0 }\n" \
 	"backend \"ns3\" { address = \"198.51.100.3:53\" tier = 0 }\n" \
 	"mirror { tier = 1 } }\nzone \"example.com\" { pool = \"p\" }\n"
+#define MIRROR_FIRST \
+	"pool \"p\" { mirror { tier = 0 }\n" \
+	"backend \"ns1\" { address = \"198.51.100.1:53\" tier = 1 primary = true } }\n" \
+	"zone \"example.com\" { pool = \"p\" }\n"
 #define TWO \
 	"pool \"p\" { backend \"ns1\" { address = \"198.51.100.1:53\" tier = 0 primary = true }\n" \
 	"backend \"ns2\" { address = \"198.51.100.2:53\" tier = 1 } }\nzone \"example.com\" { pool = \"p\" }\n"
@@ -668,6 +672,21 @@ START_TEST(operator_takes_the_first_tier_out)
 	ask_www();
 	ck_assert_uint_eq(world.sent_count, 0);
 	assert_one_answer(RCODE_NOERROR);
+	atomic_store(world.plan->pools[0].forced, POOL_FAILOVER_AUTO);
+}
+END_TEST
+
+/* Its SERVFAIL was passed on as the best answer there is. */
+START_TEST(mirror_that_was_ordered_out_still_answers_when_the_others_fail)
+{
+	given(MIRROR_FIRST, true);
+	atomic_store(world.plan->pools[0].forced, POOL_FAILOVER_ON);
+	ask_www();
+	ck_assert_uint_eq(world.sent_count, 1);
+	reply_to(last_sent(), RCODE_SERVFAIL);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 1);
+	ck_assert_uint_eq(counter_get(&world.stats.rescued), 1);
 	atomic_store(world.plan->pools[0].forced, POOL_FAILOVER_AUTO);
 }
 END_TEST
@@ -1415,6 +1434,7 @@ int main(void)
 	tcase_add_test(tc, full_table_answers_from_the_mirror);
 	tcase_add_test(tc, down_primary_is_not_asked);
 	tcase_add_test(tc, operator_takes_the_first_tier_out);
+	tcase_add_test(tc, mirror_that_was_ordered_out_still_answers_when_the_others_fail);
 	tcase_add_loop_test(tc, stranger_is_refused_and_the_primary_sees_nothing, 0, 6);
 	tcase_add_test(tc, notify_of_the_primary_is_acknowledged_and_heard);
 	tcase_add_test(tc, reply_is_never_answered);
