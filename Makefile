@@ -59,7 +59,8 @@ OBJ = $(BUILD)/obj
 
 UNIT_TESTS = $(sort $(wildcard tests/unit/test_*.c tests/scenario/test_*.c))
 UNIT_HELPERS = $(filter-out $(UNIT_TESTS),$(wildcard tests/unit/*.c))
-SCENARIO_HELPERS = $(filter-out $(UNIT_TESTS),$(wildcard tests/scenario/*.c))
+# The simulator puts its own clocks, timers and probes under the product: no other program has them.
+SIM_PARTS = $(sort $(wildcard tests/scenario/sim_*.c))
 FUZZERS = $(sort $(wildcard tests/fuzz/fuzz_*.c))
 SYSTEM_TOOLS = $(sort $(wildcard tests/system/*.c))
 DIFFER_SOURCES = $(sort $(wildcard tests/system/differ/*.c))
@@ -88,7 +89,7 @@ help:
 	@echo 'make fuzz-replay   feeds the corpus of each fuzzer once'
 	@echo 'make system        tests with real servers (UNDERSTUDY_BUILD=, PYTEST=options)'
 	@echo 'make fuzz          each fuzzer with clang for FUZZ_SECONDS=60 (FUZZ=name: one)'
-	@echo 'make check-long    the soak, and each fuzzer, for half an hour'
+	@echo 'make check-long    a million simulated hours; the soak, and each fuzzer, for half an hour'
 	@echo 'make cover         branch coverage of what decides about answers'
 	@echo 'make bench         measures against the limits and the peers'
 	@echo 'sudo make faults   each way to fail, side by side with dnsdist (FAULTS=pattern: some)'
@@ -136,7 +137,12 @@ $(BUILD)/tests/unit/%: $(OBJ)/tests/unit/%.o $(call objects,$(UNIT_HELPERS)) $(L
 	@mkdir -p $(@D)
 	$(call brief,LINK)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS)
 
-$(BUILD)/tests/scenario/%: $(OBJ)/tests/scenario/%.o $(call objects,$(SCENARIO_HELPERS)) $(LIB)
+$(BUILD)/tests/scenario/%: $(OBJ)/tests/scenario/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(call brief,LINK)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS)
+
+SIM_PROGRAMS = $(addprefix $(BUILD)/tests/scenario/,sim test_sim)
+$(SIM_PROGRAMS): $(BUILD)/tests/scenario/%: $(OBJ)/tests/scenario/%.o $(call objects,$(SIM_PARTS)) $(LIB)
 	@mkdir -p $(@D)
 	$(call brief,LINK)$(LINK) -o $@ $^ $(CHECK_LIBS) $(LIBS)
 
@@ -160,7 +166,7 @@ $(BUILD)/tests/%: $(OBJ)/tests/system/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call brief,LINK)$(LINK) -o $@ $^ $(LIBS)
 
-tests: $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) $(TOOL_PROGRAMS)
+tests: $(UNIT_PROGRAMS) $(SIM_PROGRAMS) $(FUZZ_PROGRAMS) $(TOOL_PROGRAMS)
 
 # ---- Running and testing ----
 
