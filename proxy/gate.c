@@ -73,7 +73,7 @@ bool gate_look(struct gate *g, const struct gate_facts *f)
 	uint8_t before = g->reason;
 
 	if (!f->has_newest) {
-		if (g->reason != GATE_OPEN)
+		if (g->reason != GATE_OPEN && !f->is_away)
 			open(g);
 		g->was_compared = false;
 	} else if (!g->was_compared || g->compared != f->newest) {

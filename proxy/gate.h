@@ -53,6 +53,7 @@ struct gate_facts {
 	uint32_t mirror_serial;
 	uint32_t generation;	/* the mirror's, its low bits */
 	bool is_primary;	/* the backend is one */
+	bool is_away;		/* it is down: not the time to let it off */
 	bool is_accepted;	/* the operator, or the policy, accepted this serial: */
 	uint32_t accepted;
 	uint8_t samples;	/* how many a zone of this pool is worth */

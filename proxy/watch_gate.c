@@ -50,7 +50,8 @@ struct gate_facts gates_facts(const struct watched *b, size_t zone)
 	const struct generation *g = servable(z->plan);
 	struct gate_facts f = {
 		.has_newest = g != NULL, .has_mirror = g != NULL,
-		.is_primary = b->target->is_primary, .is_accepted = z->is_accepted,
+		.is_primary = b->target->is_primary,
+		.is_away = b->health.state == HEALTH_DOWN, .is_accepted = z->is_accepted,
 		.accepted = z->accepted, .samples = samples_of(b->pool),
 	};
 

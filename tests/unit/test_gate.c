@@ -36,7 +36,8 @@ static void samples(enum gate_sample said, unsigned times)
 /*
  * A story: letters are what happens. f: it was away; s: SOA 42; o: 41; n: 43; r: REFUSED;
  * t: no reply; = d v 0: one sample the same, different, vanished, nothing; M: the mirror has 43;
- * G: a new generation of the same serial; X: the mirror is gone; a: accepted.
+ * G: a new generation of the same serial; X: the mirror is gone; B: it is back; a: accepted;
+ * D: it goes down, and stays so until U.
  */
 static void tell(const char *story)
 {
@@ -56,6 +57,9 @@ static void tell(const char *story)
 		case 'M':	f.newest = f.mirror_serial = 43; gate_look(&g, &f); break;
 		case 'G':	f.generation++; gate_look(&g, &f); break;
 		case 'X':	f.has_newest = f.has_mirror = false; gate_look(&g, &f); break;
+		case 'B':	f.has_newest = f.has_mirror = true; gate_look(&g, &f); break;
+		case 'D':	f.is_away = true; gate_forget(&g, SAMPLES); break;
+		case 'U':	f.is_away = false; gate_look(&g, &f); break;
 		case 'a':	f.is_accepted = true; f.accepted = g.serial; gate_accept(&g); break;
 		default:	ck_abort_msg("no such letter: %c", *story);
 		}
@@ -100,6 +104,9 @@ static const struct { const char *story; enum gate_reason reason; const char *wh
 	{ "fX",		GATE_OPEN,	"nobody to compare with" },
 	{ "foX",	GATE_OPEN,	"nobody any more" },
 	{ "fXr",	GATE_OPEN,	"nobody else could serve the zone" },
+	{ "DXU",	GATE_OPEN,	"nor when it returns" },
+	{ "DXs",	GATE_OPEN,	"nor while it does" },
+	{ "DXBU",	GATE_UNPROVEN,	"the mirror expired while it was away, and is good again" },
 	{ "foa",	GATE_OPEN,	"accepted" },
 	{ "foao",	GATE_OPEN,	"and so it stays" },
 	{ "fs=dsas",	GATE_OPEN,	"accepted as different" },
