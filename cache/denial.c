@@ -7,8 +7,11 @@
 #include "cache/dns.h"
 #include "cache/node.h"
 
-/* How far to look for a record of the chain: names without one are few in a sound zone. */
-enum { STEPS_MAX = 256 };
+/*
+ * How far to look for a record of the chain: names without one are few in a sound zone, and so
+ * are chains. What a hostile zone may cost is the product of these.
+ */
+enum { STEPS_MAX = 256, RECORDS_MAX = 8, CHAINS_MAX = 8 };
 
 static void add(struct denial *d, const struct node *n)
 {
@@ -74,10 +77,11 @@ static bool is_in_chain(const struct generation *g, const struct node *n)
 	struct rrset set;
 	uint8_t flags;
 	uint16_t len;
+	int looked = 0;
 
 	if (!node_find(n, TYPE_NSEC3, &set))
 		return false;
-	for (size_t pos = 0; rrset_next(&set, &pos, &rdata, &len);)
+	for (size_t pos = 0; looked < RECORDS_MAX && rrset_next(&set, &pos, &rdata, &len); looked++)
 		if (nsec3_params_parse(rdata, len, &params, &flags) &&
 		    nsec3_params_are_equal(&params, &g->nsec3_params))
 			return true;
@@ -283,10 +287,11 @@ static bool settle_nsec3(struct generation *g)
 	const uint8_t *rdata;
 	uint16_t len;
 	uint8_t flags;
+	int looked = 0;
 
 	if (!node_find(g->apex, TYPE_NSEC3PARAM, &set))
 		return false;
-	for (size_t pos = 0; rrset_next(&set, &pos, &rdata, &len);)
+	for (size_t pos = 0; looked < CHAINS_MAX && rrset_next(&set, &pos, &rdata, &len); looked++)
 		if (nsec3_params_parse(rdata, len, &g->nsec3_params, &flags) && flags == 0 &&
 		    has_chain(g))
 			return true;

@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "cache/dns.h"
+#include "cache/random.h"
 #include "cache/rdata.h"
 #include "cache/wire.h"
 
@@ -14,6 +17,7 @@ enum {
 	RDATA_SUM_MAX = 65535,			/* more fits into no message */
 	INDEX_FROM = 32,			/* records: below, looking at all is quicker */
 	INDEX_SLOTS = 2 * ZONE_RRSET_RECORDS_MAX,
+	HASHED_MAX = 512,			/* bytes of a record */
 };
 
 struct draft_set {
@@ -22,6 +26,7 @@ struct draft_set {
 	size_t room;
 	uint32_t *index;	/* INDEX_SLOTS places of records + 1 by hash; 0: free */
 	bool is_indexed;	/* `index` knows every record */
+	uint64_t seed;		/* of its hashes */
 };
 
 static void *grown(void *p, size_t bytes)
@@ -34,7 +39,10 @@ static void *grown(void *p, size_t bytes)
 
 void draft_init(struct draft *d)
 {
-	*d = (struct draft){ .set_count = 0 };
+	struct random random;
+
+	random_init(&random);
+	*d = (struct draft){ .seed = random_u64(&random) };
 }
 
 void draft_fini(struct draft *d)
@@ -44,7 +52,7 @@ void draft_fini(struct draft *d)
 		free(d->sets[i].index);
 	}
 	free(d->sets);
-	draft_init(d);
+	*d = (struct draft){ .set_count = 0 };
 }
 
 void draft_start(struct draft *d, const uint8_t *owner)
@@ -102,6 +110,7 @@ static struct draft_set *set_new(struct draft *d, uint32_t key, uint32_t ttl)
 
 	memmove(&d->sets[i + 1], &d->sets[i], (d->set_count - i) * sizeof(*d->sets));
 	spare.is_indexed = false;
+	spare.seed = d->seed;
 	spare.view = (struct rrset){
 		.type = (uint16_t)(key >> 16), .covered = (uint16_t)key, .ttl = ttl, .rdata = spare.bytes,
 	};
@@ -136,18 +145,20 @@ static bool has_room_for_type(const struct draft *d, bool is_signature)
 
 /* ---- Records ---- */
 
-/* FNV-1a over the bytes with letters folded, so that what rdata_is_equal() takes for equal
- * has one hash, whatever the type. */
-static uint32_t rdata_hash(const uint8_t *rdata, size_t len)
+/*
+ * Letters are folded, so that what rdata_is_equal() takes for equal has one hash, whatever the
+ * type. The seed is nobody's to know, or a primary could send records that all have one place;
+ * of those that are alike for HASHED_MAX bytes an RRset holds few.
+ */
+static uint32_t rdata_hash(const struct draft_set *set, const uint8_t *rdata, size_t len)
 {
-	uint64_t h = 0xcbf29ce484222325ull;
+	uint8_t folded[HASHED_MAX];
 
-	for (size_t i = 0; i < len; i++) {
-		uint8_t c = rdata[i];
-
-		h = (h ^ (c >= 'A' && c <= 'Z' ? c + 32u : c)) * 0x100000001b3ull;
-	}
-	return (uint32_t)(h >> 32 ^ h);
+	if (len > HASHED_MAX)
+		len = HASHED_MAX;
+	for (size_t i = 0; i < len; i++)
+		folded[i] = (uint8_t)(rdata[i] >= 'A' && rdata[i] <= 'Z' ? rdata[i] + 32 : rdata[i]);
+	return (uint32_t)XXH3_64bits_withSeed(folded, len, set->seed);
 }
 
 static bool is_record_at(const struct draft_set *set, size_t pos, const struct draft_record *r)
@@ -158,7 +169,7 @@ static bool is_record_at(const struct draft_set *set, size_t pos, const struct d
 
 static uint32_t *index_slot(struct draft_set *set, const struct draft_record *r)
 {
-	uint32_t i = rdata_hash(r->rdata, r->rdata_len);
+	uint32_t i = rdata_hash(set, r->rdata, r->rdata_len);
 
 	for (;; i++) {
 		uint32_t *slot = &set->index[i % INDEX_SLOTS];

@@ -34,6 +34,7 @@ struct draft_set;
 struct draft {
 	uint8_t owner[NAME_LEN_MAX];
 	bool is_changed;	/* since draft_start() or draft_load() */
+	uint64_t seed;		/* of the hashes that find a record again */
 	size_t set_count;
 	size_t set_room;	/* sets[set_count .. set_room-1] are spare, buffers and all */
 	struct draft_set *sets;

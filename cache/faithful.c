@@ -176,7 +176,7 @@ static void check_names(struct look *l)
 	case ZONE_DENIAL_NSEC3:
 		if (l->hashed < l->least || l->hashed > l->most)
 			blame(l, FAITHFUL_NSEC3_GAP, l->g->apex);
-		if ((l->g->nsec3_params.iterations + 1) * HASHES_PER_DENIAL > NSEC3_QUERY_MAX)
+		if (nsec3_cost(&l->g->nsec3_params) * HASHES_PER_DENIAL > NSEC3_QUERY_MAX)
 			blame(l, FAITHFUL_NSEC3_COST, l->g->apex);
 		break;
 	}

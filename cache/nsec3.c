@@ -136,16 +136,24 @@ static void digest(const struct nsec3_params *p, const uint8_t *x, size_t len,
 	SHA1_Final(hash, &sha1);
 }
 
+unsigned nsec3_cost(const struct nsec3_params *p)
+{
+	enum { BLOCK = 64, END = 9 };	/* SHA-1 ends a message with a bit and its length */
+
+	return (p->iterations + 1u) * ((unsigned)(NSEC3_HASH_LEN + p->salt_len + END + BLOCK - 1) / BLOCK);
+}
+
 bool nsec3_hash(struct nsec3_hasher *h, const struct nsec3_params *p, const uint8_t *name,
 		uint8_t hash[NSEC3_HASH_LEN])
 {
 	uint8_t lower[NAME_LEN_MAX];
 	size_t len = name_len(name);
+	unsigned cost = nsec3_cost(p), beyond_first = p->iterations > 0 ? cost : 0;
 
-	if (h->left < p->iterations + 1u || h->left_of_second < p->iterations)
+	if (h->left < cost || h->left_of_second < beyond_first)
 		return false;
-	h->left -= p->iterations + 1u;
-	h->left_of_second -= p->iterations;
+	h->left -= cost;
+	h->left_of_second -= beyond_first;
 	memcpy(lower, name, len);
 	name_lower(lower);
 	digest(p, lower, len, hash);

@@ -24,8 +24,8 @@ enum {
 	NSEC3_HASH_LEN = 20,		/* SHA-1, the only algorithm there is */
 	NSEC3_LABEL_LEN = 32,		/* as base32hex */
 	NSEC3_SALT_MAX = 255,
-	NSEC3_QUERY_MAX = 2500,		/* rounds of SHA-1 that one query may cost: some 500 us */
-	NSEC3_SECOND_MAX = 1000000,	/* of each second and thread, beyond the first of each name */
+	NSEC3_QUERY_MAX = 2500,		/* blocks of SHA-1 that one query may cost: some 500 us */
+	NSEC3_SECOND_MAX = 1000000,	/* of each second and thread, for names with iterations */
 };
 
 struct nsec3_params {
@@ -58,6 +58,9 @@ void nsec3_hasher_free(struct nsec3_hasher *h);		/* NULL is fine */
 
 /* Another query: its budget is fresh, that of the second as far as time has passed. */
 void nsec3_hasher_begin(struct nsec3_hasher *h, uint64_t now_us);
+
+/* Blocks of SHA-1 that one name costs: a long salt makes several of each round. */
+unsigned nsec3_cost(const struct nsec3_params *p);
 
 /* The hash of a name, whatever its case. False: the budget does not allow it. */
 bool nsec3_hash(struct nsec3_hasher *h, const struct nsec3_params *p, const uint8_t *name,

@@ -94,6 +94,8 @@ bool generation_walk(const struct generation *g, zone_record_fn visit, void *arg
 
 /* ---- Differences ---- */
 
+enum { COMPARED_MAX = 256 };	/* records of a set that are compared one by one */
+
 struct diff {
 	struct walk removed, added;
 };
@@ -130,15 +132,25 @@ static bool set_has(const struct rrset *set, size_t *hint, const uint8_t *rdata,
 	return false;
 }
 
-/* Visits the records of `set` that `than` lacks. */
+static bool is_same_data(const struct rrset *a, const struct rrset *b)
+{
+	return a->rdata_len == b->rdata_len && memcmp(a->rdata, b->rdata, a->rdata_len) == 0;
+}
+
+/*
+ * Visits the records of `set` that `than` lacks. Large sets that differ count as wholly removed
+ * and added: in another order they would take a comparison of all with all.
+ */
 static bool walk_set_without(const struct walk *w, const struct node *n, const struct rrset *set,
 			     const struct rrset *than)
 {
 	const uint8_t *rdata;
 	uint16_t len;
 
-	if (set->rdata_len == than->rdata_len && memcmp(set->rdata, than->rdata, set->rdata_len) == 0)
+	if (is_same_data(set, than))
 		return true;
+	if (set->count > COMPARED_MAX || than->count > COMPARED_MAX)
+		return walk_set(w, n, set);
 	for (size_t pos = 0, hint = 0; rrset_next(set, &pos, &rdata, &len);)
 		if (!set_has(than, &hint, rdata, len) &&
 		    !w->visit(node_name(n), set->type, set->ttl, rdata, len, w->arg))

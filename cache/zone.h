@@ -156,7 +156,8 @@ bool generation_walk(const struct generation *g, zone_record_fn visit, void *arg
 /*
  * What changed from `old` to `new`: each removed record, then each added one, owner by
  * owner. A changed TTL, or a change of case only, is a removal and an addition: whoever
- * applies it has `new` to the byte. Shared parts cost nothing.
+ * applies it has `new` to the byte; so is a changed set of very many records. Shared parts cost
+ * nothing.
  */
 bool generation_diff(const struct generation *old, const struct generation *new,
 		     zone_record_fn removed, zone_record_fn added, void *arg);

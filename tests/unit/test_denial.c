@@ -391,6 +391,27 @@ START_TEST(chain_that_is_hard_to_find_costs_a_bounded_search)
 }
 END_TEST
 
+/* Records of other chains at one name, and parameters at the apex, by the hundred. */
+START_TEST(chains_by_the_hundred_are_not_all_looked_at)
+{
+	char text[65536], *end = text + sprintf(text, HEAD);
+
+	for (int i = 0; i < 300; i++)
+		end += sprintf(end, "@ 60 NSEC3PARAM 1 0 %d -\n" H_8 " 60 NSEC3 1 0 %d - " H_8 " A\n",
+			       1000 + i, i);
+	struct generation *g = fixture_zone("example.", text);
+
+	ck_assert_int_eq(g->denial, ZONE_DENIAL_NONE);
+	generation_free(g);
+	end = text + sprintf(text, HEAD "@ 60 NSEC3PARAM 1 0 100 -\n");
+	for (int i = 0; i <= 100; i++)
+		end += sprintf(end, H_8 " 60 NSEC3 1 0 %d - " H_8 " A\n", i);
+	g = fixture_zone("example.", text);
+	ck_assert_int_eq(g->denial, ZONE_DENIAL_NONE);	/* it is the last of a hundred: nobody looks */
+	generation_free(g);
+}
+END_TEST
+
 START_TEST(origin_without_room_for_a_hash_proves_nothing)
 {
 	static const char origin[] = LABEL60 "." LABEL60 "." LABEL60 "." LABEL60 ".";
@@ -464,6 +485,7 @@ int main(void)
 	tcase_add_test(tc, hashing_over_the_budget_is_servfail);
 	tcase_add_loop_test(tc, chain_with_gaps_still_gives_an_answer, 0, COUNT(broken));
 	tcase_add_test(tc, chain_that_is_hard_to_find_costs_a_bounded_search);
+	tcase_add_test(tc, chains_by_the_hundred_are_not_all_looked_at);
 	tcase_add_test(tc, origin_without_room_for_a_hash_proves_nothing);
 	tcase_add_test(tc, without_a_hasher_nothing_is_made_up);
 	tcase_add_loop_test(tc, chain_in_use_is_the_one_that_is_whole, 0, COUNT(chains));
