@@ -170,11 +170,9 @@ size_t outgoing_next(struct outgoing *o, struct tsig_server *tsig, uint64_t now_
 		     size_t cap)
 {
 	size_t tsig_len = o->is_signed ? tsig_server_room(&o->session) : 0, len = 0;
-	size_t room = cap - tsig_len;
+	size_t room = cap >= tsig_len + DNS_UDP_MAX ? cap - tsig_len : DNS_UDP_MAX;
 
 	assert(o->stage != STAGE_DONE && cap >= DNS_UDP_MAX);
-	if (cap < tsig_len + DNS_UDP_MAX)
-		return 0;
 	if (room > OUTGOING_MESSAGE_AIM)
 		len = fill(o, out, OUTGOING_MESSAGE_AIM);
 	if (len == 0)
