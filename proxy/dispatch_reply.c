@@ -75,10 +75,10 @@ static bool turned_away(struct dispatch *d, struct query *q, unsigned backend, u
 	if (q->waiting > 0)
 		return true;		/* another attempt is on its way already */
 	has_target = dispatch_has_target(d, &asked);
-	if (!has_target && !asked.generation)
+	if (!has_target && !asked.generation && !q->has_silent)
 		return false;		/* it is the best answer that there is */
 	counter_add(&evidence_of(d, backend)->rescued, 1);
-	if (has_target) {
+	if (has_target || !asked.generation) {	/* without a target: another round */
 		dispatch_proceed(d, &asked, FAILURE_REPLY);
 	} else {			/* the mirror was ordered out, and is still there */
 		q->was_rescued = true;
@@ -237,6 +237,12 @@ static void judge_silence(struct dispatch *d, struct attempt *a)
 	wheel_set(&d->wheel, &a->timer, a->sent_us + (a->is_judged ? LATE_WELCOME_US : patience_us));
 }
 
+static void note_silent(struct query *q)
+{
+	if (q)
+		q->has_silent = true;
+}
+
 static void on_attempt_timer(struct dispatch *d, struct attempt *a)
 {
 	if (a->state == ATTEMPT_LATE && a->is_judged) {
@@ -251,6 +257,7 @@ static void on_attempt_timer(struct dispatch *d, struct attempt *a)
 	count_outstanding(d, a->backend, -1);
 	inflight_set_late(a);
 	judge_silence(d, a);
+	note_silent(inflight_query_of(a));
 	rescue(d, inflight_query_of(a), a->backend, FAILURE_SILENT);
 }
 

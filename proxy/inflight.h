@@ -64,6 +64,7 @@ struct query {
 	struct wheel_item give_up;
 	bool is_open;			/* owed an answer */
 	bool was_rescued;		/* some attempt failed before */
+	bool has_silent;		/* a server was asked that may answer yet */
 	bool was_reconnected;		/* an old TCP connection closed under it: tried anew once */
 	uint8_t waiting;		/* attempts in ATTEMPT_WAITING */
 	uint8_t round;			/* times that every target has been tried */

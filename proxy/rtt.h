@@ -16,7 +16,8 @@
 enum {
 	RTT_GUARD_US = 10000,	/* the least margin over srtt: scheduling noise of a busy host */
 	RTT_FIRST_US = 50000,	/* before any reply: LAN servers answer long before */
-	RTT_SLOW_US = 30000,	/* so much over the least: who has another target takes it */
+	RTT_SLOW_US = 25000,	/* so much over the least: who has another target takes it; two of
+				 * these in a row still are an answer within 60 ms */
 	RTT_WINDOW_US = 60000000,
 };
 

@@ -644,6 +644,42 @@ START_TEST(expired_zone_says_so)
 }
 END_TEST
 
+/* TWO, and a mirror whose zone has expired: nothing of ours can answer. */
+#define TWO_AND_MIRROR \
+	"pool \"p\" { backend \"ns1\" { address = \"198.51.100.1:53\" tier = 0 primary = true }\n" \
+	"backend \"ns2\" { address = \"198.51.100.2:53\" tier = 1 } mirror { tier = 2 } }\n" \
+	"zone \"example.com\" { pool = \"p\" }\n"
+
+START_TEST(failed_reply_is_not_passed_on_while_another_server_was_only_silent)
+{
+	struct sent first;
+
+	given(TWO_AND_MIRROR, true);
+	atomic_store(&world.zone.is_servable, false);
+	ask_www();
+	first = *last_sent();
+	time_passes_ms(60);
+	ck_assert_uint_eq(world.sent_count, 2);
+	reply_to(last_sent(), RCODE_REFUSED);	/* the second has not the zone */
+	ck_assert_uint_eq(world.answers, 0);
+	ck_assert_uint_eq(world.sent_count, 3);	/* another round */
+	reply_to(&first, DNS_AA | RCODE_NOERROR);	/* it was only slow */
+	assert_one_answer(RCODE_NOERROR);
+}
+END_TEST
+
+START_TEST(failed_replies_of_all_servers_are_passed_on_at_once)
+{
+	given(TWO_AND_MIRROR, true);
+	atomic_store(&world.zone.is_servable, false);
+	ask_www();
+	reply_to(last_sent(), RCODE_REFUSED);
+	ck_assert_uint_eq(world.sent_count, 2);
+	reply_to(last_sent(), RCODE_SERVFAIL);
+	assert_one_answer(RCODE_SERVFAIL);
+}
+END_TEST
+
 START_TEST(full_table_answers_from_the_mirror)
 {
 	given(MIRRORED, true);
@@ -1431,6 +1467,8 @@ int main(void)
 	tcase_add_test(tc, all_down_is_answered_at_once_but_for_a_trickle);
 	tcase_add_test(tc, lonely_server_that_still_replies_is_asked_although_it_is_down);
 	tcase_add_test(tc, expired_zone_says_so);
+	tcase_add_test(tc, failed_reply_is_not_passed_on_while_another_server_was_only_silent);
+	tcase_add_test(tc, failed_replies_of_all_servers_are_passed_on_at_once);
 	tcase_add_test(tc, full_table_answers_from_the_mirror);
 	tcase_add_test(tc, down_primary_is_not_asked);
 	tcase_add_test(tc, operator_takes_the_first_tier_out);
