@@ -5,7 +5,7 @@
  * Purpose:  tells of a generation why answers made from it would not be those of its primary,
  *           whatever we do: a primary that signs while it answers, and transfers no chain to
  *           prove denials with; records that mean "compute it" (ALIAS, LUA), which clients of
- *           the primary never see; signatures that are past their time.
+ *           the primary never see; NSEC3 with too many iterations; expired signatures.
  * Not here: whether a zone is well-formed (zone.h), proofs (denial.h), the event that tells of
  *           it (mirror_zonelog.h), what is answered all the same (answer.c).
  * Threads:  any; pure.

@@ -4,7 +4,7 @@
  *
  * Purpose:  parses names from packets (decompressing, failing closed), compares them
  *           as DNS does, and makes the lookup form.
- * Not here: compressing names into a reply (answer.c), trees (tree.h).
+ * Not here: compressing names into a reply (response.c), trees (tree.h).
  * Threads:  any; all functions are pure.
  * Memory:   none. A "name" is uncompressed wire form in the caller's buffer: at most
  *           NAME_LEN_MAX bytes, ending in the root label. Functions that take a name

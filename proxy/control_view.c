@@ -223,7 +223,7 @@ json_t *view_explain(struct daemon *d, const uint8_t *name, uint16_t type)
 	name_to_key(name, &key);
 	z = plan_find_for(d->plan, name, &key, type);
 	if (type == TYPE_AXFR || type == TYPE_IXFR)
-		o = refused("clients may not transfer zones");
+		o = refused("transfers go to those whom allow-transfer names, from the mirror alone");
 	else if (!z && !d->plan->unlisted)
 		o = refused("no configured zone holds this name (forward-unlisted is not set)");
 	else

@@ -85,7 +85,7 @@ static bool is_from_primary(const struct asked *asked)
 	return false;
 }
 
-/* RFC 1996 s.3.11: only masters are heard; and it ends here, whoever is behind us. */
+/* RFC 1996 s.3.11: only primaries are heard; and it ends here, whoever is behind us. */
 static void take_notify(struct dispatch *d, struct asked *asked)
 {
 	bool is_ours = asked->zone && asked->zone->mirror && is_from_primary(asked)

@@ -52,15 +52,6 @@ static const struct edns_reply *tell(struct dispatch *d, const struct asked *ask
 	return &t->edns;
 }
 
-static uint8_t labels_of(const uint8_t *name)
-{
-	uint8_t labels = 0;
-
-	for (; *name; name += 1 + *name)
-		labels++;
-	return labels;
-}
-
 /* RFC 7314 s.3, RFC 9660 s.3.2: and what only the zone's answer can. */
 static void tell_zone(struct dispatch *d, const struct asked *asked, struct telling *t)
 {
@@ -71,7 +62,7 @@ static void tell_zone(struct dispatch *d, const struct asked *asked, struct tell
 		return;
 	expires_us = atomic_load_explicit(&asked->zone->mirror->expires_us, memory_order_relaxed);
 	t->edns.has_zone = true;
-	t->edns.zone_labels = labels_of(asked->generation->origin);
+	t->edns.zone_labels = asked->generation->origin_labels;
 	t->edns.zone_serial = asked->generation->soa.serial;
 	if (expires_us > d->now_us)
 		t->edns.zone_expire_s = (uint32_t)((expires_us - d->now_us) / US_PER_S);

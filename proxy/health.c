@@ -44,7 +44,6 @@ const char *health_cause_text(enum health_cause c)
 	case CAUSE_TCP:			return "tcp";
 	case CAUSE_PROBES_GOOD:		return "probes_good";
 	case CAUSE_SLOW_START_OVER:	return "slow_start_over";
-	case CAUSE_GATE:		return "gate";
 	case CAUSE_OPERATOR:		return "operator";
 	}
 	return "?";

@@ -12,7 +12,7 @@
  *
  * Purpose:  decides states and when to probe next. Only probes take a backend DOWN; passive
  *           evidence (ICMP, silence) makes it SUSPECT at once, and a burst of probes decides.
- * Not here: sending probes and logging (watch.c).
+ * Not here: sending probes (watch_check.c), event lines (watched.c).
  * Threads:  control; pure.
  * Time:     monotonic microseconds, given by the caller.
  * Memory:   none.
@@ -43,7 +43,6 @@ enum health_cause {
 	CAUSE_TCP,		/* UDP answers, TCP does not */
 	CAUSE_PROBES_GOOD,
 	CAUSE_SLOW_START_OVER,
-	CAUSE_GATE,		/* held: its zone data may not serve */
 	CAUSE_OPERATOR,
 };
 
@@ -74,7 +73,7 @@ struct health {
 	struct health_run udp, tcp;	/* counted from the last change of state */
 	unsigned downs;			/* of late: each after the first doubles `rise`; forgotten
 					 * after calm */
-	bool is_held;			/* DOWN, fit again but for the gate */
+	bool is_held;			/* DOWN, fit again, but every zone is held */
 	uint64_t since_us;		/* of the present state */
 	uint64_t evidence_us;		/* first evidence of what a burst looks into; 0: none */
 	uint64_t good_since_us;		/* first good probe of the present run */
@@ -105,8 +104,8 @@ void health_on_probe_sent(struct health *h, const struct health_rules *r, bool i
 void health_on_rtt(struct health *h, uint64_t rtt_us);
 
 /*
- * A probe ended: CAUSE_NONE when good. `gate_is_open`: its zone data may serve (a serial not
- * older than the mirror's); asked in DOWN only.
+ * A probe ended: CAUSE_NONE when good. `gate_is_open`: there is a zone that it may serve
+ * (gate.h); asked in DOWN only.
  */
 struct health_change health_on_probe(struct health *h, const struct health_rules *r, bool is_tcp,
 				     enum health_cause why, bool gate_is_open, uint64_t now);

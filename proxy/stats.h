@@ -17,9 +17,9 @@
 	X(answers_primary,	"answers that a primary gave") \
 	X(answers_backend,	"answers that another backend gave") \
 	X(answers_mirror,	"answers from the mirror") \
-	X(answers_refused,	"REFUSED by us: unlisted names, transfers, updates") \
+	X(answers_refused,	"REFUSED by us: unlisted names, transfers and NOTIFY of strangers") \
 	X(answers_error,	"FORMERR, NOTIMP, NOTAUTH, answered NOTIFY, CHAOS texts") \
-	X(answers_servfail,	"SERVFAIL by us: no target left") \
+	X(answers_servfail,	"SERVFAIL by us, NOTIMP to rare opcodes: no target left") \
 	X(dropped_malformed,	"packets that must not be answered: short, or QR set") \
 	X(dropped_closed,	"of the answers above: their client's connection was gone") \
 	X(rescued,		"queries answered by a later target after an attempt failed") \

@@ -140,7 +140,6 @@ const char *watched_evidence(const struct watched *b, const struct health_change
 	case CAUSE_OPERATOR:
 		snprintf(text, WATCHED_TEXT_MAX, "ordered: %s", health_order_text(b->health.order));
 		break;
-	case CAUSE_GATE:
 	case CAUSE_NONE:
 		break;
 	}

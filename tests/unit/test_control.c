@@ -112,7 +112,7 @@ static const struct { const char *line, *shown; } good[] = {
 	{ "explain www.example.com AAAA",
 	 "www.example.com. AAAA: zone example.com., pool main, answered by ns1" },
 	{ "explain www.example.org A", "REFUSED: no configured zone" },
-	{ "explain example.com AXFR", "REFUSED: clients may not transfer" },
+	{ "explain example.com AXFR", "REFUSED: transfers go to those" },
 	{ "backend ns1 drain", "" },
 	{ "backend ns1 up", "" },
 	{ "failover main on", "" },
