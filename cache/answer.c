@@ -172,20 +172,24 @@ static enum outcome wildcard_answers(struct lookup *l, const struct node *wildca
 	return out;
 }
 
-/* Step 3c: a label is missing. Only "*" directly below the closest encloser may answer,
- * RFC 4592 s.3.3.1. */
-static enum outcome name_missing(struct lookup *l)
+/* "*" directly below the closest encloser of a name that is missing; NULL: there is none. */
+static const struct node *find_wildcard(const struct generation *zone, const struct node *encloser)
 {
-	const struct node *encloser = l->at.chain[l->at.depth - 1];
 	size_t len = name_len(node_name(encloser));
 	uint8_t name[NAME_LEN_MAX] = "\1*";
 	struct name_key key;
 
-	assert(len + 2 <= NAME_LEN_MAX);	/* SNAME is below the encloser */
+	assert(len + 2 <= NAME_LEN_MAX);	/* the name is below the encloser */
 	memcpy(name + 2, node_name(encloser), len);
 	name_to_key(name, &key);
+	return tree_get(&zone->tree, &key);
+}
 
-	const struct node *wildcard = tree_get(&l->zone->tree, &key);
+/* Step 3c: a label is missing. Only that wildcard may answer, RFC 4592 s.3.3.1. */
+static enum outcome name_missing(struct lookup *l)
+{
+	const struct node *encloser = l->at.chain[l->at.depth - 1];
+	const struct node *wildcard = find_wildcard(l->zone, encloser);
 
 	if (wildcard)
 		return wildcard_answers(l, wildcard);
@@ -223,6 +227,24 @@ static enum outcome find_answer(struct lookup *l)
 			return put_dname(l, n);
 	}
 	return l->at.exact ? name_found(l, l->at.exact) : name_missing(l);
+}
+
+bool answer_has_data(const struct generation *zone, const struct name_key *key, uint16_t type)
+{
+	struct tree_match at;
+	const struct node *n;
+	struct rrset set;
+
+	tree_find(&zone->tree, key, &at);
+	for (unsigned i = 0; i < at.depth; i++) {
+		n = at.chain[i];
+		if (node_is_cut(n) && !(n == at.exact && type == TYPE_DS))
+			return false;
+		if (node_has_dname(n) && n != at.exact)
+			return false;
+	}
+	n = at.exact ? at.exact : find_wildcard(zone, at.chain[at.depth - 1]);
+	return n && (node_find(n, type, &set) || node_find(n, TYPE_CNAME, &set));
 }
 
 static enum dns_rcode answer_in_class(struct lookup *l)

@@ -46,6 +46,12 @@ struct answer_ask {
 	bool is_rotating;		/* RRsets of the answer begin anywhere, by the query's ID */
 };
 
+/*
+ * Whether the zone itself has records to answer with: of that type, or an alias; a wildcard's count.
+ * False below a cut or a DNAME, and for what only the primary can compute.
+ */
+bool answer_has_data(const struct generation *zone, const struct name_key *key, uint16_t type);
+
 /* Writes the reply into `out` (ask->limit bytes at least) and returns its length. */
 size_t answer_write(const struct answer_ask *ask, uint8_t *out);
 

@@ -85,7 +85,8 @@ enum dns_type {
 	TYPE_TSIG = 250, TYPE_IXFR = 251, TYPE_AXFR = 252, TYPE_MAILB = 253,
 	TYPE_MAILA = 254, TYPE_ANY = 255, TYPE_URI = 256, TYPE_CAA = 257,
 
-	/* private use: from these a primary computes what clients get */
+	TYPE_PRIVATE = 65280,		/* and up: RFC 6895 s.3.1 */
+	/* of these: from them a primary computes what clients get */
 	TYPE_ALIAS_SIMPLE = 65357,	/* Simple DNS Plus */
 	TYPE_ALIAS = 65401, TYPE_LUA = 65402,	/* PowerDNS */
 };

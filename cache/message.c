@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-#include "cache/wire.h"
+enum { SOA_NUMBERS_LEN = 20 };	/* serial, refresh, retry, expire, minimum */
 
 struct record {
 	uint16_t type, class;
@@ -174,6 +174,32 @@ bool message_reply_is_whole(const uint8_t *packet, size_t len)
 	while (records-- > 0 && record_parse(&w, &r))
 		;
 	return !w.bad;
+}
+
+bool message_find_serial(struct wire *w, unsigned count, const uint8_t *zone, uint32_t *serial)
+{
+	uint8_t owner[NAME_LEN_MAX], name[NAME_LEN_MAX];
+
+	for (; count > 0 && !w->bad; count--) {
+		if (!name_parse(w, owner))
+			return false;
+		uint16_t type = wire_u16(w), class = wire_u16(w);
+
+		wire_skip(w, 4);
+		size_t rdlength = wire_u16(w), end = w->pos + rdlength;
+
+		if (type != TYPE_SOA || class != CLASS_IN || !name_is_equal(owner, zone)) {
+			wire_skip(w, rdlength);
+			continue;
+		}
+		if (!name_parse(w, name) || !name_parse(w, name))
+			return false;
+		*serial = wire_u32(w);
+		wire_skip(w, SOA_NUMBERS_LEN - 4);
+		w->bad |= w->pos != end;
+		return !w->bad;
+	}
+	return false;
 }
 
 size_t message_udp_limit(const struct message *m)

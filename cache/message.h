@@ -22,6 +22,7 @@
 #include "cache/dns.h"
 #include "cache/edns.h"
 #include "cache/name.h"
+#include "cache/wire.h"
 
 enum message_verdict {
 	MESSAGE_OK,		/* every field of struct message is set */
@@ -60,6 +61,11 @@ enum message_verdict message_parse(const uint8_t *packet, size_t len, struct mes
  * cut there. `len` is at least DNS_HEADER_LEN.
  */
 bool message_reply_is_whole(const uint8_t *packet, size_t len);
+
+/*
+ * The serial in the zone's SOA among the next `count` records. False: there is none, or w->bad is set.
+ */
+bool message_find_serial(struct wire *w, unsigned count, const uint8_t *zone, uint32_t *serial);
 
 /* The largest reply this client takes by UDP: 512, or its EDNS size. */
 size_t message_udp_limit(const struct message *m);

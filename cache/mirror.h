@@ -62,6 +62,7 @@ struct mirror_zone {
 	struct generation *current;	/* read with rcu_read(); NULL: nothing held */
 	_Atomic bool is_servable;	/* held and not expired */
 	_Atomic uint64_t expires_us;	/* monotonic; when it expires, unless confirmed again */
+	_Atomic uint64_t stale_us;	/* monotonic; from then on a confirmation is overdue; 0: not known */
 	uint8_t origin[NAME_LEN_MAX];
 	uint8_t origin_len;
 	struct mirror_work *work;	/* the mirror thread's side; opaque */

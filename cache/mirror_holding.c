@@ -53,9 +53,13 @@ static void set_times(struct holding *h, const struct zone_times *times)
 {
 	uint64_t wall_s = clock_wall_us() / US_PER_S;
 	uint64_t left_s = times->expires_at > wall_s ? times->expires_at - wall_s : 0;
+	uint64_t stale_at = schedule_stale_at(&h->slot->current->soa, times->refreshed_at);
+	uint64_t fresh_s = stale_at > wall_s ? stale_at - wall_s : 0;
+	uint64_t now_us = clock_monotonic_us();
 
 	h->times = *times;
-	h->expires_us = clock_monotonic_us() + left_s * US_PER_S;
+	h->expires_us = now_us + left_s * US_PER_S;
+	atomic_store_explicit(&h->slot->stale_us, now_us + fresh_s * US_PER_S, memory_order_relaxed);
 	h->warned = 0;
 	atomic_store_explicit(&h->slot->expires_us, h->expires_us, memory_order_relaxed);
 	atomic_store_explicit(&h->slot->is_servable, left_s > 0, memory_order_release);

@@ -75,6 +75,12 @@ void schedule_hurry(struct schedule *s, uint64_t now_us)
 		s->next_us = at;
 }
 
+/* The next question at its time, and one more try after it. */
+uint64_t schedule_stale_at(const struct soa *soa, uint64_t refreshed_at)
+{
+	return refreshed_at + refresh_s(soa) + retry_s(soa);
+}
+
 bool schedule_is_due(const struct schedule *s, uint64_t now_us)
 {
 	return now_us >= s->next_us;

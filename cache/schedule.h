@@ -60,6 +60,9 @@ void schedule_failure(struct schedule *s, const struct soa *held, uint64_t now_u
  */
 void schedule_hurry(struct schedule *s, uint64_t now_us);
 
+/* Wall seconds: a zone confirmed at `refreshed_at` should have been confirmed again by then. */
+uint64_t schedule_stale_at(const struct soa *soa, uint64_t refreshed_at);
+
 bool schedule_is_due(const struct schedule *s, uint64_t now_us);
 bool schedule_is_expired(const struct schedule *s, uint64_t wall_s);
 

@@ -55,7 +55,7 @@ enum conf_policy {
 /* Replies that count as failed attempts for a mirrored zone: bits of retry-on. */
 enum conf_retry {
 	RETRY_SERVFAIL = 1 << 0, RETRY_REFUSED = 1 << 1, RETRY_NOTAUTH = 1 << 2,
-	RETRY_LAME = 1 << 3,
+	RETRY_LAME = 1 << 3, RETRY_DENIED = 1 << 4,
 };
 
 enum conf_rrset_order { RRSET_FIXED, RRSET_ROTATE };

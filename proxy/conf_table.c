@@ -29,7 +29,8 @@ static const struct conf_word policy_words[] = {
 
 static const struct conf_word retry_words[] = {
 	{ "servfail", RETRY_SERVFAIL }, { "refused", RETRY_REFUSED },
-	{ "notauth", RETRY_NOTAUTH }, { "lame", RETRY_LAME }, { NULL, 0 }
+	{ "notauth", RETRY_NOTAUTH }, { "lame", RETRY_LAME },
+	{ "denied", RETRY_DENIED }, { NULL, 0 }
 };
 
 static const struct conf_word order_words[] = {
@@ -130,7 +131,7 @@ const struct conf_row conf_rows[] = {
 
 	{ SECTION_POOL, "policy", CONF_WORD, 0, 0, "ordered", CONF_RELOAD,
 	  FIELD(conf_pool, policy), policy_words, "how a target is chosen inside a tier" },
-	{ SECTION_POOL, "retry-on", CONF_WORDS, 0, 0, "servfail, refused, notauth, lame",
+	{ SECTION_POOL, "retry-on", CONF_WORDS, 0, 0, "servfail, refused, notauth, lame, denied",
 	  CONF_RELOAD | CONF_LIST, FIELD(conf_pool, retry_on), retry_words,
 	  "replies for a mirrored zone that are failed attempts" },
 	{ SECTION_POOL, "attempt-max", CONF_DURATION, MS(5), S(5), "150ms", CONF_RELOAD,

@@ -22,6 +22,12 @@ static const char *zone_state(const struct plan_zone *z, const struct mirror_zon
 	return s->is_transferring ? "loading" : "empty";
 }
 
+/* No primary has confirmed it in time. */
+static bool is_overdue(struct mirror_zone *z)
+{
+	return clock_monotonic_us() >= atomic_load_explicit(&z->stale_us, memory_order_relaxed);
+}
+
 static void put_served(json_t *o, const struct generation *g)
 {
 	json_object_update_new(o, json_pack("{sI sI sI sI}",
@@ -74,8 +80,10 @@ json_t *view_zone(struct daemon *d, const struct plan_zone *z)
 	}
 	o = json_pack("{ss ss ss}", "zone", z->conf->text, "pool", z->conf->pool->name,
 		      "state", zone_state(z, &s));
-	if (g)
+	if (g) {
 		put_served(o, g);
+		json_object_set_new(o, "stale", json_boolean(is_overdue(z->mirror)));
+	}
 	if (z->mirror)
 		put_mirrored(o, &s);
 	put_held(o, d, z);

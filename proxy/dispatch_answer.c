@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include <assert.h>
+
 #include "cache/answer.h"
 #include "cache/chaos.h"
 #include "cache/clock.h"
@@ -100,11 +102,27 @@ void dispatch_refuse(struct dispatch *d, struct asked *asked, enum dns_ede ede)
 
 /* ---- The end of a query: each has exactly one ---- */
 
+/* One for the sum and one for the reason. */
+static void count_rescue(struct stats *s, enum failure why)
+{
+	counter *const reasons[] = {
+		[FAILURE_SILENT] = &s->rescued_silent, [FAILURE_UNREACHABLE] = &s->rescued_unreachable,
+		[FAILURE_SERVFAIL] = &s->rescued_servfail, [FAILURE_REFUSED] = &s->rescued_refused,
+		[FAILURE_NOTAUTH] = &s->rescued_notauth, [FAILURE_LAME] = &s->rescued_lame,
+		[FAILURE_DENIED] = &s->rescued_denied,
+	};
+
+	if (why == FAILURE_NONE)
+		return;
+	assert(why < FAILURE_BUSY);	/* who found no slot has no query */
+	counter_add(&s->rescued, 1);
+	counter_add(reasons[why], 1);
+}
+
 void dispatch_end_query(struct dispatch *d, struct query *q)
 {
 	wheel_del(&d->wheel, &q->give_up);
-	if (q->was_rescued)
-		counter_add(&d->stats->rescued, 1);
+	count_rescue(d->stats, (enum failure)q->failure);
 	inflight_end_query(d->inflight, q);
 }
 
@@ -171,10 +189,19 @@ static void answer_zone(struct dispatch *d, struct asked *asked)
 	dispatch_send(d, asked, out, answer_write(&ask, out), cap);
 }
 
+static bool is_stale(const struct dispatch *d, struct mirror_zone *zone)
+{
+	uint64_t stale_us = atomic_load_explicit(&zone->stale_us, memory_order_relaxed);
+
+	return stale_us != 0 && d->now_us >= stale_us;
+}
+
 void dispatch_answer_mirror(struct dispatch *d, struct asked *asked)
 {
 	if (dispatch_verify(d, asked)) {
 		counter_add(&d->stats->answers_mirror, 1);
+		if (is_stale(d, asked->zone->mirror))
+			counter_add(&d->stats->answers_stale, 1);
 		if (asked->verdict == MESSAGE_BADVERS)
 			dispatch_answer_error(d, asked, RCODE_BADVERS, EDE_NONE);
 		else
@@ -192,14 +219,14 @@ enum dns_ede dispatch_ede_of(const struct plan_zone *zone, enum failure why)
 		return EDE_INVALID_DATA;	/* expired */
 	if (why == FAILURE_BUSY)
 		return EDE_OTHER;		/* it is us: in-flight is too small */
-	return why == FAILURE_REFUSED ? EDE_NETWORK_ERROR : EDE_NO_REACHABLE_AUTHORITY;
+	return why == FAILURE_UNREACHABLE ? EDE_NETWORK_ERROR : EDE_NO_REACHABLE_AUTHORITY;
 }
 
 static void end_unrescued(struct dispatch *d, struct asked *asked)
 {
 	if (!asked->query)
 		return;
-	asked->query->was_rescued = false;
+	asked->query->failure = FAILURE_NONE;
 	dispatch_end_query(d, asked->query);
 }
 

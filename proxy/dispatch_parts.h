@@ -16,9 +16,6 @@
 #include "cache/tsig_server.h"
 #include "proxy/dispatch.h"
 
-/* Why the previous attempt brought no answer. */
-enum failure { FAILURE_NONE, FAILURE_SILENT, FAILURE_REFUSED, FAILURE_REPLY, FAILURE_BUSY };
-
 /* A question in hand: parsed, routed. On the stack for the length of one call. */
 struct asked {
 	const uint8_t *packet;

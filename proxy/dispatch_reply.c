@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "cache/wire.h"
+#include "proxy/denied.h"
 #include "proxy/dispatch_parts.h"
 #include "proxy/lame.h"
 
@@ -40,23 +41,55 @@ static void end_attempt(struct dispatch *d, struct attempt *a)
 	inflight_end_attempt(d->inflight, a);
 }
 
-/* Within a mirrored zone these replies say nothing of the zone. */
-static bool is_failed_reply(const struct asked *asked, const uint8_t *reply, size_t len)
+static unsigned target_of(const struct plan_pool *pool, unsigned backend)
+{
+	unsigned i = 0;
+
+	while (i < pool->target_count && (pool->targets[i].kind != TARGET_BACKEND
+					  || pool->targets[i].backend->index != backend))
+		i++;
+	return i;
+}
+
+/* Not believed: the mirror has it, and nothing says that the server is ahead. Control hears of it. */
+static bool is_denied(const struct asked *asked, unsigned backend, const uint8_t *reply, size_t len)
+{
+	unsigned target = target_of(asked->pool, backend);
+
+	if (!asked->generation || asked->message.qclass != CLASS_IN || asked->message.is_signed
+	    || target == asked->pool->target_count || plan_has_target(&asked->zone->others, target)
+	    || !denied_is_reply(asked->generation, &asked->message, &asked->key, reply, len))
+		return false;
+	plan_set_target(asked->zone->denied, target, true);
+	return true;
+}
+
+/* Within a mirrored zone these replies say nothing of the zone. FAILURE_NONE: it is an answer. */
+static enum failure failure_of_reply(const struct asked *asked, unsigned backend,
+				     const uint8_t *reply, size_t len)
 {
 	unsigned retry_on = asked->pool->conf->retry_on;
 
 	if (!asked->zone || !asked->zone->mirror || !rcu_read(asked->zone->mirror->current)
 	    || !dispatch_is_for_zones(&asked->message))
-		return false;
+		return FAILURE_NONE;
 	switch (wire_get_u16(reply + 2) & DNS_RCODE) {
-	case RCODE_SERVFAIL:	return retry_on & RETRY_SERVFAIL;
-	case RCODE_REFUSED:	return retry_on & RETRY_REFUSED;
-	/* To a signed query it speaks of the key: RFC 8945 s.5.2.1. */
-	case RCODE_NOTAUTH:	return (retry_on & RETRY_NOTAUTH) && !asked->message.is_signed;
+	case RCODE_SERVFAIL:
+		return retry_on & RETRY_SERVFAIL ? FAILURE_SERVFAIL : FAILURE_NONE;
+	case RCODE_REFUSED:
+		return retry_on & RETRY_REFUSED ? FAILURE_REFUSED : FAILURE_NONE;
+	case RCODE_NOTAUTH:	/* to a signed query it speaks of the key: RFC 8945 s.5.2.1 */
+		return (retry_on & RETRY_NOTAUTH) && !asked->message.is_signed ? FAILURE_NOTAUTH
+									       : FAILURE_NONE;
 	case RCODE_NOERROR:
-	case RCODE_NXDOMAIN:	return (retry_on & RETRY_LAME)
-				       && lame_is_reply(reply, len, asked->zone->conf->origin);
-	default:		return false;
+	case RCODE_NXDOMAIN:
+		if ((retry_on & RETRY_LAME)
+		    && lame_is_reply(reply, len, asked->zone->conf->origin))
+			return FAILURE_LAME;
+		return (retry_on & RETRY_DENIED) && is_denied(asked, backend, reply, len)
+		       ? FAILURE_DENIED : FAILURE_NONE;
+	default:
+		return FAILURE_NONE;
 	}
 }
 
@@ -65,10 +98,12 @@ static bool turned_away(struct dispatch *d, struct query *q, unsigned backend, u
 			size_t len)
 {
 	struct asked asked;
+	enum failure why;
 	bool has_target;
 
 	dispatch_recall(d, q, &asked);
-	if (!asked.pool || !is_failed_reply(&asked, reply, len))
+	why = asked.pool ? failure_of_reply(&asked, backend, reply, len) : FAILURE_NONE;
+	if (why == FAILURE_NONE)
 		return false;
 	counter_add(&d->stats->attempts_failed, 1);
 	counter_add(&evidence_of(d, backend)->failed, 1);
@@ -79,9 +114,9 @@ static bool turned_away(struct dispatch *d, struct query *q, unsigned backend, u
 		return false;		/* it is the best answer that there is */
 	counter_add(&evidence_of(d, backend)->rescued, 1);
 	if (has_target || !asked.generation) {	/* without a target: another round */
-		dispatch_proceed(d, &asked, FAILURE_REPLY);
+		dispatch_proceed(d, &asked, why);
 	} else {			/* the mirror was ordered out, and is still there */
-		q->was_rescued = true;
+		q->failure = q->failure == FAILURE_NONE ? (uint8_t)why : q->failure;
 		dispatch_answer_mirror(d, &asked);
 	}
 	return true;
@@ -109,8 +144,8 @@ bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8
 		return true;
 	}
 	flags = wire_get_u16(packet + 2);
-	if ((!(flags & DNS_AA) || (flags & DNS_RCODE) > RCODE_NXDOMAIN
-	     || (flags & DNS_RCODE) == RCODE_SERVFAIL) && turned_away(d, q, backend, packet, len))
+	if ((!(flags & DNS_AA) || (flags & DNS_RCODE) > RCODE_NOERROR || denied_is_denial(packet))
+	    && turned_away(d, q, backend, packet, len))
 		return true;
 	dispatch_deliver(d, q, backend, packet, len);
 	return true;
@@ -151,7 +186,7 @@ static void fail_all(struct dispatch *d, struct link *ended, uint64_t opened_us)
 		}
 		counter_add(&d->stats->attempts_refused, 1);
 		end_attempt(d, a);
-		rescue(d, q, backend, FAILURE_REFUSED);
+		rescue(d, q, backend, FAILURE_UNREACHABLE);
 	}
 }
 

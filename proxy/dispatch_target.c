@@ -177,7 +177,7 @@ static bool begin_round(struct dispatch *d, struct asked *asked, enum failure wh
 	ask.is_last_resort = has_signs_of_life(d, asked->pool);
 	if (d->now_us >= end || q->try_count >= QUERY_TRIES_MAX || !balance_has_target(&d->balance, &ask))
 		return false;
-	if (why == FAILURE_REFUSED) {	/* it may be restarting: asking at once would only spin */
+	if (why == FAILURE_UNREACHABLE) {	/* it may be restarting: asking at once would only spin */
 		uint64_t next = d->now_us + ROUND_PAUSE_US;
 
 		wheel_set(&d->wheel, &q->give_up, next < end ? next : end);
@@ -205,10 +205,16 @@ static const struct plan_target *choose(struct dispatch *d, const struct asked *
 	return t;
 }
 
+/* The first failure is the reason of a rescue; those after it are the rescue's own troubles. */
+static void note_failure(struct query *q, enum failure why)
+{
+	if (q && q->failure == FAILURE_NONE)
+		q->failure = (uint8_t)why;
+}
+
 void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why)
 {
-	if (asked->query && why != FAILURE_NONE)
-		asked->query->was_rescued = true;
+	note_failure(asked->query, why);
 	if (d->now_us >= prompt_end(asked)) {
 		dispatch_answer_mirror(d, asked);
 		return;
@@ -218,14 +224,15 @@ void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why)
 		const struct plan_target *t = may_try ? choose(d, asked) : NULL;
 
 		if (!t && asked->query && begin_round(d, asked, why)) {
-			if (why == FAILURE_REFUSED)
+			if (why == FAILURE_UNREACHABLE)
 				return;
 			continue;
 		}
 		if (t && t->kind == TARGET_BACKEND && (asked->query || take_slot(d, asked, &why))) {
 			if (start_attempt(d, asked, t->backend))
 				return;
-			why = FAILURE_REFUSED;
+			why = FAILURE_UNREACHABLE;
+			note_failure(asked->query, why);
 			continue;
 		}
 		/* The mirror's turn; or all are busy, broken or gone, and it is still there. */

@@ -8,6 +8,7 @@ enum {
 	GONE_PARTS = 4,		/* shrunk: of so many samples all but one are gone. Samples are
 				 * drawn at random: the mirror, which counts, is stricter. */
 	SLOWLY = 5,		/* what takes samples is asked again so much more rarely */
+	DENIAL_AGAIN_MS = 10000,	/* one odd name must not cost samples all the time */
 };
 
 const char *gate_reason_text(enum gate_reason r)
@@ -51,6 +52,17 @@ void gate_recheck(struct gate *g, uint8_t samples)
 	g->is_due = true;
 	g->is_calm = false;
 	want_samples(g, samples);
+}
+
+void gate_on_denial(struct gate *g, uint8_t samples, uint32_t now_ms)
+{
+	if (g->reason != GATE_OPEN || (g->samples_left > 0 && !g->is_calm))
+		return;		/* it is being looked at */
+	if (g->was_denied && now_ms - g->denied_ms < DENIAL_AGAIN_MS)
+		return;
+	g->was_denied = true;
+	g->denied_ms = now_ms;
+	gate_recheck(g, samples);
 }
 
 static void open(struct gate *g)

@@ -64,6 +64,7 @@ struct gate {
 	uint32_t compared;	/* facts.newest when it was last asked */
 	uint32_t doubted;	/* the mirror's generation that a sample differed from */
 	uint32_t asked_ms;
+	uint32_t denied_ms;	/* it denied what the mirror has: looked into then */
 	uint8_t reason;		/* enum gate_reason */
 	uint8_t samples_left;	/* to be asked before it opens, or is trusted again */
 	uint8_t said, lost;	/* samples that told something; that told of a name gone */
@@ -77,6 +78,7 @@ struct gate {
 	bool has_regressed : 1;	/* it went back behind what it had shown itself */
 	bool is_calm : 1;	/* these samples are to learn how it answers when all is well */
 	bool is_other : 1;	/* it answers otherwise by design */
+	bool was_denied : 1;	/* denied_ms is set */
 };
 
 enum gate_ask { GATE_ASK_NOTHING, GATE_ASK_SOA, GATE_ASK_SAMPLE };
@@ -96,6 +98,12 @@ void gate_forget(struct gate *g, uint8_t samples);
 
 /* It was in doubt and is well: its answers are looked at again while it serves. */
 void gate_recheck(struct gate *g, uint8_t samples);
+
+/*
+ * It told a client that something does not exist which the mirror has under the same serial. Its
+ * answers are looked at, now and then; it serves meanwhile.
+ */
+void gate_on_denial(struct gate *g, uint8_t samples, uint32_t now_ms);
 
 /* Time passes, and the facts change. True when `reason` did. */
 bool gate_look(struct gate *g, const struct gate_facts *f);

@@ -63,7 +63,7 @@ struct query {
 	/* warm: read when an attempt fails */
 	struct wheel_item give_up;
 	bool is_open;			/* owed an answer */
-	bool was_rescued;		/* some attempt failed before */
+	uint8_t failure;		/* enum failure: of the first attempt that failed */
 	bool has_silent;		/* a server was asked that may answer yet */
 	bool was_reconnected;		/* an old TCP connection closed under it: tried anew once */
 	uint8_t waiting;		/* attempts in ATTEMPT_WAITING */
@@ -74,6 +74,19 @@ struct query {
 	/* cold */
 	struct query *next_free;
 	uint8_t own[QUERY_INLINE_MAX];
+};
+
+/* Why an attempt brought no answer. */
+enum failure {
+	FAILURE_NONE,
+	FAILURE_SILENT,		/* no reply in time */
+	FAILURE_UNREACHABLE,	/* ICMP; a connection refused or closed; no socket for it */
+	FAILURE_SERVFAIL,	/* it said so; and so on */
+	FAILURE_REFUSED,
+	FAILURE_NOTAUTH,
+	FAILURE_LAME,
+	FAILURE_DENIED,		/* it denied what the mirror has, under no newer serial */
+	FAILURE_BUSY,		/* it is us: in-flight is too small */
 };
 
 enum attempt_state {

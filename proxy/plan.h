@@ -20,7 +20,9 @@
 /* failover POOL on|off|auto, as the operator ordered it. */
 enum plan_failover { POOL_FAILOVER_AUTO, POOL_FAILOVER_ON, POOL_FAILOVER_OFF };
 
-enum { PLAN_HELD_WORDS = (CONF_TARGETS_MAX + 63) / 64 };
+/* A bit for each target of a pool. */
+enum { PLAN_TARGET_WORDS = (CONF_TARGETS_MAX + 63) / 64 };
+struct plan_targets { _Atomic uint64_t words[PLAN_TARGET_WORDS]; };
 
 struct plan_target {
 	enum conf_target_kind kind;
@@ -47,26 +49,41 @@ struct plan_zone {
 	struct mirror_zone *mirror;	/* NULL: not mirrored */
 	size_t number;			/* among the zones of its pool */
 	/*
-	 * A bit for each target of the pool. A backend's: its data of this zone may not serve
-	 * while others can. The mirror's: a primary has a newer serial. Control writes, workers
-	 * read.
+	 * A backend's bit: its data of this zone may not serve while others can. The mirror's: a
+	 * primary has a newer serial. Control writes, workers read.
 	 */
-	_Atomic uint64_t held[PLAN_HELD_WORDS];
+	struct plan_targets held;
+	/* Answers otherwise than the mirror by design: what it denies is believed. Likewise. */
+	struct plan_targets others;
+	/* Denied what the mirror has, under no newer serial. Workers set it, control takes it. */
+	struct plan_targets *denied;
 };
+
+static inline bool plan_has_target(const struct plan_targets *t, unsigned target)
+{
+	return atomic_load_explicit(&t->words[target / 64], memory_order_relaxed) >> target % 64 & 1;
+}
+
+/* True when it was set before. */
+static inline bool plan_set_target(struct plan_targets *t, unsigned target, bool is_set)
+{
+	uint64_t bit = (uint64_t)1 << target % 64, before;
+
+	if (is_set)
+		before = atomic_fetch_or_explicit(&t->words[target / 64], bit, memory_order_relaxed);
+	else
+		before = atomic_fetch_and_explicit(&t->words[target / 64], ~bit, memory_order_relaxed);
+	return before & bit;
+}
 
 static inline bool plan_zone_holds(const struct plan_zone *z, unsigned target)
 {
-	return atomic_load_explicit(&z->held[target / 64], memory_order_relaxed) >> target % 64 & 1;
+	return plan_has_target(&z->held, target);
 }
 
 static inline void plan_zone_hold(struct plan_zone *z, unsigned target, bool is_held)
 {
-	uint64_t bit = (uint64_t)1 << target % 64;
-
-	if (is_held)
-		atomic_fetch_or_explicit(&z->held[target / 64], bit, memory_order_relaxed);
-	else
-		atomic_fetch_and_explicit(&z->held[target / 64], ~bit, memory_order_relaxed);
+	plan_set_target(&z->held, target, is_held);
 }
 
 struct plan {
@@ -74,6 +91,7 @@ struct plan {
 	struct plan_pool *pools;
 	unsigned pool_count;
 	struct plan_zone *zones;
+	struct plan_targets *denied;	/* for each zone: all that workers write */
 	size_t zone_count;
 	struct tree by_name;		/* of struct plan_zone */
 	const struct plan_pool *unlisted;	/* NULL: refuse */

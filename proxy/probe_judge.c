@@ -8,8 +8,6 @@
 #include "cache/message.h"
 #include "cache/wire.h"
 
-enum { SOA_NUMBERS_LEN = 20 };	/* serial, refresh, retry, expire, minimum */
-
 size_t probe_question(uint16_t id, const uint8_t *name, uint16_t type,
 		      uint8_t query[PROBE_QUERY_MAX])
 {
@@ -51,33 +49,6 @@ static bool is_reply_to(const uint8_t *query, size_t query_len, const uint8_t *m
 		      query_len - DNS_HEADER_LEN) == 0;
 }
 
-/* The serial in the first SOA of `zone` among `count` records. False: none, or w->bad. */
-static bool find_serial(struct wire *w, unsigned count, const uint8_t *zone, uint32_t *serial)
-{
-	uint8_t owner[NAME_LEN_MAX], name[NAME_LEN_MAX];
-
-	for (; count > 0 && !w->bad; count--) {
-		if (!name_parse(w, owner))
-			return false;
-		uint16_t type = wire_u16(w), class = wire_u16(w);
-
-		wire_skip(w, 4);
-		size_t rdlength = wire_u16(w), end = w->pos + rdlength;
-
-		if (type != TYPE_SOA || class != CLASS_IN || !name_is_equal(owner, zone)) {
-			wire_skip(w, rdlength);
-			continue;
-		}
-		if (!name_parse(w, name) || !name_parse(w, name))
-			return false;
-		*serial = wire_u32(w);
-		wire_skip(w, SOA_NUMBERS_LEN - 4);
-		w->bad |= w->pos != end;
-		return !w->bad;
-	}
-	return false;
-}
-
 bool probe_judge(const struct probe_ask *ask, const uint8_t *query, size_t query_len,
 		 const uint8_t *message, size_t len, struct probe_verdict *v)
 {
@@ -106,7 +77,7 @@ bool probe_judge(const struct probe_ask *ask, const uint8_t *query, size_t query
 		v->cause = CAUSE_MALFORMED;
 		return true;
 	}
-	has_soa = find_serial(&w, wire_get_u16(message + 6), query + DNS_HEADER_LEN, &v->serial);
+	has_soa = message_find_serial(&w, wire_get_u16(message + 6), query + DNS_HEADER_LEN, &v->serial);
 	v->has_serial = has_soa;
 	if (w.bad && !(flags & DNS_TC))
 		v->cause = CAUSE_MALFORMED;

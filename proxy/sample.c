@@ -12,7 +12,6 @@
 #include "proxy/probe.h"
 
 enum {
-	TYPE_PRIVATE = 65280,	/* RFC 6895 s.3.1, and up */
 	SMALL_ZONE = 64,	/* names */
 	DRAWS_MAX = 8,		/* until one is not the apex, which is near the root */
 	LOOKS_MAX = 64,		/* names looked at for one question */

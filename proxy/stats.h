@@ -4,7 +4,8 @@
  *
  * Purpose:  counters on the query path; the same table names them for `understudyctl stats`.
  * Threads:  one writer (the worker), any readers.
- * The account: queries = the six kinds of answers + dropped_malformed; each query has one end.
+ * The accounts: queries = the six kinds of answers + dropped_malformed: each query has one end.
+ *           rescued = its seven reasons. Rows that begin "of" are parts of others.
  */
 #ifndef STATS_H
 #define STATS_H
@@ -22,7 +23,15 @@
 	X(answers_servfail,	"SERVFAIL by us, NOTIMP to rare opcodes: no target left") \
 	X(dropped_malformed,	"packets that must not be answered: short, or QR set") \
 	X(dropped_closed,	"of the answers above: their client's connection was gone") \
+	X(answers_stale,	"of answers_mirror: of a zone that no primary has confirmed in time") \
 	X(rescued,		"queries answered by a later target after an attempt failed") \
+	X(rescued_silent,	"of these, by the first failure: no reply in time") \
+	X(rescued_unreachable,	"of these: ICMP, a connection refused or closed, no socket") \
+	X(rescued_servfail,	"of these: SERVFAIL for a mirrored zone; and so on") \
+	X(rescued_refused,	"of these: REFUSED") \
+	X(rescued_notauth,	"of these: NOTAUTH") \
+	X(rescued_lame,		"of these: AA clear and no referral") \
+	X(rescued_denied,	"of these: a denial of what the mirror has under the same serial") \
 	X(attempts,		"queries sent to backends, retries counted") \
 	X(attempts_expired,	"attempts whose deadline passed") \
 	X(attempts_refused,	"attempts ended by ICMP or a closed connection") \

@@ -127,6 +127,8 @@ static void publish(struct watched *b, size_t zone, uint64_t now)
 	bool is_held = g->gate.reason != GATE_OPEN && b->health.order != ORDER_UP;
 	bool was_loud = g->is_loud;
 
+	if (g->gate.is_other != plan_has_target(&b->pool->zones[zone].plan->others, watched_target(b)))
+		plan_set_target(&b->pool->zones[zone].plan->others, watched_target(b), g->gate.is_other);
 	g->is_loud = is_held && (was_loud || is_worth_telling(b, g, now));
 	b->loud_zones += (size_t)g->is_loud - was_loud;
 	if (is_held == gates_hold(b, zone))
@@ -308,6 +310,15 @@ static void ask(struct watched *b, size_t zone, uint64_t now)
 	b->asks_left--;
 }
 
+/* Workers saw it deny what the mirror has, since the last look. */
+static bool has_denied(const struct watched *b, size_t zone)
+{
+	struct plan_targets *denied = b->pool->zones[zone].plan->denied;
+
+	return plan_has_target(denied, watched_target(b)) &&
+	       plan_set_target(denied, watched_target(b), false);
+}
+
 static void look_at(struct watched_pool *p, size_t zone, uint64_t now)
 {
 	look_at_mirror(p, zone);
@@ -318,6 +329,8 @@ static void look_at(struct watched_pool *p, size_t zone, uint64_t now)
 		if (!b)
 			continue;
 		f = gates_facts(b, zone);
+		if (has_denied(b, zone))
+			gate_on_denial(&b->gates[zone].gate, f.samples, ms_of(now));
 		gate_look(&b->gates[zone].gate, &f);
 		settle(b, zone, "nobody_to_compare", now);
 		follow_policy(b, zone, now);

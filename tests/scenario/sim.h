@@ -55,6 +55,7 @@ enum sim_breach {
 	BREACH_SLOW,			/* an answer is held back */
 	BREACH_SLOT_LEAK,
 	BREACH_ALLOCATION,		/* memory is taken for a query */
+	BREACH_DENIAL_BELIEVED,		/* that there is nothing, where the mirror has something */
 	BREACH_WRONG_ANSWER,		/* what the client gets is to another question */
 	BREACH_COUNT,
 };
@@ -101,7 +102,8 @@ struct sim_ails {
 	enum sim_lie lie;
 	unsigned rcode;			/* instead of an answer; 0: none */
 	bool is_lame;
-	bool only_zone_1;		/* rcode and lameness: for that zone alone */
+	unsigned denies;		/* what exists: 1 by NXDOMAIN, 2 by an empty answer without SOA */
+	bool only_zone_1;		/* rcode, lameness and denials: for that zone alone */
 	unsigned loss_in, loss_out;	/* percent */
 	uint32_t delay_us, jitter_us;	/* more than usual */
 	unsigned per_second;		/* overload: answers so many; 0: all */

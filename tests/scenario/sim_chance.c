@@ -61,7 +61,7 @@ static struct sim_ails some_fault(bool *is_restless)
 {
 	struct sim_ails a = { 0 };
 
-	switch (random_below(&sim.chance, 27)) {
+	switch (random_below(&sim.chance, 29)) {
 	case 0: case 1: a.is_killed = true; break;
 	case 2: case 3: a.is_frozen = true; break;
 	case 4: case 5: a.is_gone = true; break;
@@ -84,10 +84,12 @@ static struct sim_ails some_fault(bool *is_restless)
 	case 22: a.per_second = (unsigned)sim_span(1, 30); break;
 	case 23: a.twice = 50; break;
 	case 24: a.twice = 50; a.jitter_us = 100000; break;	/* twice, and in any order */
+	case 25: a.denies = (unsigned)sim_between(1, 2); break;
+	case 26: a.denies = (unsigned)sim_between(1, 2); a.only_zone_1 = true; break;
 	default: a.is_killed = true; a.flap_us = (uint32_t)sim_span(50000, 5000000); break;
 	}
 	*is_restless = a.loss_in || a.loss_out || a.has_creeping_delay || a.jitter_us || a.per_second
-		       || a.flap_us || a.is_lame || a.only_zone_1 || a.tcp != TCP_WELL;
+		       || a.flap_us || a.is_lame || a.only_zone_1 || a.denies || a.tcp != TCP_WELL;
 	return a;
 }
 
@@ -97,7 +99,7 @@ static void say_ails(const struct sim_server *s, const struct sim_ails *a, const
 		{ "killed", a->is_killed }, { "frozen", a->is_frozen }, { "gone", a->is_gone },
 		{ "udp-dead", a->is_udp_dead }, { "truncating", a->is_truncating },
 		{ "creeping", a->has_creeping_delay }, { "tcp", a->tcp }, { "lie", a->lie },
-		{ "rcode", a->rcode }, { "lame", a->is_lame }, { "zone-1", a->only_zone_1 },
+		{ "rcode", a->rcode }, { "lame", a->is_lame }, { "denies", a->denies }, { "zone-1", a->only_zone_1 },
 		{ "loss-in", a->loss_in }, { "loss-out", a->loss_out }, { "delay", a->delay_us },
 		{ "jitter", a->jitter_us }, { "overload", a->per_second }, { "twice", a->twice },
 		{ "flapping", a->flap_us },

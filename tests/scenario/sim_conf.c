@@ -34,6 +34,8 @@ static void put_conf(FILE *f)
 		fprintf(f, "attempt-max = \"%ums\"\n", (unsigned)sim_between(20, 150));
 	if (sim_percent(15))
 		fprintf(f, "give-up = \"%ums\"\n", (unsigned)sim_between(400, 2000));
+	if (sim.breach == BREACH_DENIAL_BELIEVED)
+		fprintf(f, "retry-on = { \"servfail\", \"refused\", \"notauth\", \"lame\" }\n");
 	put_targets(f);
 	fprintf(f, "health { interval = \"%s\" timeout = \"%ums\" ",
 		intervals[random_below(&sim.chance, 5)], (unsigned)sim_between(100, 200));

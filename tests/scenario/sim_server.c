@@ -143,6 +143,15 @@ static unsigned mark_of(const struct sim_server *s)
 	return DNS_QR | DNS_RA | (s->index == 0 ? 0 : DNS_AD);
 }
 
+static unsigned put_denial(const struct sim_server *s, struct wire_out *o, unsigned zone, unsigned flags)
+{
+	if (s->ails.denies != 1)
+		return flags;
+	put_soa(o, sim.zones[zone].origin, s->serials[zone]);
+	wire_put_u16(o->base + 8, 1);
+	return flags | RCODE_NXDOMAIN;
+}
+
 /* Appends the answer to the question in `o`; returns the flags. */
 static unsigned put_answer(const struct sim_server *s, struct wire_out *o, bool is_tcp)
 {
@@ -161,6 +170,8 @@ static unsigned put_answer(const struct sim_server *s, struct wire_out *o, bool 
 		flags &= ~(unsigned)DNS_AA;
 	if (s->ails.is_truncating && !is_tcp)
 		return flags | DNS_TC;
+	if (s->ails.denies && question == ASK_A && speaks_of(s, zone))
+		return put_denial(s, o, zone, flags);
 	is_found = (question == ASK_A && type == TYPE_A)
 		   || (question == ASK_SOA && (type == TYPE_SOA || type == TYPE_NS));
 	if (is_found && type == TYPE_A)

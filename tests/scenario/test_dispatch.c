@@ -218,14 +218,32 @@ static struct sent *last_sent(void)
 	return &world.sent[(world.sent_count - 1) % SENT_MAX];
 }
 
-/* The backend asked in `s` replies with these flags beside QR. */
+enum { OPT_LEN = 11 };
+
+/* The backend asked in `s` replies with these flags beside QR, and with these records before OPT. */
+static bool reply_with(const struct sent *s, unsigned flags, unsigned answers, unsigned authorities,
+		       const char *records, size_t records_len)
+{
+	uint8_t reply[1024];
+	struct wire_out o = wire_into(reply, sizeof(reply));
+
+	wire_add_bytes(&o, s->query, s->len - OPT_LEN);
+	wire_add_bytes(&o, records, records_len);
+	wire_add_bytes(&o, s->query + s->len - OPT_LEN, OPT_LEN);
+	wire_put_u16(reply + 2, (uint16_t)(DNS_QR | flags));
+	wire_put_u16(reply + 6, (uint16_t)answers);
+	wire_put_u16(reply + 8, (uint16_t)authorities);
+	return dispatch_reply(world.dispatch, s->socket, s->backend, reply, o.len);
+}
+
+#define AN_A "\300\14\0\1\0\1\0\0\0\74\0\4\300\0\2\1"
+
+/* The same with an address, if it is an answer at all. */
 static bool reply_to(const struct sent *s, unsigned flags)
 {
-	uint8_t reply[512];
+	bool has_answer = (flags & DNS_AA) && !(flags & (DNS_RCODE | DNS_TC));
 
-	memcpy(reply, s->query, s->len);
-	wire_put_u16(reply + 2, (uint16_t)(DNS_QR | flags));
-	return dispatch_reply(world.dispatch, s->socket, s->backend, reply, s->len);
+	return reply_with(s, flags, has_answer, 0, AN_A, has_answer ? sizeof(AN_A) - 1 : 0);
 }
 
 static void no_shell_timer(void *shell, struct wheel_item *item)
@@ -511,6 +529,92 @@ START_TEST(reply_that_says_nothing_of_a_mirrored_zone_is_rescued)
 	reply_to(last_sent(), failed_replies[_i].flags);
 	assert_one_answer(RCODE_NOERROR);
 	ck_assert_msg(counter_get(&world.stats.answers_mirror) == 1, "%s", failed_replies[_i].what);
+}
+END_TEST
+
+#define SOA_TAIL(serial) "\0\6\0\1\0\0\0\74\0\26\0\0\0\0\0" serial "\0\0\0\1\0\0\0\1\0\0\16\20\0\0\0\74"
+
+#define SOA_OF(serial) "\300\20" SOA_TAIL(serial)
+enum { SOA_LEN = sizeof(SOA_OF("\1")) - 1 };
+
+static const struct { const char *what; unsigned flags; const char *soa; bool is_rescued; } denials[] = {
+	{ "NXDOMAIN under the mirror's serial", DNS_AA | RCODE_NXDOMAIN, SOA_OF("\1"), true },
+	{ "no record under the mirror's serial", DNS_AA, SOA_OF("\1"), true },
+	{ "NXDOMAIN without a serial", DNS_AA | RCODE_NXDOMAIN, NULL, true },
+	{ "nothing at all", DNS_AA, NULL, true },
+	{ "NXDOMAIN under a newer serial", DNS_AA | RCODE_NXDOMAIN, SOA_OF("\2"), false },
+	{ "no record under a newer serial", DNS_AA, SOA_OF("\2"), false },
+};
+
+static void deny(unsigned row)
+{
+	const char *soa = denials[row].soa;
+
+	reply_with(last_sent(), denials[row].flags, 0, soa != NULL, soa, soa ? SOA_LEN : 0);
+}
+
+START_TEST(denial_of_what_the_mirror_has_is_not_believed_but_under_a_newer_serial)
+{
+	struct plan_zone *zone;
+	bool is_rescued = denials[_i].is_rescued;
+
+	given(MIRRORED, true);
+	zone = &world.plan->zones[0];
+	ask_www();
+	deny((unsigned)_i);
+	assert_one_answer(is_rescued ? RCODE_NOERROR : denials[_i].flags & DNS_RCODE);
+	ck_assert_msg(counter_get(&world.stats.rescued_denied) == is_rescued, "%s", denials[_i].what);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), is_rescued);
+	ck_assert_msg(plan_set_target(zone->denied, 0, false) == is_rescued, "control hears of it");
+}
+END_TEST
+
+START_TEST(denial_by_design_is_believed)
+{
+	given(MIRRORED, true);
+	plan_set_target(&world.plan->zones[0].others, 0, true);
+	ask_www();
+	deny((unsigned)_i);
+	assert_one_answer(denials[_i].flags & DNS_RCODE);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_primary), 1);
+}
+END_TEST
+
+START_TEST(true_denial_passes)
+{
+	given(MIRRORED, true);
+	ask(0, "no.example.com.", TYPE_A);
+	ck_assert(reply_with(last_sent(), DNS_AA | RCODE_NXDOMAIN, 0, 1, "\300\17" SOA_TAIL("\1"), SOA_LEN));
+	assert_one_answer(RCODE_NXDOMAIN);
+	ck_assert_uint_eq(counter_get(&world.stats.rescued), 0);
+}
+END_TEST
+
+START_TEST(rescue_is_counted_once_under_its_first_reason)
+{
+	given(THREE_AND_MIRROR, true);
+	ask_www();
+	reply_to(last_sent(), DNS_AA | RCODE_SERVFAIL);
+	reply_to(last_sent(), RCODE_REFUSED);
+	time_passes_ms(60);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.rescued), 1);
+	ck_assert_uint_eq(counter_get(&world.stats.rescued_servfail), 1);
+	ck_assert_uint_eq(counter_get(&world.stats.rescued_refused), 0);
+	ck_assert_uint_eq(counter_get(&world.stats.rescued_silent), 0);
+}
+END_TEST
+
+START_TEST(answer_of_a_zone_that_nobody_confirmed_in_time_counts_as_stale)
+{
+	given(MIRROR_FIRST, true);
+	atomic_store(&world.zone.stale_us, START_US + 1000);
+	ask_www();
+	ck_assert_uint_eq(counter_get(&world.stats.answers_stale), 0);
+	time_passes_ms(1);
+	ask_www();
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 2);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_stale), 1);
 }
 END_TEST
 
@@ -1458,6 +1562,11 @@ int main(void)
 	tcase_add_test(tc, refusal_ends_all_attempts_in_the_same_turn);
 	tcase_add_test(tc, next_backend_is_asked_and_the_first_may_still_win);
 	tcase_add_loop_test(tc, reply_that_says_nothing_of_a_mirrored_zone_is_rescued, 0, 5);
+	tcase_add_loop_test(tc, denial_of_what_the_mirror_has_is_not_believed_but_under_a_newer_serial, 0, 6);
+	tcase_add_loop_test(tc, denial_by_design_is_believed, 0, 6);
+	tcase_add_test(tc, true_denial_passes);
+	tcase_add_test(tc, rescue_is_counted_once_under_its_first_reason);
+	tcase_add_test(tc, answer_of_a_zone_that_nobody_confirmed_in_time_counts_as_stale);
 	tcase_add_loop_test(tc, same_reply_passes_when_the_zone_is_not_mirrored, 0, 5);
 	tcase_add_test(tc, lost_packet_is_sent_again_when_there_is_only_one_server);
 	tcase_add_test(tc, server_that_was_slow_a_moment_ago_still_has_five_tries);

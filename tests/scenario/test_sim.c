@@ -63,6 +63,7 @@ static const struct { enum sim_breach breach; const char *what, *noticed; } brea
 	{ BREACH_SERVFAIL, "an error although the mirror is there", "could have answered" },
 	{ BREACH_SLOW, "an answer is held back", "should be" },
 	{ BREACH_SLOT_LEAK, "a slot is not given back", "queries in the table" },
+	{ BREACH_DENIAL_BELIEVED, "a denial of what the mirror has is believed", "although the mirror could" },
 	{ BREACH_WRONG_ANSWER, "an answer to another question", "is no answer to it" },
 	{ BREACH_ALLOCATION, "memory is taken for a query", "memory was allocated" },
 };

@@ -3,7 +3,7 @@
 faults - every way in which a primary fails: for test_faults.py, and for `make faults`.
 
 Each fault is a name, what strikes and what mends it, and what is expected of the verdict:
-"down" (it is found out), "stays" (it is fit to serve, perhaps not for one zone), "any" (by chance).
+"down" (it is found out), "held" (its zones are), "stays" (it is fit to serve, perhaps not for one zone), "any" (by chance).
 """
 import os
 import re
@@ -102,8 +102,8 @@ FAULTS = {
     "NOTAUTH for one zone": said("rcode=9 zone=example.org", verdict="stays"),
     "lame": said("lame", **LAME),
     "lame for one zone": said("lame zone=example.org", verdict="stays"),
-    "empty answers, same serial": said("empty", verdict="any"),
-    "NXDOMAIN, same serial": said("nxdomain", verdict="any"),
+    "empty answers, same serial": said("empty", verdict="held"),
+    "NXDOMAIN, same serial": said("nxdomain", verdict="held"),
     "30 % loss each way": said("loss-in=30 loss-out=30", verdict="any"),
     "70 % loss each way": said("loss-in=70 loss-out=70", verdict="any"),
     "latency of 1 s": said("latency-ms=1000", **SILENCE),

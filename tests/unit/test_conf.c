@@ -199,7 +199,7 @@ START_TEST(sections_that_are_left_out_have_their_defaults)
 	ck_assert_uint_eq(c->redis.command_ms, 2000);
 	ck_assert_uint_eq(c->redis.queue_max, 64u << 20);
 	ck_assert_int_eq(p->policy, POLICY_ORDERED);
-	ck_assert_uint_eq(p->retry_on, RETRY_SERVFAIL | RETRY_REFUSED | RETRY_NOTAUTH | RETRY_LAME);
+	ck_assert_uint_eq(p->retry_on, RETRY_SERVFAIL | RETRY_REFUSED | RETRY_NOTAUTH | RETRY_LAME | RETRY_DENIED);
 	ck_assert_uint_eq(p->attempt_max_us, 150 * US_PER_MS);
 	ck_assert_uint_eq(p->give_up_us, 700 * US_PER_MS);
 	ck_assert_uint_eq(p->health.rise, 3);

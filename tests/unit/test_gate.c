@@ -37,7 +37,7 @@ static void samples(enum gate_sample said, unsigned times)
  * A story: letters are what happens. f: it was away; s: SOA 42; o: 41; n: 43; r: REFUSED;
  * t: no reply; = d v 0: one sample the same, different, vanished, nothing; M: the mirror has 43;
  * G: a new generation of the same serial; X: the mirror is gone; B: it is back; a: accepted;
- * D: it goes down, and stays so until U.
+ * D: it goes down, and stays so until U; x, y: it denied what we have, y ten seconds after x.
  */
 static void tell(const char *story)
 {
@@ -50,6 +50,8 @@ static void tell(const char *story)
 		case 'n':	soa(43); break;
 		case 'r':	gate_on_soa(&g, CAUSE_RCODE, NULL, &f, FALL); break;
 		case 't':	gate_on_soa(&g, CAUSE_TIMEOUT, NULL, &f, FALL); break;
+		case 'x':	gate_on_denial(&g, SAMPLES, 1000); break;
+		case 'y':	gate_on_denial(&g, SAMPLES, 11000); break;
 		case '=':	samples(SAMPLE_SAME, 1); break;
 		case 'd':	samples(SAMPLE_DIFFERS, 1); break;
 		case 'v':	samples(SAMPLE_VANISHED, 1); break;
@@ -118,6 +120,13 @@ static const struct { const char *story; enum gate_reason reason; const char *wh
 	{ "s=dsMn====fn=dn", GATE_DIFFERS, "it is by design no more" },
 	{ "s=dsfo",	GATE_OLDER,	"its serial counts all the same" },
 	{ "s====foasMs", GATE_OLDER,	"acceptance is of one serial" },
+	{ "s====x",	GATE_OPEN,	"it denied what we have: it is looked at" },
+	{ "s====xs=ds",	GATE_DIFFERS,	"and has lost its data" },
+	{ "s====xs=vs",	GATE_DIFFERS,	"or a name" },
+	{ "s====xs====", GATE_OPEN,	"or shows nothing amiss" },
+	{ "s====xs====xs=ds", GATE_OPEN, "then it is left alone for a while" },
+	{ "s====xs====ys=ds", GATE_DIFFERS, "and looked at again" },
+	{ "s=dsxs=ds",	GATE_OPEN,	"who answers otherwise by design goes on so" },
 };
 
 START_TEST(story_ends_as_it_should)

@@ -151,6 +151,16 @@ START_TEST(zone_expires_at_its_second_and_not_before)
 }
 END_TEST
 
+START_TEST(zone_is_stale_when_its_refresh_and_one_retry_brought_nothing)
+{
+	struct soa soa = { .refresh = 3600, .retry = 600, .expire = 86400 };
+	struct soa mad = { .refresh = 0, .retry = UINT32_MAX };
+
+	ck_assert_uint_eq(schedule_stale_at(&soa, 1000), 1000 + 3600 + 600);
+	ck_assert_uint_eq(schedule_stale_at(&mad, 1000), 1000 + SCHEDULE_REFRESH_MIN + SCHEDULE_RETRY_MAX);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("schedule");
@@ -166,6 +176,7 @@ int main(void)
 	tcase_add_test(tc, hurry_asks_now_but_not_twice_a_second);
 	tcase_add_test(tc, hurry_never_delays);
 	tcase_add_test(tc, zone_expires_at_its_second_and_not_before);
+	tcase_add_test(tc, zone_is_stale_when_its_refresh_and_one_retry_brought_nothing);
 	suite_add_tcase(suite, tc);
 	SRunner *r = srunner_create(suite);
 	srunner_run_all(r, CK_ENV);
