@@ -30,7 +30,8 @@ static enum transfer_status feed(struct transfer *t, const struct generation *ha
 	enum transfer_status status;
 
 	assert(message);
-	memcpy(message, at, len);
+	if (len > 0)
+		memcpy(message, at, len);
 	if (len >= 2 && wire_get_u16(message) != 0xffff)
 		wire_put_u16(message, ID);
 	status = transfer_take_message(t, have, message, len, 1700000000);
