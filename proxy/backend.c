@@ -41,16 +41,20 @@ static struct backend *slot_free(void)
 static void evidence_reset(struct evidence *e)
 {
 	counter *all[] = { &e->sent, &e->replies, &e->late, &e->refused, &e->failed, &e->rescued,
-			   &e->mismatched, &e->rtt_sum_us };
+			   &e->mismatched, &e->rtt_sum_us, &e->spared };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		counter_set(all[i], 0);
 	for (unsigned t = 0; t < TRANSPORTS; t++) {
 		counter_set(&e->heard[t].silent, 0);
+		counter_set(&e->heard[t].in_time, 0);
+		counter_set(&e->heard[t].expired, 0);
 		counter_set(&e->heard[t].last_reply_us, 0);
 		counter_set(&e->heard[t].first_silent_us, 0);
 	}
 	atomic_store_explicit(&e->srtt_us, 0, memory_order_relaxed);
+	atomic_store_explicit(&e->limit, 0, memory_order_relaxed);
+	atomic_store_explicit(&e->limit_signs, 0, memory_order_relaxed);
 }
 
 static void backend_init(struct backend *b, const char *pool, const char *name,
@@ -103,6 +107,8 @@ static void hearing_add(struct hearing_sum *sum, struct hearing *h)
 	uint64_t first_silent_us = counter_get(&h->first_silent_us);
 
 	sum->silent += counter_get(&h->silent);
+	sum->in_time += counter_get(&h->in_time);
+	sum->expired += counter_get(&h->expired);
 	if (last_reply_us > sum->last_reply_us)
 		sum->last_reply_us = last_reply_us;
 	if (first_silent_us && (!sum->first_silent_us || first_silent_us < sum->first_silent_us))
@@ -119,6 +125,9 @@ static void sum_add(struct evidence_sum *sum, struct evidence *e)
 	sum->rescued += counter_get(&e->rescued);
 	sum->mismatched += counter_get(&e->mismatched);
 	sum->rtt_sum_us += counter_get(&e->rtt_sum_us);
+	sum->spared += counter_get(&e->spared);
+	sum->limit += atomic_load_explicit(&e->limit, memory_order_relaxed);
+	sum->limit_signs |= atomic_load_explicit(&e->limit_signs, memory_order_relaxed);
 	sum->outstanding += atomic_load_explicit(&e->outstanding, memory_order_relaxed);
 	for (unsigned t = 0; t < TRANSPORTS; t++)
 		hearing_add(&sum->heard[t], &e->heard[t]);

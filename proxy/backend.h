@@ -31,9 +31,19 @@ enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORTS };
 /* Of each transport by itself: a server may answer by the one and be deaf by the other. */
 struct hearing {
 	counter silent;		/* deadlines passed with no reply by it since the attempt was sent */
+	counter in_time;	/* replies before their deadline */
+	counter expired;	/* attempts whose deadline passed */
 	counter last_reply_us;	/* monotonic */
 	counter first_silent_us;	/* monotonic: sending time of the first attempt of the
 					 * present silence; 0 after any reply */
+};
+
+/* What is known of `limit`. */
+enum backend_limit_sign {
+	LIMIT_SIGN_UDP = 1 << 0,	/* by UDP, by TCP it is asked less */
+	LIMIT_SIGN_TCP = 1 << 1,
+	LIMIT_SIGN_FOUND = 1 << 2,	/* and answers all that it is asked */
+	LIMIT_SIGN_RATIONED = 1 << 3,	/* it truncates what it does not drop: RRL */
 };
 
 /* What one worker saw of one backend. Written by that worker only, never reset. */
@@ -46,6 +56,9 @@ struct evidence {
 	counter rescued;	/* queries answered by another target after an attempt here failed */
 	counter mismatched;	/* packets that were no answer to anything we asked */
 	counter rtt_sum_us;	/* of replies */
+	counter spared;		/* queries that went elsewhere, since it had as many as it can take */
+	_Atomic uint32_t limit;	/* queries a second that it can take, as far as is known; 0: no limit */
+	_Atomic uint8_t limit_signs;	/* enum backend_limit_sign */
 	struct hearing heard[TRANSPORTS];
 	_Atomic uint32_t outstanding;	/* attempts without a verdict */
 	_Atomic uint32_t srtt_us;	/* 0: not known yet */
@@ -83,13 +96,16 @@ void backend_leave(struct backend *b);
 /* Slots are numbered 0 .. BACKENDS_MAX - 1 and exist for ever. */
 struct backend *backend_get(unsigned index);
 
-struct hearing_sum { uint64_t silent, last_reply_us, first_silent_us; };
+struct hearing_sum { uint64_t silent, in_time, expired, last_reply_us, first_silent_us; };
 
 /* Sums over all workers: the latest reply, the oldest silence, the mean of the known srtt. */
 struct evidence_sum {
 	uint64_t sent, replies, late, refused, failed, rescued, mismatched, rtt_sum_us;
 	struct hearing_sum heard[TRANSPORTS];
 	uint32_t outstanding, srtt_us;
+	uint64_t spared;
+	uint32_t limit;			/* of all workers together; 0: none of them has one */
+	unsigned limit_signs;		/* of any */
 };
 void backend_sum(struct backend *b, struct evidence_sum *sum);
 

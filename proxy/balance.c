@@ -11,6 +11,7 @@ struct candidates {
 	const struct plan_target *target[CONF_TARGETS_MAX];
 	unsigned count;
 	unsigned weight;		/* summed */
+	const struct plan_target *spared;	/* the first that is eligible and full */
 };
 
 static bool was_tried(const struct balance_ask *ask, unsigned backend)
@@ -43,14 +44,12 @@ static bool is_held(const struct balance_ask *ask, const struct plan_target *t)
 }
 
 /* `random` NULL: asks whether it could be chosen at all. */
-static bool is_eligible(struct balance *b, const struct balance_ask *ask,
-			const struct plan_target *t, struct random *random)
+static bool is_eligible(const struct balance_ask *ask, const struct plan_target *t,
+			struct random *random)
 {
 	if (t->kind == TARGET_MIRROR)
 		return ask->mirror_can_answer;
 	if (was_tried(ask, t->backend->index))
-		return false;
-	if (b->views[t->backend->index].outstanding >= t->max_outstanding)
 		return false;
 	if (atomic_load_explicit(&t->backend->is_barred, memory_order_relaxed))
 		return false;
@@ -61,6 +60,20 @@ static bool is_eligible(struct balance *b, const struct balance_ask *ask,
 	if (ask->is_last_resort)
 		return true;
 	return share_allows(atomic_load_explicit(&t->backend->share, memory_order_relaxed), random);
+}
+
+/* More than this must not wait for it, whoever else is there. */
+static bool is_full(const struct balance *b, const struct plan_target *t)
+{
+	return t->kind == TARGET_BACKEND
+	       && b->views[t->backend->index].outstanding >= t->max_outstanding;
+}
+
+static bool is_limited(const struct balance *b, const struct balance_ask *ask,
+		       const struct plan_target *t)
+{
+	return t->kind == TARGET_BACKEND && !ask->takes_limited && ask->pool->conf->has_adaptive_limit
+	       && !limit_allows(&b->views[t->backend->index].limit[ask->transport], ask->now_us);
 }
 
 /* The end of the tier that begins at `from`. */
@@ -96,12 +109,14 @@ static void collect_tier(struct balance *b, const struct balance_ask *ask, struc
 	for (unsigned i = from; i < end; i++) {
 		const struct plan_target *t = &ask->pool->targets[i];
 
-		if (!is_eligible(b, ask, t, random))
+		if (!is_eligible(ask, t, random))
 			continue;
 		if (t->kind == TARGET_MIRROR && is_held(ask, t))
 			lagging = t;
-		else
+		else if (!is_full(b, t) && !is_limited(b, ask, t))
 			add(c, t);
+		else if (!c->spared)
+			c->spared = t;
 	}
 	if (c->count == 0 && lagging)
 		add(c, lagging);
@@ -113,6 +128,7 @@ static void collect(struct balance *b, const struct balance_ask *ask, struct ran
 	const struct plan_pool *pool = ask->pool;
 
 	c->count = c->weight = 0;
+	c->spared = NULL;
 	for (unsigned from = first_allowed(ask), end; from < pool->target_count && !c->count;
 	     from = end) {
 		end = tier_end(pool, from);
@@ -212,6 +228,19 @@ static const struct plan_target *consistent_hash(const struct candidates *c, uin
 	return best;
 }
 
+/* Nobody else is there: half an answer is better than none, and old data, too. */
+static void collect_last(struct balance *b, const struct balance_ask *ask, struct candidates *c)
+{
+	struct balance_ask last = *ask;
+
+	last.takes_limited = true;
+	collect(b, &last, NULL, c);
+	if (c->count > 0)
+		return;
+	last.takes_held = true;
+	collect(b, &last, NULL, c);
+}
+
 const struct plan_target *balance_choose(struct balance *b, const struct balance_ask *ask,
 					 struct random *random)
 {
@@ -220,12 +249,9 @@ const struct plan_target *balance_choose(struct balance *b, const struct balance
 	collect(b, ask, random, &c);
 	if (c.count == 0)	/* a share is one of choices: where there are none, it is all */
 		collect(b, ask, NULL, &c);
-	if (c.count == 0) {	/* old data is better than none */
-		struct balance_ask last = *ask;
-
-		last.takes_held = true;
-		collect(b, &last, NULL, &c);
-	}
+	if (c.count == 0)
+		collect_last(b, ask, &c);
+	b->spared = c.spared;
 	if (c.count == 0)
 		return NULL;
 	switch (ask->pool->conf->policy) {
@@ -245,7 +271,7 @@ bool balance_has_target(struct balance *b, const struct balance_ask *ask)
 
 	any.takes_held = true;
 	for (unsigned i = first_allowed(ask); i < ask->pool->target_count; i++)
-		if (is_eligible(b, &any, &ask->pool->targets[i], NULL))
+		if (is_eligible(&any, &ask->pool->targets[i], NULL) && !is_full(b, &ask->pool->targets[i]))
 			return true;
 	return false;
 }

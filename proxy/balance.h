@@ -2,8 +2,9 @@
 /*
  * balance - which target of a pool gets this attempt.
  *
- * Purpose:  the lowest tier that has an eligible target, then the pool's policy inside it. A
- *           backend whose data of the zone is held is asked when nobody else is left.
+ * Purpose:  the lowest tier that has an eligible target, then the pool's policy inside it. What a
+ *           backend cannot take goes to the others of its tier, or to the next (limit.h). One whose
+ *           data of the zone is held, or that is at its limit, is asked when nobody else is left.
  * Not here: what is eligible beyond share, limit and "tried already" (health decides shares).
  * Owns:     per worker: the counters that round-robin needs.
  * Threads:  one struct per worker; reads what control publishes (share, forced).
@@ -17,18 +18,22 @@
 #include <stdint.h>
 
 #include "cache/random.h"
+#include "proxy/limit.h"
 #include "proxy/plan.h"
 #include "proxy/rtt.h"
 
 /* What this worker knows of a backend; one row for each index. */
 struct balance_view {
 	struct rtt udp, tcp;
+	struct limit limit[TRANSPORTS];
 	uint32_t outstanding;		/* attempts in ATTEMPT_WAITING */
 };
 
 struct balance {
 	uint32_t turn[CONF_POOLS_MAX];	/* round-robin: choices made so far */
 	struct balance_view views[BACKENDS_MAX];
+	const struct plan_target *spared;	/* of the last choice: would have had its turn, but is at
+						 * its limit. NULL: none */
 };
 
 struct balance_ask {
@@ -37,9 +42,12 @@ struct balance_ask {
 	const uint16_t *tried;		/* backend indexes that are not to be asked again */
 	unsigned tried_count;
 	uint32_t hash;			/* of the question, for consistent-hash */
+	enum transport transport;
+	uint64_t now_us;
 	bool mirror_can_answer;		/* the zone is held, and was not tried */
 	bool is_last_resort;		/* whoever is there, in whatever state: the trickle */
 	bool takes_held;		/* those whose data of the zone is held, too */
+	bool takes_limited;		/* those that are at the limit which was found out */
 };
 
 const struct plan_target *balance_choose(struct balance *b, const struct balance_ask *ask,

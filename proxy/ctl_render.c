@@ -142,7 +142,8 @@ static const struct column backend_columns[] = {
 	{ "OUT", "outstanding", PLAIN },       { "SENT", "sent", PLAIN },
 	{ "REPLIES", "replies", PLAIN },       { "SILENT", "silent", PLAIN },
 	{ "REFUSED", "refused", PLAIN },       { "FAILED", "failed", PLAIN },
-	{ "RESCUED", "rescued", PLAIN },       { NULL, NULL, PLAIN },
+	{ "RESCUED", "rescued", PLAIN },       { "LIMIT /s", "limit_per_s", PLAIN },
+	{ "SPARED", "spared", PLAIN },         { NULL, NULL, PLAIN },
 };
 
 static const struct column health_columns[] = {

@@ -42,6 +42,11 @@ static inline struct hearing *hearing_of(struct dispatch *d, const struct attemp
 	return &evidence_of(d, a->backend)->heard[a->is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP];
 }
 
+static inline struct limit *limit_of(struct dispatch *d, unsigned backend, bool is_tcp)
+{
+	return &d->balance.views[backend].limit[is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP];
+}
+
 /* An attempt began or has its verdict: both sides of the number change together. */
 static inline void count_outstanding(struct dispatch *d, unsigned backend, int change)
 {

@@ -29,8 +29,34 @@ static void note_reply(struct dispatch *d, const struct attempt *a)
 	counter_set(&hearing_of(d, a)->last_reply_us, d->now_us);
 	counter_set(&hearing_of(d, a)->first_silent_us, 0);
 	atomic_store_explicit(&e->srtt_us, view->udp.srtt_us, memory_order_relaxed);
+	counter_add(a->state == ATTEMPT_LATE ? &e->late : &hearing_of(d, a)->in_time, 1);
+}
+
+/* What control and the operator see of it. */
+static void publish_limit(struct dispatch *d, unsigned backend)
+{
+	const struct limit *l = d->balance.views[backend].limit;
+	struct evidence *e = evidence_of(d, backend);
+	unsigned signs = 0;
+
+	for (unsigned t = 0; t < TRANSPORTS; t++)
+		signs |= (l[t].state != LIMIT_OFF ? (unsigned)LIMIT_SIGN_UDP << t : 0u)
+			 | (l[t].state == LIMIT_FOUND ? LIMIT_SIGN_FOUND : 0u)
+			 | (l[t].is_rationed ? LIMIT_SIGN_RATIONED : 0u);
+	atomic_store_explicit(&e->limit, l[TRANSPORT_UDP].rate + l[TRANSPORT_TCP].rate,
+			      memory_order_relaxed);
+	atomic_store_explicit(&e->limit_signs, (uint8_t)signs, memory_order_relaxed);
+}
+
+static void limit_heard(struct dispatch *d, const struct attempt *a, const uint8_t *reply)
+{
+	struct limit *l = limit_of(d, a->backend, a->is_tcp);
+	bool is_truncated = (wire_get_u16(reply + 2) & DNS_TC) && wire_get_u16(reply + 6) == 0;
+
 	if (a->state == ATTEMPT_LATE)
-		counter_add(&e->late, 1);
+		limit_on_late(l);
+	else if (limit_on_answer(l, is_truncated, d->now_us))
+		publish_limit(d, a->backend);
 }
 
 static void end_attempt(struct dispatch *d, struct attempt *a)
@@ -137,6 +163,7 @@ bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8
 	}
 	assert(a->backend == backend);
 	note_reply(d, a);
+	limit_heard(d, a, packet);
 	q = inflight_query_of(a);
 	end_attempt(d, a);
 	if (!q) {
@@ -289,7 +316,10 @@ static void on_attempt_timer(struct dispatch *d, struct attempt *a)
 		return;
 	}
 	counter_add(&d->stats->attempts_expired, 1);
+	counter_add(&hearing_of(d, a)->expired, 1);
 	count_outstanding(d, a->backend, -1);
+	if (limit_on_loss(limit_of(d, a->backend, a->is_tcp), d->now_us))
+		publish_limit(d, a->backend);
 	inflight_set_late(a);
 	judge_silence(d, a);
 	note_silent(inflight_query_of(a));

@@ -43,9 +43,11 @@ void dispatch_recall(struct dispatch *d, struct query *q, struct asked *asked)
 	dispatch_route(d, asked);
 }
 
-static struct balance_ask ask_of(const struct asked *asked)
+static struct balance_ask ask_of(const struct asked *asked, uint64_t now_us)
 {
 	struct balance_ask ask = { .pool = asked->pool, .zone = asked->zone,
+				   .transport = asked->client->is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP,
+				   .now_us = now_us,
 				   .mirror_can_answer = asked->generation != NULL };
 
 	if (asked->query) {
@@ -138,6 +140,7 @@ static bool start_attempt(struct dispatch *d, struct asked *asked, struct backen
 	count_outstanding(d, b->index, +1);
 	counter_add(&d->stats->attempts, 1);
 	counter_add(&evidence_of(d, b->index)->sent, 1);
+	limit_on_sent(limit_of(d, b->index, a->is_tcp), d->now_us);
 	return true;
 }
 
@@ -171,7 +174,7 @@ static bool begin_round(struct dispatch *d, struct asked *asked, enum failure wh
 {
 	struct query *q = asked->query;
 	uint64_t end = q->received_us + asked->pool->conf->give_up_us;
-	struct balance_ask ask = ask_of(asked);
+	struct balance_ask ask = ask_of(asked, d->now_us);
 
 	ask.tried_count = 0;
 	ask.is_last_resort = has_signs_of_life(d, asked->pool);
@@ -193,11 +196,23 @@ static bool is_trickle(struct dispatch *d, const struct asked *asked)
 	return !asked->query && random_below(&d->random, TRICKLE) == 0;
 }
 
+/* Somebody had as many as it can take, and was passed over. */
+static void note_spared(struct dispatch *d, const struct asked *asked)
+{
+	unsigned backend = d->balance.spared->backend->index;
+
+	counter_add(&d->stats->spilled, 1);
+	counter_add(&evidence_of(d, backend)->spared, 1);
+	limit_on_spared(limit_of(d, backend, asked->client->is_tcp), d->now_us);
+}
+
 static const struct plan_target *choose(struct dispatch *d, const struct asked *asked)
 {
-	struct balance_ask ask = ask_of(asked);
+	struct balance_ask ask = ask_of(asked, d->now_us);
 	const struct plan_target *t = balance_choose(&d->balance, &ask, &d->random);
 
+	if (d->balance.spared)
+		note_spared(d, asked);
 	if (!t && (is_trickle(d, asked) || has_signs_of_life(d, asked->pool))) {
 		ask.is_last_resort = true;
 		t = balance_choose(&d->balance, &ask, &d->random);
@@ -246,7 +261,7 @@ void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why)
 
 bool dispatch_has_target(struct dispatch *d, const struct asked *asked)
 {
-	struct balance_ask ask = ask_of(asked);
+	struct balance_ask ask = ask_of(asked, d->now_us);
 
 	return balance_has_target(&d->balance, &ask);
 }

@@ -32,6 +32,7 @@
 	X(rescued_notauth,	"of these: NOTAUTH") \
 	X(rescued_lame,		"of these: AA clear and no referral") \
 	X(rescued_denied,	"of these: a denial of what the mirror has under the same serial") \
+	X(spilled,		"queries that passed over a server which had as many as it can take") \
 	X(attempts,		"queries sent to backends, retries counted") \
 	X(attempts_expired,	"attempts whose deadline passed") \
 	X(attempts_refused,	"attempts ended by ICMP or a closed connection") \

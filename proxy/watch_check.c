@@ -6,6 +6,7 @@
 #include "cache/clock.h"
 #include "cache/memory.h"
 #include "proxy/watch_gate.h"
+#include "proxy/watch_limit.h"
 #include "proxy/watch_verdict.h"
 
 enum {
@@ -77,6 +78,7 @@ static void start(struct check *c, const uint8_t *name)
 		.timeout_us = health_probe_timeout_us(&b->health, &b->rules),
 	};
 
+	limit_note(c);
 	c->probe = probe_start(b->watch->loop, &b->watch->random, &ask, on_verdict, c);
 }
 

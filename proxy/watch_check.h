@@ -23,6 +23,7 @@ struct check {
 	size_t zone;		/* of the pool; unused without zones */
 	struct gate_facts facts;	/* of the zone, when it was asked */
 	struct sample sample;	/* type 0: the SOA */
+	uint64_t in_time, expired;	/* of clients' queries by this transport, when it left */
 	struct check *prev, *next;
 };
 

@@ -4,6 +4,7 @@
 
 #include "cache/clock.h"
 #include "proxy/watch_gate.h"
+#include "proxy/watch_limit.h"
 #include "proxy/watch_takeover.h"
 #include "proxy/watched.h"
 
@@ -29,6 +30,7 @@ static void put_counters(json_t *o, const struct evidence_sum *e)
 		{ "outstanding", e->outstanding }, { "sent", e->sent }, { "replies", e->replies },
 		{ "late", e->late }, { "silent", silent }, { "refused", e->refused },
 		{ "failed", e->failed }, { "rescued", e->rescued }, { "mismatched", e->mismatched },
+		{ "spared", e->spared },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -60,6 +62,8 @@ static json_t *backend_json(const struct watched *b, uint64_t now)
 	if (b->health.state == HEALTH_DOWN && b->health.order == ORDER_AUTO)
 		json_object_set_new(o, "returns_in_s", json_integer((json_int_t)(
 			(health_return_us(&b->health, &b->rules, now) + US_PER_S - 1) / US_PER_S)));
+	if (limit_is_on(b, &sum))
+		json_object_set_new(o, "limit_per_s", json_integer(sum.limit));
 	json_object_set_new(o, "held", json_boolean(b->health.is_held));
 	json_object_set_new(o, "held_zones", json_integer((json_int_t)b->loud_zones));
 	return o;
@@ -190,6 +194,17 @@ static const char *held_reason(const struct watched_pool *p, const struct plan_t
 	return sentences[b->gates[zone->number].gate.reason];
 }
 
+static bool is_limited(const struct watched_pool *p, const struct plan_target *t)
+{
+	const struct watched *b = p->members[t - p->plan->targets];
+	struct evidence_sum sum;
+
+	if (!b)
+		return false;
+	backend_sum(b->slot, &sum);
+	return limit_is_on(b, &sum);
+}
+
 /* Why this target is asked now, or is not. */
 static const char *target_reason(const struct watched_pool *p, const struct plan_target *t,
 				 const struct plan_zone *zone, unsigned serving)
@@ -208,6 +223,8 @@ static const char *target_reason(const struct watched_pool *p, const struct plan
 		return "waits: a lower tier serves";
 	if (!is_fit)
 		return "serves whatever its state: failover is off";
+	if (is_limited(p, t))
+		return "serves as much as it can take: what is more goes to others";
 	return "serves";
 }
 

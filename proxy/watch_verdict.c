@@ -3,6 +3,7 @@
 
 #include "cache/serial.h"
 #include "proxy/watch_gate.h"
+#include "proxy/watch_limit.h"
 #include "proxy/watch_takeover.h"
 
 enum {
@@ -136,6 +137,8 @@ void verdict_on_check(struct watched *b, const struct check *c, const struct pro
 		gates_on_check(b, c, v, now);
 	if (v->is_ours || !counts || c->is_sweep)
 		return;
+	if (v->cause == CAUSE_TIMEOUT && limit_excuses(b, c, now))
+		return;
 	if (v->cause != CAUSE_NONE)
 		remember_bad(b, c, v);
 	else if (!c->is_tcp)
@@ -212,6 +215,7 @@ void verdict_look(struct watched *b, uint64_t now)
 	backend_sum(b->slot, &sum);
 	cause = find_evidence(b, &sum, now);
 	b->seen = sum;
+	limit_look(b, &sum, now);
 	if (cause != CAUSE_NONE) {
 		if (is_calm(b))
 			b->bad = (struct probe_verdict){ .cause = CAUSE_NONE };

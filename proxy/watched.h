@@ -4,7 +4,7 @@
  *
  * Purpose:  shared by the files that make up the watch: watch.c (time, plans, orders),
  *           watch_check.c (probes under way), watch_verdict.c (what follows from them),
- *           watch_gate.c (which zones are held),
+ *           watch_gate.c (which zones are held), watch_limit.c (how much a server can take),
  *           watch_takeover.c (which tier serves), watch_json.c (views); and the sentences of
  *           its event lines.
  * Threads:  control.
@@ -49,6 +49,14 @@ struct watched_pool {
 	uint64_t left_us;		/* when the first tier stopped serving; 0: it serves */
 };
 
+/* A limit that the operator was told of. */
+struct watched_limit {
+	uint64_t since_us;		/* 0: none */
+	uint64_t seen_us;		/* workers had one then */
+	uint64_t spared;		/* queries spared it before */
+	bool is_rationed;		/* it is said to be RRL */
+};
+
 struct watched_gate;
 struct check;	/* a probe on its way: watch_check.c */
 
@@ -73,6 +81,7 @@ struct watched {
 	uint64_t told_us;		/* failback_held: how many lines since then */
 	unsigned told, untold;
 
+	struct watched_limit limit;
 	struct evidence_sum seen;	/* at the last look */
 	uint64_t silent_us[TRANSPORTS];	/* silence was noticed then; 0: none, or it was broken */
 	struct evidence_sum calm;	/* at the last look without trouble */

@@ -81,7 +81,7 @@ static struct sim_ails some_fault(bool *is_restless)
 	case 19: a.tcp = (enum sim_tcp)sim_between(TCP_REFUSES, TCP_CLOSES_EACH); break;
 	case 20: a.lie = (enum sim_lie)sim_between(LIE_WRONG_ID, LIE_QR_CLEAR); break;
 	case 21: a.is_truncating = true; break;
-	case 22: a.per_second = (unsigned)sim_span(1, 30); break;
+	case 22: a.per_second = (unsigned)sim_span(1, 200); break;
 	case 23: a.twice = 50; break;
 	case 24: a.twice = 50; a.jitter_us = 100000; break;	/* twice, and in any order */
 	case 25: a.denies = (unsigned)sim_between(1, 2); break;

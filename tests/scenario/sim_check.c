@@ -318,21 +318,26 @@ static uint64_t latest(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* The gate: it comes back with nothing older than what the mirror serves, or not for that zone. */
+/*
+ * The gate: it comes back with nothing older than what the mirror serves, or not for that zone. An
+ * expired mirror serves nothing: then old data is better than none.
+ */
 static void check_gate(const struct sim_server *s, const struct watched *b)
 {
 	for (unsigned z = 0; z < SIM_ZONES && sim.has_mirror; z++)
-		if (sim.now_us > s->serial_us + NEWS_US && sim.zones[z].slot.current
+		if (sim.now_us > s->serial_us + NEWS_US && sim.zones[z].servable_us != UINT64_MAX
 		    && s->serials[z] < sim.zones[z].serial && !gates_hold(b, z)
 		    && b->health.order != ORDER_UP)
 			sim_fail("%s came back with serial %u of zone %u, the mirror has %u", s->name,
 				 s->serials[z], z, sim.zones[z].serial);
 }
 
+/* The mirror or the primary knows of something newer. */
 bool sim_server_is_behind(const struct sim_server *s)
 {
-	for (unsigned z = 0; z < SIM_ZONES && sim.has_mirror; z++)
-		if (sim.zones[z].slot.current && s->serials[z] < sim.zones[z].serial)
+	for (unsigned z = 0; z < SIM_ZONES; z++)
+		if ((sim.has_mirror && sim.zones[z].slot.current && s->serials[z] < sim.zones[z].serial)
+		    || s->serials[z] < sim.servers[0].serials[z])
 			return true;
 	return false;
 }

@@ -784,6 +784,73 @@ START_TEST(failed_replies_of_all_servers_are_passed_on_at_once)
 }
 END_TEST
 
+/* It was found out that it can take a hundred queries a second. */
+static void ns1_is_limited(void)
+{
+	world.dispatch->balance.views[backend_named("ns1")->index].limit[TRANSPORT_UDP] = (struct limit){
+		.state = LIMIT_FOUND, .rate = 100, .window_us = START_US, .lost_us = START_US, .needed_us = START_US,
+	};
+}
+
+START_TEST(what_a_server_cannot_take_goes_to_the_next_tier)
+{
+	struct evidence_sum sum;
+
+	given(MIRRORED, true);
+	ns1_is_limited();
+	for (unsigned i = 0; i < 20; i++)
+		ask_www();
+	backend_sum(backend_named("ns1"), &sum);
+	ck_assert_uint_eq(world.sent_count, 3);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 17);
+	ck_assert_uint_eq(counter_get(&world.stats.spilled), 17);
+	ck_assert_uint_eq(sum.spared, 17);
+	ck_assert_uint_eq(counter_get(&world.stats.rescued), 0);
+	time_passes_ms(10);
+	ask_www();
+	ck_assert_uint_eq(world.sent_count, 4);
+	world.client.is_tcp = true;		/* which has a limit of its own */
+	ask_www();
+	ck_assert_uint_eq(world.sent_count, 5);
+}
+END_TEST
+
+START_TEST(limited_server_takes_all_when_nobody_else_is_left)
+{
+	given(ALONE, false);
+	ns1_is_limited();
+	for (unsigned i = 0; i < 20; i++)
+		ask_www();
+	ck_assert_uint_eq(world.sent_count, 20);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_servfail), 0);
+}
+END_TEST
+
+START_TEST(limit_is_not_kept_where_the_operator_does_not_want_it)
+{
+	given("pool \"p\" { adaptive-limit = false  backend \"ns1\" { address = \"198.51.100.1:53\" primary = true }\n"
+	      "mirror { tier = 1 } }\nzone \"example.com\" { pool = \"p\" }\n", true);
+	ns1_is_limited();
+	for (unsigned i = 0; i < 20; i++)
+		ask_www();
+	ck_assert_uint_eq(world.sent_count, 20);
+}
+END_TEST
+
+START_TEST(server_that_loses_half_of_a_thousand_a_second_is_asked_less)
+{
+	given(MIRRORED, true);
+	for (unsigned i = 0; i < 400; i++) {
+		ask_www();
+		if (i % 2 && world.sent_count > 0)
+			reply_to(last_sent(), DNS_AA);
+		time_passes_ms(1);
+	}
+	ck_assert_uint_gt(counter_get(&world.stats.spilled), 50);
+	ck_assert_uint_ge(world.answers, 300);
+}
+END_TEST
+
 START_TEST(full_table_answers_from_the_mirror)
 {
 	given(MIRRORED, true);
@@ -1578,6 +1645,10 @@ int main(void)
 	tcase_add_test(tc, expired_zone_says_so);
 	tcase_add_test(tc, failed_reply_is_not_passed_on_while_another_server_was_only_silent);
 	tcase_add_test(tc, failed_replies_of_all_servers_are_passed_on_at_once);
+	tcase_add_test(tc, what_a_server_cannot_take_goes_to_the_next_tier);
+	tcase_add_test(tc, limited_server_takes_all_when_nobody_else_is_left);
+	tcase_add_test(tc, limit_is_not_kept_where_the_operator_does_not_want_it);
+	tcase_add_test(tc, server_that_loses_half_of_a_thousand_a_second_is_asked_less);
 	tcase_add_test(tc, full_table_answers_from_the_mirror);
 	tcase_add_test(tc, down_primary_is_not_asked);
 	tcase_add_test(tc, operator_takes_the_first_tier_out);

@@ -87,7 +87,7 @@ def assert_events_in_order(front, backend="ns1"):
     state, serves = "up", True
     for _, event in front.events():
         kind = event["event"]
-        if kind.startswith("backend_") and event["backend"] == backend:
+        if kind in ("backend_suspect", "backend_down", "backend_probation", "backend_up") and event["backend"] == backend:
             assert event["from"] == state, event
             assert kind[8:] in NEXT[state], event
             state = kind[8:]
@@ -177,14 +177,39 @@ def test_primary_fails(theatre, name):
     play(theatre, FAULTS[name], [theatre.ns1])
 
 
-@pytest.mark.xfail(strict=True, reason="no limit of a backend is found out yet: what it cannot take includes probes")
 def test_overloaded_primary_is_relieved_and_not_declared_dead(theatre):
     theatre.open()
     struck_at = time.monotonic()
     theatre.ns1.command("limit=300")
+    theatre.front.wait_event("backend_limited", since=struck_at, timeout=3, backend="ns1")
+    before = theatre.front.stat("answers_primary"), time.monotonic()
     theatre.client.wait_more(RATE * 3)
+    served = (theatre.front.stat("answers_primary") - before[0]) / (time.monotonic() - before[1])
+    assert served > 300 / 2, "most of what the primary can take is not asked of it"
+    limited = theatre.front.json("backends")["backends"][0]
+    assert 0 < limited["limit_per_s"] < 600 and limited["spared"] > 0, limited
+    assert theatre.front.stat("spilled") > 0
+    assert "serves as much as it can take" in str(theatre.front.json("explain", "www.example.com", "A"))
+    mended_at = time.monotonic()
+    theatre.ns1.command("well")
+    theatre.front.wait_event("backend_unlimited", since=mended_at, timeout=40, backend="ns1")
     assert_nobody_noticed(theatre.client.finish())
     assert not theatre.front.events("backend_down", since=struck_at)
+    assert_accounts_balance(theatre.front)
+
+
+def test_rate_limiting_of_the_primary_is_told_as_such(stage, nsd, example_zone):
+    """A real NSD with RRL: it drops half of what is over its rate, and truncates the rest."""
+    primary = stage.nsd({"example.com": example_zone, "example.org": faults.ORG_ZONE}, name="rationing",
+                        extra="    rrl-ratelimit: 30\n    rrl-whitelist-ratelimit: 30").start()
+    front = stage.understudy(configurations.failover(primary.where, nsd.where, None, zones=ZONES, health=HEALTH)).start()
+    for zone in ZONES:
+        front.wait_event("zone_transferred", zone=zone + ".")
+    client = stage.load(front.where, nsd.where, faults.ORG_QUESTIONS, rate=RATE, options=("-F",)).start()
+    front.wait_event("suspected_rrl", timeout=10, backend="ns1")
+    client.wait_more(RATE)
+    assert_nobody_noticed(client.finish())
+    assert not front.events("backend_down")
 
 
 OTHERS = ("killed", "frozen", "host gone", "SERVFAIL", "70 % loss each way", "latency of 1 s", "TCP hangs", "garbage")

@@ -300,6 +300,28 @@ static void given_down(void)
 	counter_set(&backend->evidence[0].heard[TRANSPORT_UDP].first_silent_us, 0);
 }
 
+/* Every millisecond clients get so many replies, and wait in vain for so many. */
+static struct { unsigned answered, lost; enum transport transport; } clients;
+
+static void on_clients(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct evidence *e = &backend->evidence[0];
+
+	(void)loop, (void)t, (void)revents;
+	counter_add(&e->heard[clients.transport].in_time, clients.answered);
+	counter_add(&e->heard[clients.transport].expired, clients.lost);
+	if (clients.answered > 0)
+		counter_set(&e->heard[clients.transport].last_reply_us, clock_monotonic_us());
+}
+
+static void given_clients(ev_timer *t, unsigned answered, unsigned lost)
+{
+	clients.answered = answered;
+	clients.lost = lost;
+	ev_timer_init(t, on_clients, 0.001, 0.001);
+	ev_timer_start(server.loop, t);
+}
+
 /* The number after `key` in a line. */
 static long number_in(const char *line, const char *key)
 {
@@ -317,6 +339,71 @@ START_TEST(well_backend_makes_no_noise)
 	ck_assert_uint_eq(line_count, 0);
 	ck_assert_uint_ge(server.asked, 3);
 	ck_assert(!watch_is_degraded(watch));
+}
+END_TEST
+
+START_TEST(lost_probes_prove_nothing_while_clients_are_answered)
+{
+	ev_timer t;
+
+	run_ms(50);
+	given_clients(&t, 4, 1);
+	server.mood = SILENT;
+	run_ms(1000);
+	ck_assert_uint_eq(line_count, 0);
+	clients.answered = 0;
+	wait_line("event=backend_down", 0, 2000);
+	ev_timer_stop(server.loop, &t);
+}
+END_TEST
+
+START_TEST(lost_probes_count_while_clients_wait_in_vain_for_half)
+{
+	ev_timer t;
+
+	run_ms(50);
+	given_clients(&t, 1, 1);
+	server.mood = SILENT;
+	wait_line("event=backend_down", 0, 2000);
+	ev_timer_stop(server.loop, &t);
+}
+END_TEST
+
+START_TEST(clients_answered_by_one_transport_do_not_vouch_for_the_other)
+{
+	ev_timer t;
+
+	run_ms(50);
+	given_clients(&t, 4, 0);
+	clients.transport = TRANSPORT_TCP;
+	atomic_store(&backend->evidence[0].limit, 120);
+	atomic_store(&backend->evidence[0].limit_signs, LIMIT_SIGN_TCP);
+	server.mood = SILENT;
+	wait_line("event=backend_down", 0, 2000);
+	ev_timer_stop(server.loop, &t);
+	clients.transport = TRANSPORT_UDP;
+}
+END_TEST
+
+START_TEST(limited_backend_is_told_of_and_not_declared_dead_for_lost_probes)
+{
+	ev_timer t;
+	unsigned at;
+
+	run_ms(50);
+	given_clients(&t, 1, 1);
+	atomic_store(&backend->evidence[0].limit, 120);
+	atomic_store(&backend->evidence[0].limit_signs, LIMIT_SIGN_UDP | LIMIT_SIGN_FOUND);
+	server.mood = SILENT;
+	at = wait_line("event=backend_limited backend=ns1 pool=main", 0, 1000);
+	ck_assert_int_eq(number_in(lines[at], "per_s="), 120);
+	run_ms(500);
+	ck_assert_uint_eq(line_count, 1);
+	atomic_store(&backend->evidence[0].limit_signs, LIMIT_SIGN_UDP | LIMIT_SIGN_FOUND | LIMIT_SIGN_RATIONED);
+	wait_line("event=suspected_rrl backend=ns1 pool=main", at, 1000);
+	clients.answered = 0;			/* and now it is dead */
+	wait_line("event=backend_down", at, 2000);
+	ev_timer_stop(server.loop, &t);
 }
 END_TEST
 
@@ -719,6 +806,10 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 20);
 	tcase_add_test(tc, well_backend_makes_no_noise);
+	tcase_add_test(tc, lost_probes_prove_nothing_while_clients_are_answered);
+	tcase_add_test(tc, lost_probes_count_while_clients_wait_in_vain_for_half);
+	tcase_add_test(tc, clients_answered_by_one_transport_do_not_vouch_for_the_other);
+	tcase_add_test(tc, limited_backend_is_told_of_and_not_declared_dead_for_lost_probes);
 	tcase_add_test(tc, silence_ends_in_a_verdict_and_failover);
 	tcase_add_test(tc, broken_silence_is_no_evidence);
 	tcase_add_test(tc, silence_over_tcp_is_told_as_such_while_udp_answers);

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/limit.h"
+
+enum {
+	WINDOW_US = 30 * 1000,		/* a judgement takes so long at the least */
+	WINDOW_MAX_US = 1000 * 1000,	/* what is older says nothing of now */
+	SETTLE_US = 25 * 1000,		/* after a cut verdicts of the old pace still come in */
+	ENOUGH = 16,			/* verdicts that a window needs; while limited: */
+	ENOUGH_LIMITED = 8,
+	ENOUGH_SLOW = 4,		/* ... in a long one */
+	ENOUGH_LONG = 64,
+	ALIVE_MIN = 4,			/* answers without which this is silence */
+	/* Losses, of a thousand: */
+	LOSS_BEGIN = 333,		/* in two windows in a row it looks like overload; */
+	LOSS_SURE = 500,		/* so many do in one */
+	LOSS_CUT = 250,			/* while limited: too many */
+	LOSS_CALM = 100,		/* fewer are well */
+	LOSS_NONE = 10,
+	LOSS_RATIONED = 50, RATIONED = 100,	/* so many truncated besides, more than usual: RRL */
+	BAD_RATIONED = 150,		/* then so many lost or truncated are overload */
+	RATIONED_SURE = 250,		/* where much is lost, so many truncated say it at once */
+	CUTS_MAX = 5,			/* to 4/5 of what is answered, each time */
+	CUTS_TELLING = 2,		/* so many should have halved the loss */
+	DRAIN_US = 2000 * 1000,		/* a queue, or the memory of RRL, is given time to drain */
+	SEEK_US = 5 * 1000 * 1000,	/* neither better nor worse for so long is no overload */
+	RATE_MIN = 5,
+	RATE_MAX = 1000000,
+	BURST_US = 20 * 1000,		/* so much of the rate may go at once */
+	GROWTH_PERCENT = 5,		/* a second; doubled with each second without a loss, ... */
+	GROWTH_DOUBLINGS = 5,		/* ... so often */
+	UNNEEDED_US = 5 * 1000 * 1000,
+	BLIND_US = 10 * 1000 * 1000,	/* doubled each time that it was useless, ... */
+	BLIND_DOUBLINGS = 5,		/* ... up to five minutes */
+	SECOND_US = 1000 * 1000,
+};
+
+bool limit_allows(const struct limit *l, uint64_t now)
+{
+	return l->state == LIMIT_OFF || l->next_us <= now + BURST_US;
+}
+
+void limit_on_sent(struct limit *l, uint64_t now)
+{
+	if (l->state == LIMIT_OFF)
+		return;
+	l->next_us = (l->next_us > now ? l->next_us : now) + SECOND_US / l->rate;
+}
+
+void limit_on_spared(struct limit *l, uint64_t now)
+{
+	l->spared++;
+	l->needed_us = now;
+}
+
+static void begin_window(struct limit *l, uint64_t at)
+{
+	l->window_us = at;
+	l->answered = l->truncated = l->late = l->lost = l->spared = 0;
+}
+
+static void set_rate(struct limit *l, uint64_t rate)
+{
+	l->rate = (uint32_t)(rate < RATE_MIN ? RATE_MIN : rate > RATE_MAX ? RATE_MAX : rate);
+}
+
+static void turn_off(struct limit *l)
+{
+	l->state = LIMIT_OFF;
+	l->rate = 0;
+	l->cuts = l->doubts = 0;
+	l->is_rationed = false;
+}
+
+/* It answers as little when it is asked less. */
+static void give_up(struct limit *l, uint64_t now)
+{
+	turn_off(l);
+	l->blind_us = now + ((uint64_t)BLIND_US << l->useless);
+	if (l->useless < BLIND_DOUBLINGS)
+		l->useless++;
+}
+
+static uint32_t of_thousand(uint32_t part, const struct limit *l)
+{
+	return part * 1000 / (l->answered + l->lost);
+}
+
+/* Truncated answers beyond those that are truly too long. */
+static uint32_t rationed(const struct limit *l)
+{
+	uint32_t usual = (l->answered + l->lost) * l->usual_truncated / 1000;
+
+	return l->is_rationed && l->truncated > usual ? l->truncated - usual : 0;
+}
+
+/* Of a thousand. Who is rationed gets TC instead of an answer: that is loss, too. */
+static uint32_t loss_of(const struct limit *l)
+{
+	return of_thousand(l->lost + rationed(l), l);
+}
+
+/* Over a longer time than a window: are answers truncated that used not to be? */
+static void note_truncated(struct limit *l)
+{
+	uint32_t verdicts, truncated, lost;
+
+	l->long_answered += l->answered;
+	l->long_truncated += l->truncated;
+	l->long_lost += l->lost;
+	verdicts = l->long_answered + l->long_lost;
+	if (verdicts < ENOUGH_LONG)
+		return;
+	truncated = l->long_truncated * 1000 / verdicts;
+	lost = l->long_lost * 1000 / verdicts;
+	if (lost < LOSS_NONE && l->state == LIMIT_OFF)
+		l->usual_truncated = (uint16_t)((3u * l->usual_truncated + truncated) / 4);
+	if (lost >= LOSS_RATIONED && truncated >= (uint32_t)l->usual_truncated + RATIONED)
+		l->is_rationed = true;
+	else if (l->state == LIMIT_OFF)
+		l->is_rationed = false;
+	l->long_answered = l->long_truncated = l->long_lost = 0;
+}
+
+/* Its answers come, though too late for us: something is waiting in a queue. */
+static bool is_draining(const struct limit *l)
+{
+	return l->late * 2 >= l->lost;
+}
+
+/* To less than what was answered, so that what waits in its queue is worked off. */
+static void cut(struct limit *l, uint64_t span_us, uint64_t now)
+{
+	uint32_t good = l->answered + l->late - rationed(l);
+	uint64_t rate = (uint64_t)good * SECOND_US / span_us;
+
+	if (l->state != LIMIT_OFF && rate > l->rate)
+		rate = l->rate;
+	rate = is_draining(l) ? rate / 2 : rate * 4 / 5;
+	if (l->state != LIMIT_OFF && rate < l->rate / 2)
+		rate = l->rate / 2;	/* small windows know little */
+	l->needed_us = now;
+	set_rate(l, rate);
+}
+
+static void begin(struct limit *l, uint64_t span_us, uint64_t now)
+{
+	l->first_loss = (uint16_t)loss_of(l);
+	l->begun_us = l->next_us = l->lost_us = now;
+	cut(l, span_us, now);
+	l->state = LIMIT_SEEKING;
+	l->doubts = 0;
+}
+
+static void grow(struct limit *l, uint64_t span_us, uint64_t now)
+{
+	uint64_t calm_s = (now - l->lost_us) / SECOND_US;
+	uint64_t percent = (uint64_t)GROWTH_PERCENT
+			   << (calm_s < GROWTH_DOUBLINGS ? calm_s : GROWTH_DOUBLINGS);
+	uint64_t more = (uint64_t)l->rate * percent * span_us / 100 / SECOND_US;
+
+	set_rate(l, l->rate + (more > 0 ? more : 1));
+}
+
+/* Loss goes on as before, however little it is asked. */
+static bool is_useless(const struct limit *l, uint64_t now)
+{
+	if (l->answered + l->late == 0)
+		return true;
+	if ((is_draining(l) || l->is_rationed) && now - l->begun_us < DRAIN_US)
+		return false;
+	return l->cuts > CUTS_MAX || now - l->begun_us > SEEK_US
+	       || (l->cuts >= CUTS_TELLING && loss_of(l) * 2 > l->first_loss);
+}
+
+static void judge_limited(struct limit *l, uint64_t span_us, uint64_t now)
+{
+	uint32_t loss = loss_of(l);
+
+	if (loss > 0)
+		l->lost_us = now;
+	if (l->answered + l->late == 0 && l->state == LIMIT_FOUND) {
+		turn_off(l);			/* it has died */
+	} else if (loss < LOSS_CALM) {
+		l->state = LIMIT_FOUND;
+		l->cuts = l->useless = 0;
+		if (now - l->needed_us >= UNNEEDED_US)
+			turn_off(l);
+		else if (l->spared > 0)
+			grow(l, span_us, now);
+	} else if (l->state == LIMIT_SEEKING && is_useless(l, now)) {
+		give_up(l, now);
+	} else if (loss >= LOSS_CUT) {
+		if (l->state == LIMIT_FOUND) {
+			l->first_loss = (uint16_t)loss;
+			l->begun_us = now;
+			l->state = LIMIT_SEEKING;
+		}
+		l->cuts++;
+		cut(l, span_us, now);
+	}
+}
+
+static void judge_free(struct limit *l, uint64_t span_us, uint64_t now)
+{
+	uint32_t loss, much;
+
+	l->is_rationed |= of_thousand(l->lost, l) >= LOSS_BEGIN
+			  && of_thousand(l->truncated, l) >= (uint32_t)l->usual_truncated + RATIONED_SURE;
+	loss = loss_of(l);
+	much = l->is_rationed ? BAD_RATIONED : LOSS_BEGIN;
+	if (now < l->blind_us || l->answered + l->late < ALIVE_MIN || loss < much) {
+		l->doubts = 0;
+		return;
+	}
+	if (loss < LOSS_SURE && l->doubts++ == 0)
+		return;
+	begin(l, span_us, now);
+}
+
+/* At the end of a window: is it well at this rate? */
+static bool look(struct limit *l, uint64_t now)
+{
+	uint32_t verdicts = l->answered + l->lost, rate = l->rate;
+	uint64_t span_us = now - l->window_us;
+	uint8_t state = l->state;
+	bool was_rationed = l->is_rationed;
+	uint32_t enough = state == LIMIT_OFF ? ENOUGH : ENOUGH_LIMITED;
+
+	if (span_us < WINDOW_US || (verdicts < enough && span_us < WINDOW_MAX_US))
+		return false;
+	note_truncated(l);
+	if (state != LIMIT_OFF && verdicts >= ENOUGH_SLOW)
+		judge_limited(l, span_us, now);
+	else if (state == LIMIT_OFF && verdicts >= ENOUGH)
+		judge_free(l, span_us, now);
+	begin_window(l, l->rate < rate || state != l->state ? now + SETTLE_US : now);
+	return rate != l->rate || state != l->state || was_rationed != l->is_rationed;
+}
+
+bool limit_on_answer(struct limit *l, bool is_truncated, uint64_t now)
+{
+	if (now < l->window_us)
+		return false;
+	l->answered++;
+	l->truncated += is_truncated;
+	return look(l, now);
+}
+
+bool limit_on_loss(struct limit *l, uint64_t now)
+{
+	if (now < l->window_us)
+		return false;
+	l->lost++;
+	return look(l, now);
+}
+
+void limit_on_late(struct limit *l)
+{
+	l->late++;
+}

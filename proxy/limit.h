@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * limit - how many queries a second this server can take, found out by how it answers.
+ *
+ * Purpose:  a server that is asked more than it can answer (overload, or rate limiting of its own)
+ *           answers some and drops the others, probes among them. Asked less, it answers all. So when
+ *           part of its answers stay away, what it gets is cut to what it answered; when that helps, it
+ *           grows again, slowly at first; when it does not help, it is loss and no overload, and
+ *           the limit goes.
+ *
+ *             a third is lost                hardly any is lost
+ *      OFF ----------------------> SEEKING ---------------------> FOUND
+ *       ^                           |  ^                          |  |
+ *       |  cut again and again:     |  '--- a quarter is lost ----'  |
+ *       |  useless                  |                                |
+ *       '---------------------------+--- no answer at all; not ------'
+ *                                        needed for a while
+ *
+ * Not here: a server that answers nothing (health.h); a bound on what waits for it (max-outstanding).
+ * Threads:  one for each worker, backend and transport: what the other workers ask looks like a
+ *           smaller server, and each finds its part.
+ * Time:     monotonic microseconds, given by the caller.
+ * Memory:   none.
+ * Failure:  none.
+ */
+#ifndef LIMIT_H
+#define LIMIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum limit_state {
+	LIMIT_OFF,
+	LIMIT_SEEKING,
+	LIMIT_FOUND,
+};
+
+struct limit {
+	uint64_t next_us;		/* when the next query is due at this rate */
+	uint32_t rate;			/* queries a second; 0 while OFF */
+	uint8_t state;			/* enum limit_state */
+	uint8_t cuts;			/* in a row that did not help */
+	uint8_t doubts;			/* OFF: windows in a row that look like overload */
+	uint16_t first_loss;		/* of a thousand queries: what the cuts are to cure */
+	uint8_t useless;		/* how often cutting did not help at all, of late */
+	bool is_rationed;		/* it says TC to part of them instead of answers: RRL */
+	/* the present window */
+	uint64_t window_us;		/* when it began */
+	uint32_t answered, truncated, late, lost;	/* answered: in time, those truncated too */
+	uint32_t spared;		/* queries that went elsewhere for the limit */
+	/* several windows together, to tell RRL from answers that are truly too long */
+	uint32_t long_answered, long_truncated, long_lost;
+	uint16_t usual_truncated;	/* of a thousand, while nothing is lost */
+	uint64_t begun_us;		/* of SEEKING */
+	uint64_t lost_us;		/* the last time that anything was lost in a window */
+	uint64_t needed_us;		/* the last time that anything was spared */
+	uint64_t blind_us;		/* OFF: cutting was useless, and is not tried before */
+};
+
+/* Whether one more query may go there now. */
+bool limit_allows(const struct limit *l, uint64_t now);
+
+/* One went there; one went elsewhere, since limit_allows() said no. */
+void limit_on_sent(struct limit *l, uint64_t now);
+void limit_on_spared(struct limit *l, uint64_t now);
+
+/* What became of it. `is_truncated`: TC and no record. True when state, rate or is_rationed changed. */
+bool limit_on_answer(struct limit *l, bool is_truncated, uint64_t now);
+bool limit_on_loss(struct limit *l, uint64_t now);	/* its deadline passed */
+void limit_on_late(struct limit *l);	/* after a loss: it lives, but not at this pace */
+
+#endif

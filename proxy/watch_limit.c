@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+#include "proxy/watch_limit.h"
+
+#include "cache/clock.h"
+#include "cache/event.h"
+
+enum {
+	REPLIES_MIN = 8,	/* while a probe is under way; fewer may be chance */
+	MOST = 2,		/* so many in time for one that was not */
+};
+
+#define ALIVE_US	(150 * US_PER_MS)	/* since its last answer to anybody */
+#define OVER_US		(5 * US_PER_S)		/* without a limit: then it is over */
+
+bool limit_is_on(const struct watched *b, const struct evidence_sum *sum)
+{
+	return sum->limit > 0 && b->pool->plan->conf->has_adaptive_limit
+	       && b->health.state != HEALTH_DOWN;
+}
+
+static enum transport transport_of(const struct check *c)
+{
+	return c->is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP;
+}
+
+void limit_note(struct check *c)
+{
+	struct evidence_sum sum;
+
+	backend_sum(c->b->slot, &sum);
+	c->in_time = sum.heard[transport_of(c)].in_time;
+	c->expired = sum.heard[transport_of(c)].expired;
+}
+
+bool limit_excuses(const struct watched *b, const struct check *c, uint64_t now)
+{
+	enum transport t = transport_of(c);
+	const struct hearing_sum *heard;
+	struct evidence_sum sum;
+	uint64_t in_time, expired;
+
+	backend_sum(b->slot, &sum);
+	heard = &sum.heard[t];
+	in_time = heard->in_time - c->in_time;
+	expired = heard->expired - c->expired;
+	if (in_time >= REPLIES_MIN && in_time >= MOST * expired)
+		return true;
+	return limit_is_on(b, &sum) && (sum.limit_signs & (unsigned)LIMIT_SIGN_UDP << t)
+	       && heard->last_reply_us != 0 && now - heard->last_reply_us < ALIVE_US;
+}
+
+static void begin(struct event *e, enum event_level level, const char *name, const struct watched *b)
+{
+	char address[ADDRESS_TEXT_MAX];
+
+	event_begin(e, level, name);
+	event_text(e, "backend", b->slot->name);
+	event_text(e, "pool", b->slot->pool);
+	event_text(e, "address", address_to_text(&b->slot->address, address));
+}
+
+static void tell_limited(const struct watched *b, const struct evidence_sum *sum)
+{
+	struct event e;
+
+	begin(&e, EVENT_WARNING, b->limit.is_rationed ? "suspected_rrl" : "backend_limited", b);
+	if (sum->limit > 0)
+		event_number(&e, "per_s", sum->limit);
+	event_end(&e);
+}
+
+static void tell_over(const struct watched *b, const struct evidence_sum *sum, uint64_t now)
+{
+	struct event e;
+
+	begin(&e, EVENT_NOTICE, "backend_unlimited", b);
+	event_number(&e, "held_ms", (now - b->limit.since_us) / US_PER_MS);
+	event_number(&e, "spared", sum->spared - b->limit.spared);
+	event_end(&e);
+}
+
+void limit_look(struct watched *b, const struct evidence_sum *sum, uint64_t now)
+{
+	bool is_on = limit_is_on(b, sum), is_found = is_on && (sum->limit_signs & LIMIT_SIGN_FOUND);
+	bool is_rationed = sum->limit_signs & LIMIT_SIGN_RATIONED;
+
+	if (is_on || is_rationed)
+		b->limit.seen_us = now;
+	if ((is_found && b->limit.since_us == 0) || (is_rationed && !b->limit.is_rationed)) {
+		if (b->limit.since_us == 0)
+			b->limit.spared = sum->spared;
+		b->limit.since_us = b->limit.since_us ? b->limit.since_us : now;
+		b->limit.is_rationed = is_rationed;
+		tell_limited(b, sum);
+	}
+	if (b->limit.since_us != 0 && now - b->limit.seen_us >= OVER_US) {
+		tell_over(b, sum, now);
+		b->limit = (struct watched_limit){ .since_us = 0 };
+	}
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: ISC */
+/* limit: servers of several kinds, asked a thousand times a second in simulated time. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "cache/random.h"
+#include "proxy/limit.h"
+
+enum { MS = 1000, S = 1000 * MS, ASKS = 8192, RTT = 300, DEADLINE = 10 * MS };
+
+/* What a server does with a query. */
+enum kind {
+	WELL,
+	BUCKET,		/* answers so many a second, evenly, and drops the rest */
+	QUEUE,		/* lets up to 200 wait, so that answers come late */
+	LOSSY,		/* loses so many percent, however little it is asked */
+	DEAD,
+	JITTERY,	/* answers all, so many percent of it after the deadline */
+	WORDY,		/* truncates so many percent of its answers, since they are too long */
+	RATIONING,	/* as BUCKET, but truncates every other one of the rest: RRL, slip 2 */
+};
+
+static struct server { enum kind kind; unsigned number; double tokens; uint64_t free_us; } server;
+static struct limit l;
+static struct random chance;
+static uint64_t now;
+
+struct verdict { uint64_t at_us; enum { NOTHING, ANSWER, TRUNCATED, LOSS, LATE } what; };
+static struct verdict coming[2 * ASKS];
+static unsigned coming_count;
+static struct { unsigned sent, answered, lost, spared; } sum;
+
+static void setup(void)
+{
+	l = (struct limit){ 0 };
+	random_init_seeded(&chance, 5);
+	now = 100 * S;
+	coming_count = 0;
+	server = (struct server){ .kind = WELL };
+}
+
+static void will(uint64_t at_us, int what)
+{
+	ck_assert_uint_lt(coming_count, 2 * ASKS);
+	coming[coming_count++] = (struct verdict){ at_us, what };
+}
+
+static bool takes_token(void)
+{
+	if (server.tokens < 1)
+		return false;
+	server.tokens -= 1;
+	return true;
+}
+
+static void answer_after(uint64_t us, int what)
+{
+	if (us <= DEADLINE) {
+		will(now + us, what);
+		return;
+	}
+	will(now + DEADLINE, LOSS);
+	will(now + us, LATE);
+}
+
+static void serve(void)
+{
+	uint64_t each = server.number ? (uint64_t)S / server.number : 0;
+	bool is_unlucky = random_below(&chance, 100) < server.number;
+
+	switch (server.kind) {
+	case WELL:	answer_after(RTT, ANSWER); break;
+	case BUCKET:	answer_after(takes_token() ? RTT : S, ANSWER); break;
+	case DEAD:	will(now + DEADLINE, LOSS); break;
+	case JITTERY:	answer_after(is_unlucky ? 2 * DEADLINE : RTT, ANSWER); break;
+	case WORDY:	answer_after(RTT, is_unlucky ? TRUNCATED : ANSWER); break;
+	case LOSSY:
+		if (is_unlucky)
+			will(now + DEADLINE, LOSS);
+		else
+			answer_after(RTT, ANSWER);
+		break;
+	case QUEUE:
+		server.free_us = (server.free_us > now ? server.free_us : now) + each;
+		if (server.free_us > now + 200 * each) {
+			server.free_us -= each;
+			will(now + DEADLINE, LOSS);
+		} else {
+			answer_after(server.free_us - now, ANSWER);
+		}
+		break;
+	case RATIONING:
+		if (takes_token())
+			answer_after(RTT, ANSWER);
+		else if (random_below(&chance, 2))
+			answer_after(RTT, TRUNCATED);
+		else
+			will(now + DEADLINE, LOSS);
+		break;
+	}
+	if (server.kind == BUCKET && coming[coming_count - 1].what == LATE)
+		coming_count--;		/* it never comes */
+}
+
+static void deliver(void)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < coming_count; i++) {
+		struct verdict v = coming[i];
+
+		if (v.at_us > now) {
+			coming[kept++] = v;
+			continue;
+		}
+		sum.answered += v.what == ANSWER;
+		sum.lost += v.what == LOSS;
+		if (v.what == LOSS)
+			limit_on_loss(&l, now);
+		else if (v.what == LATE)
+			limit_on_late(&l);
+		else
+			limit_on_answer(&l, v.what == TRUNCATED, now);
+	}
+	coming_count = kept;
+}
+
+static void run(unsigned per_second, uint64_t for_us)
+{
+	uint64_t step = (uint64_t)S / per_second;
+
+	sum.sent = sum.answered = sum.lost = sum.spared = 0;
+	for (uint64_t end = now + for_us; now < end; now += step) {
+		server.tokens += (double)server.number * (double)step / S;
+		if (server.tokens > server.number / 20.)
+			server.tokens = server.number / 20.;
+		deliver();
+		if (!limit_allows(&l, now)) {
+			limit_on_spared(&l, now);
+			sum.spared++;
+			continue;
+		}
+		limit_on_sent(&l, now);
+		sum.sent++;
+		serve();
+	}
+}
+
+START_TEST(server_that_answers_all_has_no_limit)
+{
+	run(1000, 10 * S);
+	ck_assert_int_eq(l.state, LIMIT_OFF);
+	ck_assert_uint_eq(sum.spared, 0);
+}
+END_TEST
+
+static const enum kind overloaded[] = { BUCKET, QUEUE };
+
+START_TEST(overload_is_met_within_200_ms_and_most_of_what_it_can_is_used)
+{
+	run(1000, S);
+	server = (struct server){ .kind = overloaded[_i], .number = 300 };
+	run(1000, 200 * MS);
+	ck_assert_int_ne(l.state, LIMIT_OFF);
+	run(1000, 4 * S);
+	ck_assert_int_eq(l.state, LIMIT_FOUND);
+	run(1000, 20 * S);
+	ck_assert_msg(sum.answered > 20 * 300 * 6 / 10, "%u answered", sum.answered);
+	ck_assert_msg(sum.lost * 10 < sum.sent, "%u of %u lost", sum.lost, sum.sent);
+}
+END_TEST
+
+START_TEST(server_that_is_well_again_has_all_within_ten_seconds_and_no_limit_after_twenty)
+{
+	server = (struct server){ .kind = BUCKET, .number = 300 };
+	run(1000, 3 * S);
+	ck_assert_int_ne(l.state, LIMIT_OFF);
+	server.kind = WELL;
+	run(1000, 9 * S);
+	run(1000, 1 * S);
+	ck_assert_uint_eq(sum.spared, 0);
+	run(1000, 11 * S);
+	ck_assert_int_eq(l.state, LIMIT_OFF);
+}
+END_TEST
+
+static const struct { enum kind kind; unsigned number; const char *what; } troubles[] = {
+	{ LOSSY, 51, "half of the packets are lost" }, { LOSSY, 91, "nine in ten are" },
+	{ JITTERY, 40, "four in ten answers are late" },
+};
+
+START_TEST(loss_that_cutting_does_not_cure_is_no_overload)
+{
+	server = (struct server){ .kind = troubles[_i].kind, .number = troubles[_i].number };
+	run(1000, 4 * S);
+	ck_assert_msg(l.state == LIMIT_OFF, "%s: state %d at %u", troubles[_i].what, l.state, l.rate);
+	run(1000, 3 * S);
+	ck_assert_msg(sum.spared == 0, "%s: tried again too soon", troubles[_i].what);
+}
+END_TEST
+
+START_TEST(few_losses_are_no_overload)
+{
+	server = (struct server){ .kind = LOSSY, .number = 15 };
+	run(1000, 60 * S);
+	ck_assert_msg(sum.spared * 20 < sum.sent, "%u of %u spared", sum.spared, sum.sent);
+}
+END_TEST
+
+START_TEST(silence_is_not_overload)
+{
+	run(1000, S);
+	server.kind = DEAD;
+	run(1000, 2 * S);
+	ck_assert_int_eq(l.state, LIMIT_OFF);
+}
+END_TEST
+
+START_TEST(server_that_dies_while_it_is_limited_is_limited_no_more)
+{
+	server = (struct server){ .kind = BUCKET, .number = 300 };
+	run(1000, 3 * S);
+	server.kind = DEAD;
+	run(1000, 300 * MS);
+	ck_assert_int_eq(l.state, LIMIT_OFF);
+}
+END_TEST
+
+START_TEST(rate_limiting_is_told_from_overload)
+{
+	server = (struct server){ .kind = RATIONING, .number = 200 };
+	run(1000, 2 * S);
+	ck_assert_int_eq(l.state, LIMIT_FOUND);
+	ck_assert(l.is_rationed);
+	setup();
+	server = (struct server){ .kind = BUCKET, .number = 200 };
+	run(1000, 2 * S);
+	ck_assert(!l.is_rationed);
+}
+END_TEST
+
+/* As above, but its classes are limited each by itself, so that a quarter at most goes wrong. */
+START_TEST(rate_limiting_that_hits_few_is_found_too)
+{
+	run(1000, S);
+	server = (struct server){ .kind = RATIONING, .number = 750 };
+	run(1000, 3 * S);
+	ck_assert_int_eq(l.state, LIMIT_FOUND);
+	ck_assert(l.is_rationed);
+}
+END_TEST
+
+START_TEST(long_answers_are_no_rate_limiting)
+{
+	server = (struct server){ .kind = WORDY, .number = 30 };
+	run(1000, 5 * S);
+	ck_assert_int_eq(l.state, LIMIT_OFF);
+	ck_assert(!l.is_rationed);
+}
+END_TEST
+
+START_TEST(limit_never_stops_it_altogether)
+{
+	server = (struct server){ .kind = BUCKET, .number = 2 };
+	run(1000, 30 * S);
+	ck_assert_uint_ge(sum.sent, 30);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("limit");
+	TCase *tc = tcase_create("servers");
+
+	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_add_test(tc, server_that_answers_all_has_no_limit);
+	tcase_add_loop_test(tc, overload_is_met_within_200_ms_and_most_of_what_it_can_is_used, 0, 2);
+	tcase_add_test(tc, server_that_is_well_again_has_all_within_ten_seconds_and_no_limit_after_twenty);
+	tcase_add_loop_test(tc, loss_that_cutting_does_not_cure_is_no_overload, 0, 3);
+	tcase_add_test(tc, few_losses_are_no_overload);
+	tcase_add_test(tc, silence_is_not_overload);
+	tcase_add_test(tc, server_that_dies_while_it_is_limited_is_limited_no_more);
+	tcase_add_test(tc, rate_limiting_is_told_from_overload);
+	tcase_add_test(tc, rate_limiting_that_hits_few_is_found_too);
+	tcase_add_test(tc, long_answers_are_no_rate_limiting);
+	tcase_add_test(tc, limit_never_stops_it_altogether);
+	suite_add_tcase(s, tc);
+	SRunner *r = srunner_create(s);
+	srunner_run_all(r, CK_ENV);
+	int failed = srunner_ntests_failed(r);
+	srunner_free(r);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
