@@ -50,6 +50,7 @@ enum sim_breach {
 	BREACH_STAYS_UP,		/* bad probes do not count */
 	BREACH_SILENT_CHANGE,		/* a change of state is not told */
 	BREACH_GATE_OPEN,		/* an older serial comes back */
+	BREACH_SERIAL_BACK,		/* who is behind for a zone is asked all the same */
 	BREACH_MIRROR_BACK,		/* the mirror falls back to its version before */
 	BREACH_SERVFAIL,		/* an error although the mirror could answer */
 	BREACH_SLOW,			/* an answer is held back */

@@ -163,8 +163,8 @@ static void check_error(const struct sim_query *q, const struct heard *h)
 }
 
 /*
- * A server may deny what exists while nobody knows better, or it has always done so: then it does it
- * by design.
+ * A server may deny what exists while nobody knows better: under a newer serial, too. And when it has
+ * always done so: then it does it by design.
  */
 static bool may_deny(const struct sim_query *q, const struct heard *h)
 {
@@ -176,7 +176,23 @@ static bool may_deny(const struct sim_query *q, const struct heard *h)
 	for (unsigned i = 0; i < zone->pool->target_count; i++)
 		if (plan_has_target(&zone->others, i))
 			return true;
-	return !mirror_could(q);
+	return !mirror_could(q) || (h->has_serial && h->serial > sim.zones[q->zone].serial);
+}
+
+/* Who is behind the mirror is found out within two rounds of probes, and passed over from then on. */
+static void check_serial(const struct sim_query *q, const struct heard *h)
+{
+	const struct sim_zone *z = &sim.zones[q->zone];
+	uint64_t known_us = z->serial_us > z->servable_us ? z->serial_us : z->servable_us;
+
+	for (unsigned i = 0; i < sim.server_count; i++)
+		if (sim.servers[i].serials[q->zone] == h->serial && sim.servers[i].serial_us > known_us)
+			known_us = sim.servers[i].serial_us;
+	known_us += 2 * sim.plan->pools[0].conf->health.interval_us + US_PER_S;
+	if (mirror_could(q) && h->serial < z->serial && q->asked_us > known_us
+	    && q->asked_us > sim.ordered_us + US_PER_S && q->asked_us > sim.held_until_us + US_PER_S)
+		sim_fail("query %u: serial %u of zone %u, and the mirror has %u", q->serial, h->serial, q->zone,
+			 z->serial);
 }
 
 static void check_content(const struct sim_query *q, const struct heard *h)
@@ -206,8 +222,10 @@ static void check_content(const struct sim_query *q, const struct heard *h)
 		sim_fail("query %u: a lame answer although the mirror could give a good one", q->serial);
 	sim.tally.went_back += h->has_serial && h->serial < z->seen;
 	z->seen = h->serial > z->seen ? h->serial : z->seen;
-	if (h->is_server)
+	if (h->is_server) {
+		check_serial(q, h);
 		return;
+	}
 	if (h->serial != z->serial || h->serial < z->served)
 		sim_fail("query %u: the mirror went from serial %u to %u", q->serial, z->served, h->serial);
 	z->served = h->serial;

@@ -84,6 +84,21 @@ static struct sim_query *open_query(void)
 	return q;
 }
 
+/* As if nobody were marked as behind. */
+static void ask_whoever_is_behind(const uint8_t *bytes, size_t len, const struct client *client)
+{
+	struct plan_targets held[SIM_ZONES];
+
+	for (size_t i = 0; i < sim.plan->zone_count; i++) {
+		held[i] = sim.plan->zones[i].held;
+		for (unsigned t = 0; t < sim.plan->zones[i].pool->target_count; t++)
+			plan_zone_hold(&sim.plan->zones[i], t, false);
+	}
+	dispatch_query(sim.dispatch, bytes, len, client);
+	for (size_t i = 0; i < sim.plan->zone_count; i++)
+		sim.plan->zones[i].held = held[i];
+}
+
 static void hand_over(struct sim_query *q, uint32_t from)
 {
 	struct client client = { .connection = (uint32_t)(q - sim.queries), .connection_serial = q->serial,
@@ -97,7 +112,10 @@ static void hand_over(struct sim_query *q, uint32_t from)
 	sim.asked[q->is_tcp]++;
 	sim.tally.queries++;
 	sim.dispatch->wall_s = (uint32_t)(clock_wall_us() / US_PER_S);
-	dispatch_query(sim.dispatch, q->bytes, q->len, &client);
+	if (sim.breach == BREACH_SERIAL_BACK)
+		ask_whoever_is_behind(q->bytes, q->len, &client);
+	else
+		dispatch_query(sim.dispatch, q->bytes, q->len, &client);
 	if (sim.allocations != before)
 		sim_fail("memory was allocated for a query");
 	if (is_silent && q->is_open) {		/* as it should be */
