@@ -47,8 +47,8 @@ struct answer_ask {
 };
 
 /*
- * Whether the zone itself has records to answer with: of that type, or an alias; a wildcard's count.
- * False below a cut or a DNAME, and for what only the primary can compute.
+ * Whether the zone itself has records to answer with: of that type, or an alias; a wildcard's
+ * count. False below a cut or a DNAME, and for what only the primary can compute.
  */
 bool answer_has_data(const struct generation *zone, const struct name_key *key, uint16_t type);
 

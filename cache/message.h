@@ -63,7 +63,8 @@ enum message_verdict message_parse(const uint8_t *packet, size_t len, struct mes
 bool message_reply_is_whole(const uint8_t *packet, size_t len);
 
 /*
- * The serial in the zone's SOA among the next `count` records. False: there is none, or w->bad is set.
+ * The serial in the zone's SOA among the next `count` records. False: there is none, or w->bad is
+ * set.
  */
 bool message_find_serial(struct wire *w, unsigned count, const uint8_t *zone, uint32_t *serial);
 

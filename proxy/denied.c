@@ -54,8 +54,8 @@ static enum ground ground_of(const struct generation *g, struct wire w, unsigned
 	return GROUND_NONE;
 }
 
-bool denied_is_reply(const struct generation *g, const struct message *m, const struct name_key *key,
-		     const uint8_t *reply, size_t len)
+bool denied_is_reply(const struct generation *g, const struct message *m,
+		     const struct name_key *key, const uint8_t *reply, size_t len)
 {
 	struct wire w = wire_over(reply, len);
 

@@ -34,11 +34,11 @@ static inline bool denied_is_denial(const uint8_t *reply)
 }
 
 /*
- * `m`, `key`: the question, class IN, at or below the zone's origin; the reply repeats it. True when
- * the reply is a denial, and either rests on nothing, or `g` has records for that question under
- * no older serial.
+ * `m`, `key`: the question, class IN, at or below the zone's origin; the reply repeats it. True
+ * when the reply is a denial, and either rests on nothing, or `g` has records for that question
+ * under no older serial.
  */
-bool denied_is_reply(const struct generation *g, const struct message *m, const struct name_key *key,
-		     const uint8_t *reply, size_t len);
+bool denied_is_reply(const struct generation *g, const struct message *m,
+		     const struct name_key *key, const uint8_t *reply, size_t len);
 
 #endif

@@ -77,8 +77,9 @@ static unsigned target_of(const struct plan_pool *pool, unsigned backend)
 	return i;
 }
 
-/* Not believed: the mirror has it, and nothing says that the server is ahead. Control hears of it. */
-static bool is_denied(const struct asked *asked, unsigned backend, const uint8_t *reply, size_t len)
+/* The mirror has it, and nothing says that the server is ahead. Control hears of it. */
+static bool is_denied(const struct asked *asked, unsigned backend, const uint8_t *reply,
+		      size_t len)
 {
 	unsigned target = target_of(asked->pool, backend);
 

@@ -3,10 +3,10 @@
  * limit - how many queries a second this server can take, found out by how it answers.
  *
  * Purpose:  a server that is asked more than it can answer (overload, or rate limiting of its own)
- *           answers some and drops the others, probes among them. Asked less, it answers all. So when
- *           part of its answers stay away, what it gets is cut to what it answered; when that helps, it
- *           grows again, slowly at first; when it does not help, it is loss and no overload, and
- *           the limit goes.
+ *           answers some and drops the others, probes among them. Asked less, it answers all. So
+ *           when part of its answers stay away, what it gets is cut to what it answered; when that
+ *           helps, it grows again, slowly at first; when it does not help, it is loss and no
+ *           overload, and the limit goes.
  *
  *             a third is lost                hardly any is lost
  *      OFF ----------------------> SEEKING ---------------------> FOUND
@@ -16,9 +16,9 @@
  *       '---------------------------+--- no answer at all; not ------'
  *                                        needed for a while
  *
- * Not here: a server that answers nothing (health.h); a bound on what waits for it (max-outstanding).
- * Threads:  one for each worker, backend and transport: what the other workers ask looks like a
- *           smaller server, and each finds its part.
+ * Not here: a server that answers nothing (health.h); how many may wait for it (max-outstanding).
+ * Threads:  one for each worker, backend and transport: what others ask looks like a smaller
+ *           server, and each finds its part.
  * Time:     monotonic microseconds, given by the caller.
  * Memory:   none.
  * Failure:  none.
@@ -64,7 +64,7 @@ bool limit_allows(const struct limit *l, uint64_t now);
 void limit_on_sent(struct limit *l, uint64_t now);
 void limit_on_spared(struct limit *l, uint64_t now);
 
-/* What became of it. `is_truncated`: TC and no record. True when state, rate or is_rationed changed. */
+/* What became of it. `is_truncated`: TC and no record. True when state, rate or is_rationed did. */
 bool limit_on_answer(struct limit *l, bool is_truncated, uint64_t now);
 bool limit_on_loss(struct limit *l, uint64_t now);	/* its deadline passed */
 void limit_on_late(struct limit *l);	/* after a loss: it lives, but not at this pace */

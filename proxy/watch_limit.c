@@ -49,7 +49,8 @@ bool limit_excuses(const struct watched *b, const struct check *c, uint64_t now)
 	       && heard->last_reply_us != 0 && now - heard->last_reply_us < ALIVE_US;
 }
 
-static void begin(struct event *e, enum event_level level, const char *name, const struct watched *b)
+static void begin(struct event *e, enum event_level level, const char *name,
+		  const struct watched *b)
 {
 	char address[ADDRESS_TEXT_MAX];
 

@@ -2,8 +2,8 @@
 /*
  * watch_limit - what control makes of the limits that workers found (limit.h).
  *
- * Purpose:  tells the operator of a server that is overloaded, or limits our rate; and keeps probes that
- *           such a server dropped from taking it down, as long as clients are answered.
+ * Purpose:  tells the operator of a server that is overloaded, or limits our rate; and keeps probes
+ *           that such a server dropped from taking it down, as long as clients are answered.
  * Threads:  control.
  * Time:     monotonic microseconds, given by the caller.
  * Memory:   none.
@@ -17,9 +17,9 @@
 void limit_note(struct check *c);
 
 /*
- * The probe had no reply, and that proves nothing: while it was under way clients had most of theirs;
- * or the server answers part of what it is asked, and is asked less for it. Neither holds for long
- * once it falls silent altogether.
+ * The probe had no reply, and that proves nothing: while it was under way clients had most of
+ * theirs; or the server answers part of what it is asked, and is asked less for it. Neither holds
+ * for long once it falls silent altogether.
  */
 bool limit_excuses(const struct watched *b, const struct check *c, uint64_t now);
 
