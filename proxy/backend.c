@@ -68,6 +68,10 @@ static void backend_init(struct backend *b, const char *pool, const char *name,
 	atomic_store(&b->is_suspect, false);
 	atomic_store(&b->probe_rtt_us, 0);
 	atomic_store(&b->is_barred, false);
+	atomic_store(&b->is_looping, false);
+	atomic_store(&b->guard_number, 0);
+	atomic_store(&b->guard_returned, 0);
+	atomic_store(&b->guard_hint, 0);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		evidence_reset(&b->evidence[i]);
 }

@@ -78,6 +78,16 @@ struct backend {
 	_Atomic bool is_barred;
 	/* SUSPECT: workers rescue its queries at the shortest deadline. */
 	_Atomic bool is_suspect;
+	/* What we send there comes back to us (guard.h): nothing goes there but guards' questions of
+	 * others. Control writes. */
+	_Atomic bool is_looping;
+	/* The number in our question that is on its way there; 0: none is. Control writes. */
+	_Atomic uint64_t guard_number;
+	/* The latest such number that arrived at a listener of ours. Any worker writes. */
+	_Atomic uint64_t guard_returned;
+	/* A guard's question of others went there: zone->number + 1, or UINT32_MAX for a name of no
+	 * zone. Any worker writes, control sets it to 0. */
+	_Atomic uint32_t guard_hint;
 	/* Round trip of probes by UDP; 0: not known. Of those who were never asked anything else it
 	 * is all that we know. Control writes. */
 	_Atomic uint32_t probe_rtt_us;

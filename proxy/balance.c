@@ -53,6 +53,8 @@ static bool is_eligible(const struct balance_ask *ask, const struct plan_target 
 		return false;
 	if (atomic_load_explicit(&t->backend->is_barred, memory_order_relaxed))
 		return false;
+	if (atomic_load_explicit(&t->backend->is_looping, memory_order_relaxed))
+		return ask->through_loops;
 	if (is_held_up(ask->pool, t))
 		return true;
 	if (!ask->takes_held && is_held(ask, t))

@@ -46,6 +46,7 @@ struct balance_ask {
 	uint64_t now_us;
 	bool mirror_can_answer;		/* the zone is held, and was not tried */
 	bool is_last_resort;		/* whoever is there, in whatever state: the trickle */
+	bool through_loops;		/* those from whom queries come back to us, too */
 	bool takes_held;		/* those whose data of the zone is held, too */
 	bool takes_limited;		/* those that are at the limit which was found out */
 };

@@ -7,7 +7,7 @@
 
 #include "proxy/stats.h"
 
-enum { CELL_MAX = 1100, COLUMNS_MAX = 20 };
+enum { CELL_MAX = 1100, COLUMNS_MAX = 32 };
 
 enum format { PLAIN, DURATION, PERCENT };
 
@@ -138,7 +138,7 @@ static const struct column backend_columns[] = {
 	{ "STATE", "state", PLAIN },           { "SINCE", "since_s", DURATION },
 	{ "SHARE", "share_percent", PERCENT }, { "BACK IN", "returns_in_s", DURATION },
 	{ "RELAPSES", "relapses", PLAIN },     { "HELD", "held_zones", PLAIN },
-	{ "RTT ms", "srtt_ms", PLAIN },
+	{ "LOOP", "looping", PLAIN },          { "RTT ms", "srtt_ms", PLAIN },
 	{ "OUT", "outstanding", PLAIN },       { "SENT", "sent", PLAIN },
 	{ "REPLIES", "replies", PLAIN },       { "SILENT", "silent", PLAIN },
 	{ "REFUSED", "refused", PLAIN },       { "FAILED", "failed", PLAIN },

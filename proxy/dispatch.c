@@ -120,6 +120,8 @@ static bool is_transfer(const struct message *m)
 
 static void take_wellformed(struct dispatch *d, struct asked *asked)
 {
+	if (guard_is_likely(asked->message.qname) && dispatch_guard(d, asked))
+		return;
 	if (asked->message.qclass == CLASS_CH && dispatch_answer_chaos(d, asked))
 		return;
 	dispatch_route(d, asked);
@@ -147,6 +149,7 @@ void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len,
 	asked.client = client;
 	asked.query = NULL;
 	asked.has_session = false;
+	asked.is_guard = false;
 	asked.verdict = message_parse(packet, len, &asked.message);
 	switch (asked.verdict) {
 	case MESSAGE_OK:

@@ -19,6 +19,7 @@
 #include "cache/cookie.h"
 #include "cache/outgoing.h"
 #include "proxy/balance.h"
+#include "proxy/guard.h"
 #include "proxy/inflight.h"
 #include "proxy/plan.h"
 #include "proxy/stats.h"
@@ -70,6 +71,7 @@ struct dispatch {
 	struct random random;
 	struct wheel wheel;
 	struct balance balance;
+	struct guard_memory guard;
 	struct link attempts_of[BACKENDS_MAX];	/* by backend index */
 	bool is_primary[BACKENDS_MAX];
 };

@@ -7,6 +7,7 @@
  *      dispatch_reply.c    replies, failures and deadlines: what they mean for their query
  *      dispatch_answer.c   the end of a query: from a backend, from the mirror, by ourselves
  *      dispatch_signed.c   TSIG of what we answer ourselves
+ *      dispatch_guard.c    questions that show whether queries go in a circle
  *      dispatch_transfer.c AXFR and IXFR: who may, and what else they get
  */
 #ifndef DISPATCH_PARTS_H
@@ -26,6 +27,7 @@ struct asked {
 	const struct plan_pool *pool;		/* NULL: no zone of ours */
 	const struct generation *generation;	/* what the mirror would answer from, or NULL */
 	enum message_verdict verdict;
+	bool is_guard;				/* another's guard asks, and no server has been yet */
 	bool has_session;			/* signed with a key of ours: replies are, too */
 	struct tsig_session session;
 	struct message message;
@@ -114,6 +116,14 @@ size_t dispatch_unsigned_limit(const struct asked *asked, size_t limit);
 
 /* Sends a reply of ours, signed if need be: `cap` bytes at `out` may be used. */
 void dispatch_send(struct dispatch *d, struct asked *asked, uint8_t *out, size_t len, size_t cap);
+
+/* ---- dispatch_guard.c ---- */
+
+/* A name of guards (guard.h), ours or others'. True: it was answered; else it goes on its way. */
+bool dispatch_guard(struct dispatch *d, struct asked *asked);
+
+/* It goes to this backend: if it went in a circle, others of our queries would, too. */
+void dispatch_guard_passed(struct dispatch *d, const struct asked *asked, struct backend *b);
 
 /* ---- dispatch_transfer.c ---- */
 

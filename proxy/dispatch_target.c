@@ -38,6 +38,7 @@ void dispatch_recall(struct dispatch *d, struct query *q, struct asked *asked)
 	asked->client = &q->client;
 	asked->query = q;
 	asked->has_session = false;
+	asked->is_guard = false;
 	asked->verdict = message_parse(q->bytes, q->len, &asked->message);
 	assert(asked->verdict == MESSAGE_OK || asked->verdict == MESSAGE_BADVERS);
 	dispatch_route(d, asked);
@@ -48,7 +49,8 @@ static struct balance_ask ask_of(const struct asked *asked, uint64_t now_us)
 	struct balance_ask ask = { .pool = asked->pool, .zone = asked->zone,
 				   .transport = asked->client->is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP,
 				   .now_us = now_us,
-				   .mirror_can_answer = asked->generation != NULL };
+				   .mirror_can_answer = asked->generation != NULL,
+				   .through_loops = asked->is_guard };
 
 	if (asked->query) {
 		ask.tried = asked->query->tried;
@@ -141,6 +143,8 @@ static bool start_attempt(struct dispatch *d, struct asked *asked, struct backen
 	counter_add(&d->stats->attempts, 1);
 	counter_add(&evidence_of(d, b->index)->sent, 1);
 	limit_on_sent(limit_of(d, b->index, a->is_tcp), d->now_us);
+	if (asked->is_guard)
+		dispatch_guard_passed(d, asked, b);
 	return true;
 }
 

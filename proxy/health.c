@@ -45,6 +45,7 @@ const char *health_cause_text(enum health_cause c)
 	case CAUSE_PROBES_GOOD:		return "probes_good";
 	case CAUSE_SLOW_START_OVER:	return "slow_start_over";
 	case CAUSE_OPERATOR:		return "operator";
+	case CAUSE_LOOP:		return "loop";
 	}
 	return "?";
 }
@@ -268,7 +269,7 @@ static struct health_change on_probe_down(struct health *h, const struct health_
 	else if (h->tcp.good + h->tcp.bad == 0)
 		h->next_tcp_us = earlier(h->next_tcp_us, now);
 	h->is_held = false;
-	if (h->udp.good < health_rise(h, r) || h->tcp.good == 0)
+	if (h->is_looping || h->udp.good < health_rise(h, r) || h->tcp.good == 0)
 		return no_change;
 	if (!gate_is_open) {
 		h->is_held = true;
@@ -308,6 +309,29 @@ struct health_change health_on_probe(struct health *h, const struct health_rules
 	case HEALTH_PROBATION:	return on_probe_probation(h, r, why, now);
 	}
 	return no_change;
+}
+
+struct health_change health_on_loop(struct health *h, const struct health_rules *r,
+				    uint64_t asked_us, uint64_t now)
+{
+	if (h->is_looping)
+		return no_change;
+	h->is_looping = true;
+	if (h->state != HEALTH_DOWN) {
+		h->evidence_us = asked_us;
+		return set_state(h, r, HEALTH_DOWN, CAUSE_LOOP, now);
+	}
+	h->cause = CAUSE_LOOP;
+	return (struct health_change){
+		.is_change = true, .from = HEALTH_DOWN, .to = HEALTH_DOWN, .cause = CAUSE_LOOP,
+		.detect_us = now - asked_us,
+	};
+}
+
+void health_on_loop_over(struct health *h)
+{
+	h->is_looping = false;
+	h->udp = h->tcp = (struct health_run){ 0 };
 }
 
 struct health_change health_on_time(struct health *h, const struct health_rules *r, uint64_t now)

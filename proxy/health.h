@@ -21,6 +21,8 @@
  * After an acquittal silence is looked into without leaving UP for a while: clients can fake slow
  * names, and the log is not theirs to fill. A bad probe then makes it SUSPECT as ever.
  *
+ * A loop is no illness of the backend, and no probe is asked: what we send there comes back to us.
+ *
  * From first evidence to the verdict: under 300 ms for `fall` up to 40, as long as the
  * backend's round trip is below 33 ms (a probe must be given time to come back).
  */
@@ -44,6 +46,7 @@ enum health_cause {
 	CAUSE_PROBES_GOOD,
 	CAUSE_SLOW_START_OVER,
 	CAUSE_OPERATOR,
+	CAUSE_LOOP,		/* what it is sent comes back to us */
 };
 
 /* What the operator ordered: sticky until `auto`. */
@@ -73,6 +76,7 @@ struct health {
 	struct health_run udp, tcp;	/* counted from the last change of state */
 	unsigned downs;			/* of late: each after the first doubles `rise`; forgotten
 					 * after calm */
+	bool is_looping;		/* DOWN, and stays so, however good its probes */
 	bool is_held;			/* DOWN, fit again, but every zone is held */
 	uint64_t since_us;		/* of the present state */
 	uint64_t evidence_us;		/* first evidence of what a burst looks into; 0: none */
@@ -109,6 +113,16 @@ void health_on_rtt(struct health *h, uint64_t rtt_us);
  */
 struct health_change health_on_probe(struct health *h, const struct health_rules *r, bool is_tcp,
 				     enum health_cause why, bool gate_is_open, uint64_t now);
+
+/*
+ * The guard's question, sent at `asked_us`, came back to us (guard.h): DOWN at once. A change from
+ * DOWN to DOWN when it was so already for another cause.
+ */
+struct health_change health_on_loop(struct health *h, const struct health_rules *r,
+				    uint64_t asked_us, uint64_t now);
+
+/* The guard's questions do not come back any more: from here on good probes count. */
+void health_on_loop_over(struct health *h);
 
 /* Time passes: slow start ends, calm is rewarded. */
 struct health_change health_on_time(struct health *h, const struct health_rules *r, uint64_t now);

@@ -12,6 +12,7 @@
 #include "cache/clock.h"
 #include "cache/memory.h"
 #include "proxy/watch_gate.h"
+#include "proxy/watch_guard.h"
 #include "proxy/watch_takeover.h"
 #include "proxy/watch_verdict.h"
 #include "proxy/watched.h"
@@ -29,6 +30,7 @@ static void look(struct watch *w, bool is_tick)
 			continue;
 		verdict_look(w->by_index[i], now);
 		check_send_due(w->by_index[i], now);
+		guards_look(w->by_index[i], now);
 	}
 	if (is_tick)
 		gates_tick(w, now);
@@ -115,6 +117,7 @@ static void watch_target(struct watch *w, struct watched_pool *pool, const struc
 	if (t->is_primary && pool->primary_count < MIRROR_PRIMARIES_MAX)
 		pool->primaries[pool->primary_count++] = b;
 	gates_take(b, b->gates, old_count, now);
+	guards_take(b, old_count, now);
 	b->rules = (struct health_rules){
 		.interval_us = conf->interval_us, .timeout_us = conf->timeout_us,
 		.slow_start_us = conf->slow_start_us, .rise = conf->rise, .fall = conf->fall,
@@ -198,6 +201,7 @@ void watch_set_plan(struct watch *w, const struct plan *plan)
 		pool->since_us = now;
 		find_zones(pool, plan);
 		find_mirror(pool);
+		pool->takes_unlisted = plan->unlisted == pool->plan;
 		carry_pool(w, pool);
 		for (unsigned t = 0; t < pool->plan->target_count; t++)
 			if (pool->plan->targets[t].kind == TARGET_BACKEND)

@@ -6,6 +6,7 @@
 #include "cache/clock.h"
 #include "cache/memory.h"
 #include "proxy/watch_gate.h"
+#include "proxy/watch_guard.h"
 #include "proxy/watch_limit.h"
 #include "proxy/watch_verdict.h"
 
@@ -15,21 +16,22 @@ enum {
 
 static unsigned *out_count(struct check *c)
 {
+	if (c->is_guard)
+		return &c->b->guards_out;
 	if (c->is_sweep)
 		return &c->b->sweeps_out;
 	return c->is_tcp ? &c->b->tcp_out : &c->b->udp_out;
 }
 
-static struct check *check_new(struct watched *b, bool is_tcp, bool is_sweep, size_t zone)
+static struct check *check_new(const struct check *like)
 {
-	struct check *c = memory_new(sizeof(*c));
+	struct check *c = memory_new(sizeof(*c)), **list = &like->b->checks;
 
-	*c = (struct check){
-		.b = b, .is_tcp = is_tcp, .is_sweep = is_sweep, .zone = zone, .next = b->checks,
-	};
-	if (b->checks)
-		b->checks->prev = c;
-	b->checks = c;
+	*c = *like;
+	c->next = *list;
+	if (c->next)
+		c->next->prev = c;
+	*list = c;
 	++*out_count(c);
 	return c;
 }
@@ -48,6 +50,8 @@ static void check_free(struct check *c)
 void check_cancel_all(struct watched *b)
 {
 	while (b->checks) {
+		if (b->checks->is_guard)
+			guards_on_lost(b);
 		probe_cancel(b->checks->probe);
 		check_free(b->checks);
 	}
@@ -73,9 +77,10 @@ static void start(struct check *c, const uint8_t *name)
 		.zone = name,
 		.sample_type = c->sample.type,
 		.is_tcp = c->is_tcp,
-		.any_reply = b->pool->zone_count == 0,
+		.any_reply = c->is_guard || b->pool->zone_count == 0,
 		.needs_aa = b->pool->plan->conf->retry_on & RETRY_LAME,
-		.timeout_us = health_probe_timeout_us(&b->health, &b->rules),
+		.timeout_us = c->is_guard ? b->rules.timeout_us
+					  : health_probe_timeout_us(&b->health, &b->rules),
 	};
 
 	limit_note(c);
@@ -86,7 +91,9 @@ static void send_check(struct watched *b, bool is_tcp)
 {
 	static const uint8_t root[] = { 0 };
 	bool has_zone = b->pool->zone_count > 0;
-	struct check *c = check_new(b, is_tcp, false, has_zone ? fitness_turn(b->fitness, is_tcp) : 0);
+	struct check *c = check_new(&(struct check){
+		.b = b, .is_tcp = is_tcp, .zone = has_zone ? fitness_turn(b->fitness, is_tcp) : 0,
+	});
 
 	if (has_zone)
 		c->facts = gates_facts(b, c->zone);
@@ -96,12 +103,17 @@ static void send_check(struct watched *b, bool is_tcp)
 void check_ask(struct watched *b, size_t zone, const struct sample *sample,
 	       const struct gate_facts *facts)
 {
-	struct check *c = check_new(b, false, true, zone);
+	struct check *c = check_new(&(struct check){ .b = b, .is_sweep = true, .zone = zone });
 
 	c->facts = *facts;
 	if (sample)
 		c->sample = *sample;
 	start(c, sample ? sample->name : b->pool->zones[zone].plan->conf->origin);
+}
+
+void check_ask_guard(struct watched *b, const uint8_t *name)
+{
+	start(check_new(&(struct check){ .b = b, .is_guard = true }), name);
 }
 
 static void send_one(struct watched *b, bool is_tcp, uint64_t now)

@@ -59,7 +59,8 @@ static json_t *backend_json(const struct watched *b, uint64_t now)
 	put_counters(o, &sum);
 	json_object_set_new(o, "rise", json_integer(health_rise(&b->health, &b->rules)));
 	json_object_set_new(o, "relapses", json_integer(health_relapses(&b->health)));
-	if (b->health.state == HEALTH_DOWN && b->health.order == ORDER_AUTO)
+	json_object_set_new(o, "looping", json_boolean(b->health.is_looping));
+	if (b->health.state == HEALTH_DOWN && b->health.order == ORDER_AUTO && !b->health.is_looping)
 		json_object_set_new(o, "returns_in_s", json_integer((json_int_t)(
 			(health_return_us(&b->health, &b->rules, now) + US_PER_S - 1) / US_PER_S)));
 	if (limit_is_on(b, &sum))
@@ -215,6 +216,9 @@ static const char *target_reason(const struct watched_pool *p, const struct plan
 	if (!is_fit && *held && !takeover_target_is_eligible(p, t, zone) && takes_queries(t))
 		return held;
 
+	if (t->kind == TARGET_BACKEND
+	    && atomic_load_explicit(&t->backend->is_looping, memory_order_relaxed))
+		return "left out: what we send there comes back to us";
 	if (!takeover_target_is_eligible(p, t, zone))
 		return is_fit ? "left out: failover is ordered"
 		       : t->kind == TARGET_MIRROR ? "holds nothing that it may serve"

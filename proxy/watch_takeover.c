@@ -66,7 +66,8 @@ bool takeover_target_is_eligible(const struct watched_pool *p, const struct plan
 			return false;
 		case POOL_FAILOVER_OFF:
 			if (t->kind == TARGET_BACKEND)
-				return true;
+				return !atomic_load_explicit(&t->backend->is_looping,
+							     memory_order_relaxed);
 			break;
 		case POOL_FAILOVER_AUTO:
 			break;

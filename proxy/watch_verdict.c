@@ -3,6 +3,7 @@
 
 #include "cache/serial.h"
 #include "proxy/watch_gate.h"
+#include "proxy/watch_guard.h"
 #include "proxy/watch_limit.h"
 #include "proxy/watch_takeover.h"
 
@@ -27,6 +28,8 @@ void verdict_publish(struct watched *b, uint64_t now)
 	atomic_store_explicit(&b->slot->share, share, memory_order_relaxed);
 	atomic_store_explicit(&b->slot->is_suspect, is_suspect, memory_order_relaxed);
 	atomic_store_explicit(&b->slot->is_barred, is_barred, memory_order_relaxed);
+	atomic_store_explicit(&b->slot->is_looping, b->health.is_looping && b->health.order != ORDER_UP,
+			      memory_order_relaxed);
 }
 
 /* It is back: whatever changed at the primary meanwhile, the mirror should see now. */
@@ -78,6 +81,7 @@ void verdict_follow(struct watched *b, struct health_change c, uint64_t now)
 		gates_forget(b, now);
 	} else if (c.from == HEALTH_DOWN) {
 		refresh_zones(b);
+		guards_hurry(b, now);
 	} else if (c.from == HEALTH_SUSPECT) {
 		gates_recheck(b, now);	/* it may have been restarted, with other data */
 	}
@@ -131,7 +135,13 @@ void verdict_on_check(struct watched *b, const struct check *c, const struct pro
 		      uint64_t now)
 {
 	struct health_change change;
-	bool counts = c->sample.type || v->is_ours || note_zone(b, c, v, now);
+	bool counts;
+
+	if (c->is_guard) {
+		guards_on_check(b, v, now);
+		return;
+	}
+	counts = c->sample.type || v->is_ours || note_zone(b, c, v, now);
 
 	if (b->pool->zone_count > 0)
 		gates_on_check(b, c, v, now);

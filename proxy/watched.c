@@ -10,6 +10,7 @@
 #include "cache/dns.h"
 #include "cache/event.h"
 #include "proxy/watch_gate.h"
+#include "proxy/watch_guard.h"
 
 enum { TOLD_MAX = 50 };		/* failback_held of one backend, each minute */
 #define TOLD_US	(60 * US_PER_S)
@@ -100,7 +101,7 @@ static void put_probes(const struct watched *b, const char *what, char text[WATC
 const char *watched_evidence(const struct watched *b, const struct health_change *c, uint64_t now,
 			     char text[WATCHED_TEXT_MAX])
 {
-	char rcode[16];
+	char rcode[16], zone[NAME_TEXT_MAX];
 
 	text[0] = '\0';
 	switch (c->cause) {
@@ -139,6 +140,10 @@ const char *watched_evidence(const struct watched *b, const struct health_change
 		break;
 	case CAUSE_OPERATOR:
 		snprintf(text, WATCHED_TEXT_MAX, "ordered: %s", health_order_text(b->health.order));
+		break;
+	case CAUSE_LOOP:
+		snprintf(text, WATCHED_TEXT_MAX, "our own question came back to us, for a name in %.180s",
+			 guards_zone_text(b, zone));
 		break;
 	case CAUSE_NONE:
 		break;

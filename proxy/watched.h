@@ -5,6 +5,7 @@
  * Purpose:  shared by the files that make up the watch: watch.c (time, plans, orders),
  *           watch_check.c (probes under way), watch_verdict.c (what follows from them),
  *           watch_gate.c (which zones are held), watch_limit.c (how much a server can take),
+ *           watch_guard.c (does it lead back to us),
  *           watch_takeover.c (which tier serves), watch_json.c (views); and the sentences of
  *           its event lines.
  * Threads:  control.
@@ -15,6 +16,7 @@
 #include <stddef.h>
 
 #include "cache/random.h"
+#include "proxy/guard.h"
 #include "proxy/watch_fitness.h"
 #include "proxy/plan.h"
 #include "proxy/probe.h"
@@ -41,6 +43,7 @@ struct watched_pool {
 	struct watched *members[CONF_TARGETS_MAX];	/* by target; NULL: the mirror */
 	struct watched *primaries[MIRROR_PRIMARIES_MAX];
 	unsigned primary_count;
+	bool takes_unlisted;		/* names of no zone go there, too */
 	bool has_mirror;
 	unsigned mirror_target;
 	size_t cursor;			/* the zone to be looked at next */
@@ -70,7 +73,9 @@ struct watched {
 	struct fitness *fitness;
 	struct check *checks;		/* list */
 	unsigned udp_out, tcp_out;	/* checks under way, sweeps not counted */
-	unsigned sweeps_out;
+	unsigned sweeps_out, guards_out;
+
+	struct guard guard;
 
 	struct watched_gate *gates;	/* one for each zone of the pool: watch_gate.c */
 	size_t held_zones;		/* whose bit is set */

@@ -8,6 +8,7 @@
 #include "cache/cookie.h"
 #include "cache/message.h"
 #include "cache/wire.h"
+#include "proxy/guard.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,6 +50,19 @@ static void check_reply(const struct message *m, const uint8_t *data, size_t cap
 	free(out);
 }
 
+/* What is read out of a name makes that name again. */
+static void check_guard(const struct message *m)
+{
+	struct guard_mark mark;
+	uint8_t name[NAME_LEN_MAX];
+
+	if (!guard_read(m->qname, &mark))
+		return;
+	assert(guard_is_likely(m->qname) && mark.number != 0);
+	assert(guard_name(&mark, m->qname + 1 + GUARD_LABEL_LEN, name));
+	assert(name_is_equal(name, m->qname));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct message m;
@@ -62,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (v == MESSAGE_FORMERR || v == MESSAGE_NOTIMP)
 		return 0;
 	check_fields(&m, data, size);
+	check_guard(&m);
 	check_reply(&m, data, 512);
 	check_reply(&m, data, m.len % 100);
 	return 0;

@@ -373,6 +373,13 @@ static uint64_t longest_stay(const struct watched *b)
 	return UINT64_MAX / 2;
 }
 
+/* Nobody in these worlds leads back to us, whatever replies are lost, late or garbage. */
+static void check_guard(const struct sim_server *s, const struct watched *b)
+{
+	if (b->health.is_looping)
+		sim_fail("%s was called a loop", s->name);
+}
+
 /* Who is well is taken back, and who is dead is taken out, in time. */
 static void check_pace(const struct sim_server *s, const struct watched *b)
 {
@@ -422,6 +429,7 @@ static void check_backend(struct sim_server *s)
 		s->down_us = sim.now_us;
 	s->state = b->health.state;
 	check_pace(s, b);
+	check_guard(s, b);
 }
 
 void sim_check_watch(void)

@@ -268,8 +268,8 @@ static bool backend_is_at_rest(const struct watched *b)
 {
 	const struct sim_server *s = &sim.servers[b->slot->index];
 
-	if (b->udp_out + b->tcp_out + b->sweeps_out > 0 || b->health.evidence_us || b->silent_us[0]
-	    || b->silent_us[1])
+	if (b->udp_out + b->tcp_out + b->sweeps_out + b->guards_out > 0 || b->health.evidence_us
+	    || b->silent_us[0] || b->silent_us[1])
 		return false;
 	switch (b->health.state) {
 	case HEALTH_UP:

@@ -1557,6 +1557,144 @@ START_TEST(reload_changes_the_secret_of_cookies)
 }
 END_TEST
 
+/* ---- Guards ---- */
+
+#define OTHERS_MARK	"understudy-loop-00000000000000070001.example.com."
+
+/* The name that control would ask ns1 for; it is on its way. */
+static const char *given_mark(uint64_t number)
+{
+	static char text[128];
+	struct backend *b = backend_named("ns1");
+
+	atomic_store(&b->guard_number, number);
+	snprintf(text, sizeof(text), "understudy-loop-%016llx%04x.example.com.",
+		 (unsigned long long)number, b->index);
+	return text;
+}
+
+static uint64_t returned(void)
+{
+	return atomic_load(&backend_named("ns1")->guard_returned);
+}
+
+START_TEST(our_own_mark_is_noticed_and_goes_no_further)
+{
+	const char *mark;
+
+	given(MIRRORED, true);
+	mark = given_mark(0xfedcba9876543210);
+	ask(0, mark, TYPE_SOA);
+	ck_assert_uint_eq(world.sent_count, 0);
+	assert_one_answer(RCODE_REFUSED);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_refused), 1);
+	ck_assert_uint_eq(returned(), 0xfedcba9876543210);
+	ck_assert_uint_eq(world.alarms, 1);
+	ask(0, mark, TYPE_SOA);
+	ck_assert_uint_eq(world.alarms, 1);	/* control need not be told over and over */
+}
+END_TEST
+
+START_TEST(our_own_mark_is_known_whatever_zone_it_came_back_under)
+{
+	char mark[128];
+
+	given(MIRRORED, true);
+	snprintf(mark, sizeof(mark), "%.36s.example.net.", given_mark(3));
+	ask(0, mark, TYPE_SOA);
+	ck_assert_uint_eq(returned(), 3);
+}
+END_TEST
+
+/* Stale, of another process, guessed, or of another backend of ours. */
+START_TEST(mark_that_is_not_on_its_way_is_no_loop)
+{
+	char mark[128];
+
+	given(TWO, false);
+	snprintf(mark, sizeof(mark), "%s", given_mark(4));
+	given_mark(5);
+	ask(0, mark, TYPE_SOA);
+	mark[35] ^= 1;
+	memcpy(mark + 16, "0000000000000005", 16);
+	ask(0, mark, TYPE_SOA);
+	memcpy(mark + 32, "ffff", 4);
+	memcpy(mark + 16, "0000000000000006", 16);
+	ask(0, mark, TYPE_SOA);
+	ck_assert_uint_eq(returned(), 0);
+	ck_assert_uint_eq(world.sent_count, 3);	/* names like any other */
+}
+END_TEST
+
+START_TEST(mark_of_others_goes_its_way_once)
+{
+	given(MIRRORED, true);
+	ask(0, OTHERS_MARK, TYPE_SOA);
+	ck_assert_uint_eq(world.sent_count, 1);
+	ck_assert_uint_eq(atomic_load(&backend_named("ns1")->guard_hint), 1);	/* zone 0 */
+	ck_assert_uint_eq(world.alarms, 1);
+	ck_assert(reply_to(last_sent(), DNS_AA | RCODE_NXDOMAIN));
+	assert_one_answer(RCODE_NXDOMAIN);
+	ask(0, OTHERS_MARK, TYPE_SOA);
+	ck_assert_uint_eq(world.sent_count, 1);
+	ck_assert_uint_eq(answer_rcode(), RCODE_REFUSED);
+	ck_assert_uint_eq(returned(), 0);
+}
+END_TEST
+
+START_TEST(mark_of_others_passes_a_loop_that_no_query_passes)
+{
+	given(MIRRORED, true);
+	set_share("ns1", 0);
+	atomic_store(&backend_named("ns1")->is_looping, true);
+	ask_www();
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 1);
+	ask(0, OTHERS_MARK, TYPE_SOA);
+	ck_assert_uint_eq(world.sent_count, 1);
+	time_passes_ms(300);			/* silence: one attempt is all that it gets there */
+	ck_assert_uint_eq(world.sent_count, 1);
+	ck_assert_uint_eq(world.answers, 2);
+}
+END_TEST
+
+/* Each of them replied within the last second, so each query would have tried: they went round. */
+START_TEST(loop_is_not_asked_as_the_last_resort)
+{
+	given(ALONE, false);
+	set_share("ns1", 0);
+	atomic_store(&backend_named("ns1")->is_looping, true);
+	for (int i = 0; i < 64; i++) {
+		counter_set(&backend_named("ns1")->evidence[0].heard[TRANSPORT_UDP].last_reply_us,
+			    world.dispatch->now_us - 1000);
+		ask_www();
+	}
+	ck_assert_uint_eq(world.sent_count, 0);
+	ck_assert_uint_eq(world.answers, 64);
+}
+END_TEST
+
+START_TEST(flood_of_marks_is_cut_off_with_servfail_and_the_account_holds)
+{
+	char mark[128];
+
+	given(MIRRORED, true);
+	for (unsigned i = 1; i <= 100; i++) {
+		unsigned sent = world.sent_count;
+
+		snprintf(mark, sizeof(mark), "understudy-loop-%016x0001.example.com.", i);
+		ask(0, mark, TYPE_SOA);
+		if (world.sent_count > sent)
+			reply_to(last_sent(), DNS_AA | RCODE_NXDOMAIN);
+	}
+	ck_assert_uint_eq(world.answers, 100);
+	ck_assert_uint_lt(world.sent_count, 64);
+	ck_assert_uint_eq(answer_rcode(), RCODE_SERVFAIL);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_primary)
+			  + counter_get(&world.stats.answers_servfail), 100);
+}
+END_TEST
+
 /* ---- Chance ---- */
 
 /* Backends that reply, lie, refuse or are silent at random: each query has one answer in time. */
@@ -1686,6 +1824,13 @@ int main(void)
 	tcase_add_test(tc, opcode_that_only_servers_know_is_notimp_without_them);
 	tcase_add_test(tc, records_rotate_by_the_id_if_so_configured);
 	tcase_add_test(tc, reload_changes_the_secret_of_cookies);
+	tcase_add_test(tc, our_own_mark_is_noticed_and_goes_no_further);
+	tcase_add_test(tc, our_own_mark_is_known_whatever_zone_it_came_back_under);
+	tcase_add_test(tc, mark_that_is_not_on_its_way_is_no_loop);
+	tcase_add_test(tc, mark_of_others_goes_its_way_once);
+	tcase_add_test(tc, mark_of_others_passes_a_loop_that_no_query_passes);
+	tcase_add_test(tc, loop_is_not_asked_as_the_last_resort);
+	tcase_add_test(tc, flood_of_marks_is_cut_off_with_servfail_and_the_account_holds);
 	tcase_add_loop_test(tc, every_query_has_exactly_one_answer_whatever_happens, 0, 40);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);

@@ -363,6 +363,24 @@ START_TEST(last_resort_does_not_overrule_the_operator)
 }
 END_TEST
 
+START_TEST(who_leads_back_to_us_is_asked_by_guards_alone)
+{
+	atomic_store(&targets[0].backend->is_looping, true);
+	atomic_store(&targets[0].backend->share, 0);
+	ck_assert_int_eq(choose(), 1);
+	pool.target_count = 1;
+	ask.is_last_resort = true;
+	ck_assert_int_eq(choose(), -1);
+	forced = POOL_FAILOVER_OFF;
+	ck_assert_int_eq(choose(), -1);
+	ck_assert(!balance_has_target(balance, &ask));
+	ask.is_last_resort = false;
+	ask.through_loops = true;
+	ck_assert_int_eq(choose(), 0);
+	atomic_store(&targets[0].backend->is_looping, false);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("balance");
@@ -389,6 +407,7 @@ int main(void)
 	tcase_add_test(tc, operators_order_moves_the_pool_and_back);
 	tcase_add_test(tc, last_resort_asks_whoever_is_there);
 	tcase_add_test(tc, last_resort_does_not_overrule_the_operator);
+	tcase_add_test(tc, who_leads_back_to_us_is_asked_by_guards_alone);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

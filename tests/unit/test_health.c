@@ -594,6 +594,71 @@ START_TEST(orders_do_not_confuse_the_checks)
 }
 END_TEST
 
+/* ---- Loops ---- */
+
+static void loop_found(void)
+{
+	note(health_on_loop(&sim.h, &sim.rules, sim.now - 2 * MS, sim.now));
+}
+
+START_TEST(loop_takes_it_down_at_once_from_any_state)
+{
+	run_for(S);
+	if (_i == 1)
+		evidence(CAUSE_SILENT);
+	if (_i == 2) {
+		sim.mood = DEAD;
+		ck_assert(run_until(HEALTH_DOWN, 10 * S));
+		sim.mood = WELL;
+		ck_assert(run_until(HEALTH_PROBATION, 10 * S));
+	}
+	loop_found();
+	ck_assert_int_eq(sim.h.state, HEALTH_DOWN);
+	ck_assert_int_eq(last().cause, CAUSE_LOOP);
+	ck_assert_int_eq(last().to, HEALTH_DOWN);
+	ck_assert_uint_eq(last().detect_us, 2 * MS);
+	ck_assert_uint_eq(health_share(&sim.h, &sim.rules, sim.now), 0);
+}
+END_TEST
+
+START_TEST(loop_of_a_backend_that_is_down_is_named_too)
+{
+	unsigned relapses;
+
+	sim.mood = FROZEN;
+	ck_assert(run_until(HEALTH_DOWN, 10 * S));
+	relapses = health_relapses(&sim.h);
+	loop_found();
+	ck_assert_int_eq(last().from, HEALTH_DOWN);
+	ck_assert_int_eq(last().to, HEALTH_DOWN);
+	ck_assert_int_eq(last().cause, CAUSE_LOOP);
+	ck_assert_uint_eq(health_relapses(&sim.h), relapses);
+}
+END_TEST
+
+START_TEST(loop_is_told_once)
+{
+	run_for(S);
+	loop_found();
+	loop_found();
+	ck_assert_uint_eq(sim.change_count, 1);
+}
+END_TEST
+
+/* Its probes are good: we answer them ourselves. */
+START_TEST(good_probes_do_not_bring_a_loop_back_before_it_is_over)
+{
+	run_for(S);
+	loop_found();
+	run_for(300 * S);
+	ck_assert_int_eq(sim.h.state, HEALTH_DOWN);
+	health_on_loop_over(&sim.h);
+	ck_assert(!run_until(HEALTH_PROBATION, 2 * S));		/* rise = 3, counted from here */
+	ck_assert(run_until(HEALTH_PROBATION, 3 * S));
+	ck_assert_int_eq(last().cause, CAUSE_PROBES_GOOD);
+}
+END_TEST
+
 /* ---- Anything, for an hour ---- */
 
 static bool is_edge(enum health_state from, enum health_state to)
@@ -639,7 +704,7 @@ START_TEST(every_word_has_a_text)
 {
 	for (int i = HEALTH_UP; i <= HEALTH_PROBATION; i++)
 		ck_assert_str_ne(health_state_text((enum health_state)i), "?");
-	for (int i = CAUSE_NONE; i <= CAUSE_OPERATOR; i++)
+	for (int i = CAUSE_NONE; i <= CAUSE_LOOP; i++)
 		ck_assert_str_ne(health_cause_text((enum health_cause)i), "?");
 	for (int i = ORDER_AUTO; i <= ORDER_DRAIN; i++)
 		ck_assert_str_ne(health_order_text((enum health_order)i), "?");
@@ -659,6 +724,7 @@ int main(void)
 	TCase *down = tcase_create("down"), *acquit = tcase_create("acquittal");
 	TCase *back = tcase_create("return"), *flap = tcase_create("flapping");
 	TCase *order = tcase_create("orders"), *any = tcase_create("anything");
+	TCase *loop = tcase_create("loops");
 
 	add_case(s, down);
 	tcase_add_test(down, new_backend_is_up_and_probed_at_once);
@@ -694,6 +760,11 @@ int main(void)
 	add_case(s, order);
 	tcase_add_loop_test(order, orders_rule_the_share, 0, 4);
 	tcase_add_test(order, orders_do_not_confuse_the_checks);
+	add_case(s, loop);
+	tcase_add_loop_test(loop, loop_takes_it_down_at_once_from_any_state, 0, 3);
+	tcase_add_test(loop, loop_of_a_backend_that_is_down_is_named_too);
+	tcase_add_test(loop, loop_is_told_once);
+	tcase_add_test(loop, good_probes_do_not_bring_a_loop_back_before_it_is_over);
 	add_case(s, any);
 	tcase_add_loop_test(any, random_life_keeps_to_the_picture, 0, 50);
 	tcase_add_test(any, every_word_has_a_text);

@@ -16,6 +16,7 @@
 #include "cache/event.h"
 #include "cache/wire.h"
 #include "proxy/backend.h"
+#include "proxy/guard.h"
 #include "proxy/watch.h"
 
 enum mood { WELL, SILENT, REFUSING, LAME, GARBAGE, TCP_HANGS };
@@ -30,6 +31,8 @@ static struct {
 	uint32_t serial;
 	unsigned asked;
 	bool has_other_data, is_empty;
+	bool leads_back;		/* to a listener of ours */
+	unsigned guards;		/* questions of the guard that came */
 	bool is_over;
 } server;
 
@@ -83,6 +86,20 @@ static size_t write_reply(uint8_t *m, size_t query_len)
 	return o.len;
 }
 
+/* Plays the worker that such a question comes back to. */
+static void take_guard(const uint8_t *qname)
+{
+	struct guard_mark mark;
+
+	if (!guard_read(qname, &mark))
+		return;
+	server.guards++;
+	if (!server.leads_back || atomic_load(&backend_get(mark.backend)->guard_number) != mark.number)
+		return;
+	atomic_store(&backend_get(mark.backend)->guard_returned, mark.number);
+	watch_wake(watch);
+}
+
 static void on_udp(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct sockaddr_storage from;
@@ -93,6 +110,7 @@ static void on_udp(struct ev_loop *loop, ev_io *io, int revents)
 	(void)loop, (void)revents;
 	if (n <= 0 || server.mood == SILENT)
 		return;
+	take_guard(m + DNS_HEADER_LEN);
 	server.asked++;
 	n = (ssize_t)write_reply(m, (size_t)n);
 	(void)!sendto(io->fd, m, (size_t)n, 0, (struct sockaddr *)&from, from_len);
@@ -775,6 +793,119 @@ START_TEST(mirror_alone_can_be_missing)
 }
 END_TEST
 
+/* ---- Loops ---- */
+
+/* What `explain` says of ns1. */
+static void assert_target_says(const char *why)
+{
+	json_t *targets = watch_targets_json(watch, &plan->pools[0], &plan->zones[0]);
+
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(targets, 0), "why")), why);
+	json_decref(targets);
+}
+
+static bool ns1_is_looping(void)
+{
+	json_t *all = watch_backends_json(watch);
+	bool is = json_is_true(json_object_get(json_array_get(all, 0), "looping"));
+
+	json_decref(all);
+	return is;
+}
+
+START_TEST(backend_that_leads_back_to_us_is_down_and_named)
+{
+	unsigned at;
+
+	server.leads_back = true;
+	at = wait_line("event=backend_down backend=ns1", 0, 1000);
+	ck_assert_ptr_nonnull(strstr(lines[at], "from=up cause=loop evidence=\"our own question came back "
+						"to us, for a name in example.com.\""));
+	ck_assert_ptr_nonnull(strstr(lines[at + 1], "event=failover pool=main from=ns1 to=mirror"));
+	ck_assert_uint_eq(atomic_load(&backend->share), 0);
+	ck_assert(atomic_load(&backend->is_looping));
+	ck_assert(ns1_is_looping());
+	assert_target_says("left out: what we send there comes back to us");
+	run_ms(1500);
+	ck_assert_uint_eq(line_count, at + 2);	/* its probes are good: that means nothing */
+	ck_assert_uint_ge(server.guards, 2);
+}
+END_TEST
+
+START_TEST(backend_returns_when_the_loop_is_over)
+{
+	unsigned at;
+
+	server.leads_back = true;
+	at = wait_line("event=backend_down backend=ns1", 0, 1000);
+	run_ms(1100);
+	server.leads_back = false;
+	at = wait_line("event=backend_probation backend=ns1", at, 6000);
+	ck_assert_ptr_nonnull(strstr(lines[at], "from=down cause=probes_good"));
+	ck_assert(!atomic_load(&backend->is_looping));
+	wait_line("event=backend_up", at, 2000);
+	ck_assert(!ns1_is_looping());
+	assert_target_says("serves");
+}
+END_TEST
+
+START_TEST(loop_outlives_a_reload_and_is_asked_for_in_its_zone)
+{
+	struct plan *old = plan;
+	unsigned at;
+
+	server.leads_back = true;
+	at = wait_line("event=backend_down backend=ns1", 0, 1000);
+	plan = given_plan("fall = 2 slow-start = \"200ms\"", 2);
+	plan->zones[0].mirror = &mirrored;
+	watch_set_plan(watch, plan);
+	plan_free(old);
+	run_ms(1500);
+	ck_assert_uint_eq(line_count, at + 2);
+	ck_assert(atomic_load(&backend->is_looping));
+}
+END_TEST
+
+/* What the operator orders is done, and he is told what he does. */
+START_TEST(loop_is_asked_when_the_operator_says_so)
+{
+	server.leads_back = true;
+	wait_line("event=backend_down backend=ns1", 0, 1000);
+	ck_assert(watch_order_backend(watch, "ns1", ORDER_UP));
+	ck_assert(!atomic_load(&backend->is_looping));
+	ck_assert_uint_eq(atomic_load(&backend->share), BACKEND_SHARE_FULL);
+	ck_assert(ns1_is_looping());
+	ck_assert(watch_order_backend(watch, "ns1", ORDER_AUTO));
+	ck_assert(atomic_load(&backend->is_looping));
+}
+END_TEST
+
+START_TEST(mark_of_others_makes_us_ask_ourselves)
+{
+	unsigned guards;
+
+	run_ms(1000);			/* the first few are through */
+	guards = server.guards;
+	run_ms(600);
+	ck_assert_uint_eq(server.guards, guards);
+	server.leads_back = true;
+	atomic_store(&backend->guard_hint, 1);
+	watch_wake(watch);
+	ck_assert_ptr_nonnull(strstr(lines[wait_line("event=backend_down", 0, 1000)], "cause=loop"));
+	ck_assert_uint_eq(atomic_load(&backend->guard_hint), 0);
+}
+END_TEST
+
+START_TEST(queries_that_pile_up_make_us_ask)
+{
+	run_ms(1000);
+	server.leads_back = true;
+	atomic_store(&backend->evidence[0].outstanding, 40);
+	ck_assert_ptr_nonnull(strstr(lines[wait_line("event=backend_down", 0, 1000)], "cause=loop"));
+	atomic_store(&backend->evidence[0].outstanding, 0);
+}
+END_TEST
+
 START_TEST(views_are_whole)
 {
 	json_t *backends = watch_backends_json(watch), *pools = watch_pools_json(watch), *targets;
@@ -832,6 +963,12 @@ int main(void)
 	tcase_add_test(tc, failover_is_ordered_for_a_pool);
 	tcase_add_test(tc, reload_keeps_health);
 	tcase_add_test(tc, mirror_alone_can_be_missing);
+	tcase_add_test(tc, backend_that_leads_back_to_us_is_down_and_named);
+	tcase_add_test(tc, backend_returns_when_the_loop_is_over);
+	tcase_add_test(tc, loop_outlives_a_reload_and_is_asked_for_in_its_zone);
+	tcase_add_test(tc, loop_is_asked_when_the_operator_says_so);
+	tcase_add_test(tc, mark_of_others_makes_us_ask_ourselves);
+	tcase_add_test(tc, queries_that_pile_up_make_us_ask);
 	tcase_add_test(tc, views_are_whole);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
