@@ -265,24 +265,38 @@ void denial_of_wildcard_type(struct denial *d, const struct generation *g,
 
 /* ---- The chain in use ---- */
 
-/* One that some NSEC3 belongs to: others are being made, or were forgotten. */
-static bool has_chain(const struct generation *g)
+/* How many of the zone's first NSEC3 belong to it: other chains are being made, or forgotten. */
+static unsigned count_in_chain(const struct generation *g)
 {
 	const struct node *n = tree_first(&g->nsec3);
 	struct name_key key;
+	unsigned count = 0;
 
 	for (int i = 0; n && i < STEPS_MAX; i++) {
-		if (is_in_chain(g, n))
-			return true;
+		count += is_in_chain(g, n);
 		name_to_key(node_name(n), &key);
 		n = tree_after(&g->nsec3, &key);
 	}
-	return false;
+	return count;
 }
 
-/* RFC 5155 s.4: an NSEC3PARAM with flags 0 says that its chain is whole. */
+/*
+ * So many that nsec3_over() finds its records among those of the others: one with opt-out may be
+ * thin beside one without.
+ */
+static bool is_dense(const struct generation *g, unsigned count)
+{
+	return count * CHAINS_MAX >= STEPS_MAX || (count > 0 && g->nsec3.count <= STEPS_MAX);
+}
+
+/*
+ * RFC 5155 s.4: an NSEC3PARAM with flags 0 says that its chain is whole. Of several we may choose
+ * (s.7.3): the first, as other servers do, or the densest.
+ */
 static bool settle_nsec3(struct generation *g)
 {
+	struct nsec3_params densest = { .iterations = 0 };
+	unsigned count, most = 0;
 	struct rrset set;
 	const uint8_t *rdata;
 	uint16_t len;
@@ -291,11 +305,19 @@ static bool settle_nsec3(struct generation *g)
 
 	if (!node_find(g->apex, TYPE_NSEC3PARAM, &set))
 		return false;
-	for (size_t pos = 0; looked < CHAINS_MAX && rrset_next(&set, &pos, &rdata, &len); looked++)
-		if (nsec3_params_parse(rdata, len, &g->nsec3_params, &flags) && flags == 0 &&
-		    has_chain(g))
+	for (size_t pos = 0; looked < CHAINS_MAX && rrset_next(&set, &pos, &rdata, &len); looked++) {
+		if (!nsec3_params_parse(rdata, len, &g->nsec3_params, &flags) || flags != 0)
+			continue;
+		count = count_in_chain(g);
+		if (is_dense(g, count))
 			return true;
-	return false;
+		if (count > most) {
+			most = count;
+			densest = g->nsec3_params;
+		}
+	}
+	g->nsec3_params = densest;
+	return most > 0;
 }
 
 void denial_settle(struct generation *g)

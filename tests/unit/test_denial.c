@@ -391,6 +391,26 @@ START_TEST(chain_that_is_hard_to_find_costs_a_bounded_search)
 }
 END_TEST
 
+/* Two whole chains, one of them with opt-out and so thin that none of it is near. */
+START_TEST(thin_chain_beside_a_dense_one_is_not_used)
+{
+	static const char *const orders[] = {
+		"@ 60 NSEC3PARAM 1 0 0 -\n@ 60 NSEC3PARAM 1 0 7 -\n",
+		"@ 60 NSEC3PARAM 1 0 7 -\n@ 60 NSEC3PARAM 1 0 0 -\n",
+	};
+	char text[65536], *end = text;
+
+	end += sprintf(end, HEAD "%s" H_0 " 60 NSEC3 1 1 0 - " H_0 " A\n", orders[_i]);
+	for (int i = 1; i < 600; i++)
+		end += sprintf(end, "%032d 60 NSEC3 1 0 7 - " H_0 " A\n", i);
+	struct generation *g = fixture_zone("example.", text);
+
+	ck_assert_int_eq(g->denial, ZONE_DENIAL_NSEC3);
+	ck_assert_uint_eq(g->nsec3_params.iterations, 7);
+	generation_free(g);
+}
+END_TEST
+
 /* Records of other chains at one name, and parameters at the apex, by the hundred. */
 START_TEST(chains_by_the_hundred_are_not_all_looked_at)
 {
@@ -452,6 +472,8 @@ static const struct {
 	{ "@ 60 NSEC3PARAM 2 0 5 -\n" H_A " 60 NSEC3 1 0 5 - " H_A " A\n", ZONE_DENIAL_NONE, 0 },
 	{ "@ 60 NSEC3PARAM 1 0 5 -\n@ 60 NSEC3PARAM 1 0 7 ab\n" H_A " 60 NSEC3 1 0 5 ab " H_A " A\n"
 	  H_AI " 60 NSEC3 1 0 7 ab " H_AI " A\n", ZONE_DENIAL_NSEC3, 7 },
+	{ "@ 60 NSEC3PARAM 1 0 7 ab\n@ 60 NSEC3PARAM 1 0 5 -\n" H_A " 60 NSEC3 1 0 5 - " H_A " A\n"
+	  H_AI " 60 NSEC3 1 0 7 ab " H_AI " A\n", ZONE_DENIAL_NSEC3, 7 },	/* the first of two */
 	{ H_A " 60 NSEC3 1 0 5 - " H_A " A\n", ZONE_DENIAL_NONE, 0 },
 };
 
@@ -485,6 +507,7 @@ int main(void)
 	tcase_add_test(tc, hashing_over_the_budget_is_servfail);
 	tcase_add_loop_test(tc, chain_with_gaps_still_gives_an_answer, 0, COUNT(broken));
 	tcase_add_test(tc, chain_that_is_hard_to_find_costs_a_bounded_search);
+	tcase_add_loop_test(tc, thin_chain_beside_a_dense_one_is_not_used, 0, 2);
 	tcase_add_test(tc, chains_by_the_hundred_are_not_all_looked_at);
 	tcase_add_test(tc, origin_without_room_for_a_hash_proves_nothing);
 	tcase_add_test(tc, without_a_hasher_nothing_is_made_up);
