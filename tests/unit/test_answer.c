@@ -367,6 +367,11 @@ START_TEST(any_class_is_answered_without_authority)
 	ask_class("nowhere.example.com.", TYPE_A, CLASS_ANY, 0, 0);
 	ck_assert_uint_eq(flags(), DNS_QR | DNS_RD | DNS_CD | RCODE_NXDOMAIN);
 	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), "");
+
+	generation_free(zone);
+	zone = fixture_zone("example.com.", "@ 60 SOA a a 1 2 3 4 5\n@ 60 NS a\n@ 60 NSEC @ NS SOA NSEC\n");
+	ask_class("nowhere.example.com.", TYPE_A, CLASS_ANY, EDNS | DO, 1232);
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY), "");
 }
 END_TEST
 
@@ -480,6 +485,40 @@ START_TEST(required_glue_that_does_not_fit_sets_tc)
 	ask("www.sub.example.com.", TYPE_A, BY_TCP);
 	ck_assert_uint_eq(flags(), DNS_QR | DNS_RD | DNS_CD);
 	ck_assert_uint_eq(wire_get_u16(reply.bytes + 10), 29);
+}
+END_TEST
+
+/* Servers, DS, the proof that there is none: a referral has all of it, or TC. */
+static const struct {
+	const char *what, *more, *format;
+	uint16_t records;
+} referrals[] = {
+	{ "servers", "", "sub 60 NS server-number-%u-%u.example.net.\n", 25 },
+	{ "DS", "@ 60 RRSIG SOA" SIGNATURE "sub 60 NS ns.example.net.\n",
+	  "sub 60 DS %u 13 2 aabbccddeeff%02x\n", 26 },
+	{ "proof", "@ 60 NSEC sub NS\nsub 60 NSEC @ NS\nsub 60 RRSIG NSEC" SIGNATURE,
+	  "sub 60 NS ns%u%u.example.net.\n", 27 },
+};
+
+START_TEST(a_referral_comes_whole_or_cut_short)
+{
+	given_zone(referrals[_i].more, 25, referrals[_i].format);
+	ask("www.sub.example.com.", TYPE_A, BY_TCP | EDNS | DO);
+	ck_assert_uint_eq(flags(), DNS_QR | DNS_RD | DNS_CD);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 8), referrals[_i].records);
+	ask_class("www.sub.example.com.", TYPE_A, CLASS_IN, EDNS | DO, 512);
+	ck_assert_msg(flags() == (DNS_QR | DNS_TC | DNS_RD | DNS_CD), "%s", referrals[_i].what);
+}
+END_TEST
+
+START_TEST(sibling_glue_is_looked_up_for_13_servers)
+{
+	given_zone("sub 60 NS a0\nsub 60 NS a1\nsub 60 NS a2\nsub 60 NS a3\nsub 60 NS a4\nsub 60 NS a5\n"
+		   "sub 60 NS a6\nsub 60 NS a7\nsub 60 NS a8\nsub 60 NS a9\nsub 60 NS a10\nsub 60 NS a11\n"
+		   "sub 60 NS a12\nsub 60 NS a13\n", 14, "a%.0u%u 60 A 192.0.2.1\n");
+	ask("www.sub.example.com.", TYPE_A, BY_TCP);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 8), 14);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 10), 13);
 }
 END_TEST
 
@@ -771,6 +810,21 @@ START_TEST(what_only_the_primary_computes_is_servfail_and_says_why)
 }
 END_TEST
 
+/* What a chain leads to decides, though there is no room for its end. */
+START_TEST(a_chain_that_is_cut_short_may_lead_to_what_is_computed)
+{
+	char text[4096] = LABEL60 ".c12 60 TYPE65401 \\# 3 016100\n", *t = text + strlen(text);
+
+	for (unsigned i = 0; i < 12; i++)
+		t += snprintf(t, 200, LABEL60 ".c%u 60 CNAME " LABEL60 ".c%u\n", i, i + 1);
+	given_zone(text, 0, "");
+	ask(LABEL60 ".c0.example.com.", TYPE_MX, 0);
+	ck_assert_uint_eq(flags() & (DNS_TC | DNS_RCODE), DNS_TC | RCODE_NOERROR);
+	ask(LABEL60 ".c0.example.com.", TYPE_A, 0);
+	ck_assert_uint_eq(flags() & (DNS_TC | DNS_RCODE), RCODE_SERVFAIL);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("answer");
@@ -788,6 +842,7 @@ int main(void)
 	tcase_add_test(rules, other_classes_are_refused);
 	tcase_add_loop_test(rules, what_only_the_primary_computes_is_servfail_and_says_why, 0,
 			    COUNT(computed));
+	tcase_add_test(rules, a_chain_that_is_cut_short_may_lead_to_what_is_computed);
 	tcase_add_test(rules, any_class_is_answered_without_authority);
 	tcase_add_test(rules, every_type_gets_some_answer);
 	tcase_set_timeout(rules, 30);
@@ -799,6 +854,8 @@ int main(void)
 	tcase_add_test(limits, additional_data_is_left_out_before_anything_else);
 	tcase_add_test(limits, optional_addresses_are_looked_up_for_13_names);
 	tcase_add_test(limits, required_glue_that_does_not_fit_sets_tc);
+	tcase_add_loop_test(limits, a_referral_comes_whole_or_cut_short, 0, COUNT(referrals));
+	tcase_add_test(limits, sibling_glue_is_looked_up_for_13_servers);
 	tcase_add_test(limits, sibling_glue_that_does_not_fit_sets_nothing);
 	tcase_add_test(limits, a_set_whose_signature_does_not_fit_stays_away_too);
 	tcase_add_test(limits, a_chain_ends_after_17_links);
