@@ -144,16 +144,56 @@ def plain_names(text):
 KEYGEN = ["dnssec-keygen", "-q", "-n", "ZONE"]
 
 
-def sign(folder, origin, path, algorithms=("ED25519",), denial=()):
-    """Signs a zone file; returns the path of the signed one. `denial`: options for NSEC3."""
-    for algorithm in algorithms:
-        for kind in ([], ["-f", "KSK"]):
-            run(KEYGEN + ["-K", folder, "-a", algorithm] + kind + [origin])
+def sign(folder, origin, path, algorithms=("ED25519",), denial=(), other_denial=()):
+    """
+    Signs a zone file; returns the path of the signed one. `denial`: options for NSEC3;
+    `other_denial`: those of a second chain beside it, as there is one while a salt is changed.
+    """
+    keys = [run(KEYGEN + ["-K", folder, "-a", algorithm] + kind + [origin]).strip()
+            for algorithm in algorithms for kind in ([], ["-f", "KSK"])]
+    signed = sign_once(folder, origin, path, denial, path + ".signed")
+    if other_denial:
+        other = sign_once(folder, origin, path, other_denial, path + ".other")
+        add_chain(folder, origin, signed, other, keys)
+    return signed
+
+
+def sign_once(folder, origin, path, denial, to):
     run(["dnssec-signzone", "-q", "-P", "-S", "-O", "full", "-K", folder, "-d", folder, "-o", origin, *denial,
-         "-f", path + ".signed", path])
-    return path + ".signed"
+         "-f", to, path])
+    return to
+
+
+def add_chain(folder, origin, signed, other, keys):
+    """
+    The NSEC3 of another signing of the same zone, and at the apex the parameters of both, signed
+    together: by ldns, in a zone of little else, since dnssec-signzone keeps those of one chain.
+    """
+    own, more = (read_records(path) for path in (signed, other))
+    params = [line for rdtype, line in own + more if rdtype == "NSEC3PARAM"]
+    small = signed + ".params"
+    with open(small, "w") as file:
+        file.writelines([line for rdtype, line in own if rdtype == "SOA"] + params)
+    run(["ldns-signzone", "-A", "-o", origin, "-f", small + ".signed", small, *(f"{folder}/{key}" for key in keys)])
+    with open(signed, "w") as file:
+        file.writelines(line for rdtype, line in own if rdtype not in ("NSEC3PARAM", "RRSIG NSEC3PARAM"))
+        file.writelines(line for rdtype, line in more if rdtype in ("NSEC3", "RRSIG NSEC3"))
+        file.writelines(params)
+        file.writelines(line for rdtype, line in read_records(small + ".signed") if rdtype == "RRSIG NSEC3PARAM")
+
+
+def read_records(path):
+    """[(type, line)] of a file with one record a line; a signature's type with the one that it covers."""
+    found = []
+    with open(path) as file:
+        for line in file:
+            fields = line.split()
+            if not line.startswith(";") and len(fields) > 4:
+                found.append((" ".join(fields[3:5]) if fields[3] == "RRSIG" else fields[3], line))
+    return found
 
 
 def run(command):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+    return done.stdout

@@ -207,6 +207,8 @@ class Zone:
             self.bounds.append(owner)
             if self.rng.random() < 0.5:
                 self.add(owner, "A", "192.0.2.66")
+            if self.has_hidden_by_dname:
+                self.hide_below(owner)
 
     def server(self, cut):
         """A name server of a cut, and its glue; or the lack of it."""
@@ -242,12 +244,15 @@ class Zone:
             for _ in range(self.rng.choice((1, 1, 2))):
                 self.add(owner, "DS", f"{self.rng.randrange(65536)} 13 2 " +
                          bytes(self.rng.randrange(256) for _ in range(32)).hex())
-        if self.rng.random() < 0.3:     # hidden by the cut
-            for name in ((STAR,) + owner, (b"hidden",) + owner, (b"sub", b"hidden") + owner):
-                if length(name) <= 255:
-                    self.rng.choice((self.plain, self.alias))(name)
+        if self.rng.random() < 0.3:
+            self.hide_below(owner)
         if self.rng.random() < 0.2 and length(owner) < 240:
             self.add((b"deeper",) + owner, "NS", "ns.elsewhere.example.")
+
+    def hide_below(self, bound):
+        for name in ((STAR,) + bound, (b"hidden",) + bound, (b"sub", b"hidden") + bound):
+            if length(name) <= 255:
+                self.rng.choice((self.plain, self.alias))(name)
 
     def wildcard(self, owner):
         star = (STAR,) + owner

@@ -171,6 +171,8 @@ static const char *find_misconduct(const struct question *q, const struct packet
 		return "an RRset with several TTLs, RFC 2181 s.5.2";
 	if (q->is_tcp && (p->flags & F_TC))
 		return "TC by TCP";
+	if (has_other_chain(p, p))
+		return "NSEC3 of two chains, RFC 5155 s.8.2";
 	if (lacks_glue(p))
 		return "glue is missing and TC too, RFC 9471 s.3.1";
 	return is_all_true(p, PART_ADDITIONAL) ? NULL : "additional data that no zone has";

@@ -54,6 +54,12 @@ bool lacks_glue(const struct packet *p);
  */
 bool is_denial_whole(const struct question *q, const struct packet *p);
 
+/*
+ * True when an NSEC3 of the authority section of `a` and one of `b` belong to different chains
+ * of one zone. Within one reply that proves nothing: RFC 5155 s.8.2.
+ */
+bool has_other_chain(const struct packet *a, const struct packet *b);
+
 /* ---- rules.c: why servers may differ ---- */
 
 /* A kind of disagreement, and which of the servers err; they do not count then. */

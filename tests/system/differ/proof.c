@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* Canonical order and cover of NSEC: RFC 4034 s.6.1, RFC 4035 s.5.4. */
+/* Canonical order and cover of NSEC: RFC 4034 s.6.1, RFC 4035 s.5.4. Chains of NSEC3: RFC 5155. */
 #include "tests/system/differ/compare.h"
 
 #include <string.h>
@@ -96,6 +96,22 @@ static const uint8_t *last_name(const struct packet *p, const uint8_t *name)
 	return name;
 }
 
+/* The first alias is one that a DNAME made. */
+static bool is_made_by_dname(const struct packet *p, const uint8_t *asked)
+{
+	uint8_t starts[LABELS_MAX];
+	int order;
+
+	for (unsigned i = 0; i < p->counts[PART_ANSWER]; i++) {
+		const struct record *r = &p->parts[PART_ANSWER][i];
+
+		if (r->type == T_DNAME &&
+		    compare_names(asked, r->bytes, &order) == labels_of(r->bytes, starts))
+			return true;
+	}
+	return false;
+}
+
 /* An alias of a signed zone, which the zone has not in this form. */
 static bool is_made_by_wildcard(const struct question *q, const struct packet *p,
 				const uint8_t *asked)
@@ -106,7 +122,7 @@ static bool is_made_by_wildcard(const struct question *q, const struct packet *p
 	while (origin && origin[len] != 0)
 		len += origin[len] + 1u;
 	return origin && truth_has_set(origin, len + 1, T_DNSKEY) &&
-	       !has_type(p, PART_ANSWER, T_DNAME) && !truth_has_set(asked, q->name_len, T_CNAME);
+	       !is_made_by_dname(p, asked) && !truth_has_set(asked, q->name_len, T_CNAME);
 }
 
 bool is_denial_whole(const struct question *q, const struct packet *p)
@@ -130,4 +146,26 @@ bool is_denial_whole(const struct question *q, const struct packet *p)
 		return false;
 	wildcard_of(name, cover, wildcard);
 	return find_cover(p, wildcard) != NULL;
+}
+
+/* NSEC3 of one zone, but with other iterations or another salt: RFC 5155 s.3.2. */
+static bool is_of_other_chain(const struct record *a, const struct record *b)
+{
+	size_t a_hash = a->bytes[0] + 1u, b_hash = b->bytes[0] + 1u;
+	const uint8_t *x = a->bytes + a->owner_len + 8, *y = b->bytes + b->owner_len + 8;
+
+	if (a->type != T_NSEC3 || b->type != T_NSEC3 || a->owner_len != b->owner_len ||
+	    memcmp(a->bytes + a_hash, b->bytes + b_hash, a->owner_len - a_hash) != 0)
+		return false;
+	return memcmp(x + 2, y + 2, 3) != 0 || memcmp(x + 5, y + 5, x[4]) != 0;
+}
+
+bool has_other_chain(const struct packet *a, const struct packet *b)
+{
+	for (unsigned i = 0; i < a->counts[PART_AUTHORITY]; i++)
+		for (unsigned k = 0; k < b->counts[PART_AUTHORITY]; k++)
+			if (is_of_other_chain(&a->parts[PART_AUTHORITY][i],
+					      &b->parts[PART_AUTHORITY][k]))
+				return true;
+	return false;
 }

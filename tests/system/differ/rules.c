@@ -119,6 +119,38 @@ static bool errs_dname_owner(const struct question *q, const struct packet *repl
 	       has_type(&replies[MIRROR], PART_ANSWER, T_DNAME);
 }
 
+/* There is something below a DNAME above this name. */
+static bool is_among_hidden(const uint8_t *name, size_t len)
+{
+	for (size_t at = 0; name[at] != 0;) {
+		at += name[at] + 1u;
+		if (truth_has_set(name + at, len - at, T_DNAME) &&
+		    truth_has_below(name + at, len - at))
+			return true;
+	}
+	return false;
+}
+
+/* Knot serves what a DNAME hides; NSD loads no such zone. */
+static bool errs_hidden_by_dname(const struct question *q, const struct packet *replies,
+				 unsigned server)
+{
+	const struct packet *mirror = &replies[MIRROR];
+	uint8_t name[NAME_MAX_LEN];
+	bool is_met;
+
+	question_name(q, name);
+	is_met = is_among_hidden(name, q->name_len);
+	for (unsigned i = 0; i < mirror->counts[PART_ANSWER]; i++) {
+		const struct record *r = &mirror->parts[PART_ANSWER][i];
+		size_t head = r->owner_len + 8u;
+
+		if (r->type == T_CNAME)
+			is_met |= is_among_hidden(r->bytes + head, r->len - head);
+	}
+	return server == KNOT && is_met;
+}
+
 /* NSD and Knot make glue from a wildcard that the cut hides. */
 static bool errs_made_glue(const struct question *q, const struct packet *replies,
 			   unsigned server)
@@ -232,7 +264,7 @@ static bool errs_nsec_at_cut(const struct question *q, const struct packet *repl
 
 /*
  * NSD takes the NSEC of the name before "*", not of the last one below that; Knot those of
- * names beside one that ends with a zero byte.
+ * names beside one that ends with a zero byte, and none behind names that a DNAME hides.
  */
 static bool errs_denial(const struct question *q, const struct packet *replies,
 		unsigned server)
@@ -270,6 +302,33 @@ static bool errs_nsec3(const struct question *q, const struct packet *replies,
 	       count_nsec3(other) < count_nsec3(mirror) && is_same_part(mirror, other, PART_ANSWER);
 }
 
+/* True when all of `a` but its NSEC3 and their signatures is in `b`, and those are the zone's. */
+static bool is_within_but_nsec3(const struct packet *a, const struct packet *b)
+{
+	for (unsigned i = 0; i < a->counts[PART_AUTHORITY]; i++) {
+		const struct record *r = &a->parts[PART_AUTHORITY][i];
+
+		if (r->covered == T_NSEC3 ? !truth_has(r, false) : !has_record(b, PART_AUTHORITY, r))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Of a zone's chains NSD takes that of the first NSEC3PARAM in its file, BIND that of the least;
+ * Knot loads no such zone.
+ */
+static bool errs_chain_of_nsec3(const struct question *q, const struct packet *replies,
+				unsigned server)
+{
+	const struct packet *mirror = &replies[MIRROR], *other = &replies[server];
+
+	(void)q;
+	return mirror->rcode == other->rcode && has_other_chain(mirror, other) &&
+	       !has_other_chain(other, other) && is_same_part(mirror, other, PART_ANSWER) &&
+	       is_within_but_nsec3(mirror, other) && is_within_but_nsec3(other, mirror);
+}
+
 /* NSD proves more than needs be when "*" itself is asked for, Knot less. */
 static bool errs_asterisk(const struct question *q, const struct packet *replies,
 			  unsigned server)
@@ -304,13 +363,16 @@ static bool errs_short_chain(const struct question *q, const struct packet *repl
 		has_type(other, PART_ANSWER, T_DNAME));
 }
 
-/* NSD leaves proofs out that do not fit, without TC. */
+/* NSD leaves proofs out that do not fit, without TC; Knot those that it does not find. */
 static bool errs_room_for_proof(const struct question *q, const struct packet *replies,
 				unsigned server)
 {
 	const struct packet *mirror = &replies[MIRROR], *other = &replies[server];
 
-	return server == NSD && q->is_dnssec_ok && (mirror->flags & F_TC) && !(other->flags & F_TC) &&
+	if (server == BIND || (server == KNOT && (has_type(other, PART_AUTHORITY, T_NSEC) ||
+						  has_type(other, PART_AUTHORITY, T_NSEC3))))
+		return false;
+	return q->is_dnssec_ok && (mirror->flags & F_TC) && !(other->flags & F_TC) &&
 	       mirror->rcode == other->rcode &&
 	       (has_type(other, PART_AUTHORITY, T_SOA) || is_referral(other));
 }
@@ -403,6 +465,7 @@ const struct rule rules[] = {
 	{ "RRSIG, NSEC and NSEC3 of an alias that has none, RFC 1034 s.4.3.2 step 3a", false,
 	  errs_proof_at_alias },
 	{ "the owner of a DNAME is its own, RFC 6672 s.3.2 step 3c", false, errs_dname_owner },
+	{ "what is below a DNAME is hidden, RFC 6672 s.2.4", false, errs_hidden_by_dname },
 	{ "glue is what stands in the zone, not what a wildcard makes, RFC 9471 s.2.1", true,
 	  errs_made_glue },
 	{ "an alias leads on into another zone that we have, RFC 1034 s.4.3.2 step 3a", false,
@@ -416,6 +479,7 @@ const struct rule rules[] = {
 	{ "only DS is answered above a cut, RFC 4035 s.3.1.4.1", false, errs_nsec_at_cut },
 	{ "the NSEC records must cover what is not there, RFC 4035 s.3.1.3", false, errs_denial },
 	{ "NSEC3 make no names, RFC 5155 s.7.2.8", false, errs_nsec3_owner },
+	{ "of several whole chains a server may choose, RFC 5155 s.7.3", false, errs_chain_of_nsec3 },
 	{ "proofs begin at the closest provable encloser, RFC 5155 s.7.2.1 and 7.2.5", false,
 	  errs_nsec3 },
 	{ "\"*\" that is asked for is a name as others, RFC 4592 s.2.3", false, errs_asterisk },

@@ -77,6 +77,22 @@ bool truth_has_set(const uint8_t *owner, size_t len, uint16_t type)
 	return known.size > 0 && *slot_of(hash_of_set(owner, len, type)) != 0;
 }
 
+/* In the place of a type: none is 0. */
+enum { BELOW = 0 };
+
+bool truth_has_below(const uint8_t *name, size_t len)
+{
+	return truth_has_set(name, len, BELOW);
+}
+
+static void add_above(const uint8_t *owner, size_t len)
+{
+	for (size_t at = 0; owner[at] != 0;) {
+		at += owner[at] + 1u;
+		add(hash_of_set(owner + at, len - at, BELOW));
+	}
+}
+
 const uint8_t *truth_zone_of(const uint8_t *name, size_t len)
 {
 	for (size_t at = 0;; at += name[at] + 1u) {
@@ -123,6 +139,7 @@ static int learn_message(const uint8_t *message, size_t len)
 		add(hash_of(&r, false));
 		add(hash_of(&r, true));
 		add(hash_of_set(r.bytes, r.owner_len, r.type));
+		add_above(r.bytes, r.owner_len);
 		soas += r.type == T_SOA;
 	}
 	return soas;

@@ -20,6 +20,8 @@ void truth_learn(const struct server *s, const uint8_t *origin, size_t origin_le
 bool truth_has(const struct record *r, bool is_any_owner);
 /* Is there an RRset of this owner, in lower case, and type? */
 bool truth_has_set(const uint8_t *owner, size_t len, uint16_t type);
+/* Is there any record below this name, in lower case? */
+bool truth_has_below(const uint8_t *name, size_t len);
 /* The origin of the zone that a name in lower case belongs to; NULL: of none. */
 const uint8_t *truth_zone_of(const uint8_t *name, size_t len);
 
