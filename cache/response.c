@@ -38,9 +38,10 @@ static void find_suffixes(const uint8_t *name, struct suffixes *s)
 		s->hash[i] = hash = hash_label(hash, name + s->start[i]);
 }
 
+/* In steps of the hash's own: the names of a question with many labels crowd none out. */
 static unsigned slot_of(uint32_t hash, unsigned probe)
 {
-	return ((hash >> 16 ^ hash) + probe) % RESPONSE_NAMES;
+	return ((hash >> 16 ^ hash) + probe * (hash >> 8 | 1)) % RESPONSE_NAMES;
 }
 
 /* Where the name stands already, or 0. */
@@ -181,13 +182,14 @@ void response_undo(struct response *r, const struct response_mark *to)
 			r->at[i] = 0;
 }
 
+/* The shortest first: those are pointed at most. */
 static void keep_question(struct response *r)
 {
 	const uint8_t *name = r->query->qname;
 	struct suffixes s;
 
 	find_suffixes(name, &s);
-	for (unsigned i = 0; i < s.count; i++)
+	for (unsigned i = s.count; i-- > 0;)
 		keep_name(r, name + s.start[i], s.hash[i], DNS_HEADER_LEN + (size_t)s.start[i]);
 }
 
