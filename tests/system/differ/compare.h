@@ -60,6 +60,9 @@ bool is_denial_whole(const struct question *q, const struct packet *p);
  */
 bool has_other_chain(const struct packet *a, const struct packet *b);
 
+/* True when an NSEC3 of the authority section is that of a name above: RFC 5155 s.7.2.1. */
+bool has_encloser(const struct question *q, const struct packet *p);
+
 /* ---- rules.c: why servers may differ ---- */
 
 /* A kind of disagreement, and which of the servers err; they do not count then. */

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include <ldns/ldns.h>
+
 #include "tests/system/differ/truth.h"
 
 enum { LABELS_MAX = 128 };
@@ -167,5 +169,42 @@ bool has_other_chain(const struct packet *a, const struct packet *b)
 			if (is_of_other_chain(&a->parts[PART_AUTHORITY][i],
 					      &b->parts[PART_AUTHORITY][k]))
 				return true;
+	return false;
+}
+
+static bool is_nsec3_of(const struct record *r, const uint8_t *name, size_t len)
+{
+	const uint8_t *rdata = r->bytes + r->owner_len + 8;
+	ldns_rdf *dname = ldns_dname_new_frm_data((uint16_t)len, name);
+	ldns_rdf *hash = ldns_nsec3_hash_name(dname, rdata[0], read_u16(rdata + 2), rdata[4],
+					      rdata + 5);
+	bool is_same = hash && memcmp(ldns_rdf_data(hash), r->bytes, r->bytes[0] + 1u) == 0;
+
+	ldns_rdf_deep_free(dname);
+	ldns_rdf_deep_free(hash);
+	return is_same;
+}
+
+static bool has_nsec3_of(const struct packet *p, const uint8_t *name, size_t len)
+{
+	for (unsigned i = 0; i < p->counts[PART_AUTHORITY]; i++)
+		if (p->parts[PART_AUTHORITY][i].type == T_NSEC3 &&
+		    is_nsec3_of(&p->parts[PART_AUTHORITY][i], name, len))
+			return true;
+	return false;
+}
+
+bool has_encloser(const struct question *q, const struct packet *p)
+{
+	uint8_t asked[NAME_MAX_LEN], starts[LABELS_MAX];
+
+	question_name(q, asked);
+	const uint8_t *name = last_name(p, asked);
+	unsigned count = labels_of(name, starts);
+	size_t len = count ? starts[count - 1] + name[starts[count - 1]] + 2u : 1;
+
+	for (unsigned i = 1; i < count; i++)
+		if (has_nsec3_of(p, name + starts[i], len - starts[i]))
+			return true;
 	return false;
 }

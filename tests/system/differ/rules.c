@@ -297,9 +297,10 @@ static bool errs_nsec3(const struct question *q, const struct packet *replies,
 {
 	const struct packet *mirror = &replies[MIRROR], *other = &replies[server];
 
-	(void)q;
 	return server == NSD && mirror->rcode == other->rcode && count_nsec3(other) > 0 &&
-	       count_nsec3(other) < count_nsec3(mirror) && is_same_part(mirror, other, PART_ANSWER);
+	       is_same_part(mirror, other, PART_ANSWER) &&
+	       (count_nsec3(other) < count_nsec3(mirror) ||
+		(has_encloser(q, mirror) && !has_encloser(q, other)));
 }
 
 /* True when all of `a` but its NSEC3 and their signatures is in `b`, and those are the zone's. */
