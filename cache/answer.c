@@ -119,10 +119,14 @@ static bool put_found(struct lookup *l, const struct node *n, const struct rrset
 	return answer_put_rrset(l, SECTION_ANSWER, n, l->name, set);
 }
 
-/* Every RRset that a question of several (ANY, RRSIG) means. */
+/*
+ * Every RRset that a question of several (ANY, RRSIG) means; of ANY by UDP the first that fits,
+ * for a forged address would get the rest: RFC 8482 s.4.1.
+ */
 static enum outcome put_several(struct lookup *l, const struct node *n)
 {
 	bool is_any = l->type == TYPE_ANY, is_signing = l->ask->query->edns.dnssec_ok;
+	bool is_one_enough = is_any && !l->ask->is_tcp;
 	enum outcome out = OUT_NODATA;
 	struct rrset set;
 
@@ -131,11 +135,9 @@ static enum outcome put_several(struct lookup *l, const struct node *n)
 			continue;
 		if (is_any && is_signing && set.type == TYPE_RRSIG)
 			continue;	/* each comes with the set that it covers */
-		if (!put_found(l, n, &set))
-			return OUT_NO_ROOM;
-		out = OUT_DATA;
-		if (is_any && !l->ask->is_tcp)
-			break;	/* RFC 8482 s.4.1: a forged address would get the rest */
+		out = put_found(l, n, &set) ? OUT_DATA : OUT_NO_ROOM;
+		if (out == (is_one_enough ? OUT_DATA : OUT_NO_ROOM))
+			break;
 	}
 	return out;
 }

@@ -421,6 +421,22 @@ START_TEST(an_rrset_comes_whole_or_not_at_all)
 }
 END_TEST
 
+/* RFC 8482 s.4.1: one RRset will do. It was the first, and TC when that had no room. */
+START_TEST(any_by_udp_gets_an_rrset_that_fits)
+{
+	given_zone("many 60 TXT small\n", 30, ADDRESS);
+	ask("many.example.com.", TYPE_ANY, 0);
+	ck_assert_uint_eq(flags(), DNS_QR | DNS_AA | DNS_RD | DNS_CD);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), "many.example.com. 60 TXT \"small\"");
+	ask("many.example.com.", TYPE_ANY, BY_TCP);
+	ck_assert_uint_eq(wire_get_u16(reply.bytes + 6), 31);
+
+	given_zone("", 30, ADDRESS);
+	ask("many.example.com.", TYPE_ANY, 0);
+	ck_assert_uint_eq(flags(), DNS_QR | DNS_AA | DNS_TC | DNS_RD | DNS_CD);
+}
+END_TEST
+
 START_TEST(opt_has_its_room_from_the_start)
 {
 	given_zone("", 74, ADDRESS);	/* 1218 bytes: 14 short of the limit, OPT has 11, 39 with COOKIE */
@@ -848,6 +864,7 @@ int main(void)
 	tcase_set_timeout(rules, 30);
 	tcase_add_checked_fixture(limits, setup, teardown);
 	tcase_add_test(limits, an_rrset_comes_whole_or_not_at_all);
+	tcase_add_test(limits, any_by_udp_gets_an_rrset_that_fits);
 	tcase_add_test(limits, opt_has_its_room_from_the_start);
 	tcase_add_test(limits, tcp_carries_all_that_64_kb_can_hold);
 	tcase_add_test(limits, names_beyond_the_reach_of_pointers_stand_in_full);
