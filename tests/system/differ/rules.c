@@ -185,14 +185,16 @@ static bool errs_other_zone(const struct question *q, const struct packet *repli
 	       ((mirror->flags & F_TC) || is_answer_within(other, mirror));
 }
 
-/* BIND stops at the alias that a DNAME makes. */
+/* BIND stops at the alias that a DNAME makes, whether there is room for it or not. */
 static bool errs_any_at_dname(const struct question *q, const struct packet *replies,
 			      unsigned server)
 {
-	return server == BIND && q->type == T_ANY && replies[server].rcode == 0 &&
-	       has_type(&replies[server], PART_ANSWER, T_DNAME) &&
-	       ((replies[MIRROR].flags & F_TC) ||
-		is_answer_within(&replies[server], &replies[MIRROR]));
+	const struct packet *mirror = &replies[MIRROR], *other = &replies[server];
+
+	return server == BIND && q->type == T_ANY && other->rcode == 0 &&
+	       has_type(other->flags & F_TC && other->counts[PART_ANSWER] == 0 ? mirror : other,
+			PART_ANSWER, T_DNAME) &&
+	       ((mirror->flags & F_TC) || is_answer_within(other, mirror));
 }
 
 /* Knot refers to a wildcard's name servers. */
