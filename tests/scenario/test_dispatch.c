@@ -1685,7 +1685,7 @@ START_TEST(flood_of_marks_is_cut_off_with_servfail_and_the_account_holds)
 		snprintf(mark, sizeof(mark), "understudy-loop-%016x0001.example.com.", i);
 		ask(0, mark, TYPE_SOA);
 		if (world.sent_count > sent)
-			reply_to(last_sent(), DNS_AA | RCODE_NXDOMAIN);
+			reply_with(last_sent(), DNS_AA | RCODE_NXDOMAIN, 0, 1, "\300\61" SOA_TAIL("\1"), SOA_LEN);
 	}
 	ck_assert_uint_eq(world.answers, 100);
 	ck_assert_uint_lt(world.sent_count, 64);
