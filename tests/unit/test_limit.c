@@ -25,7 +25,8 @@ static struct limit l;
 static struct random chance;
 static uint64_t now;
 
-struct verdict { uint64_t at_us; enum { NOTHING, ANSWER, TRUNCATED, LOSS, LATE } what; };
+enum what { ANSWER, TRUNCATED, LOSS, LATE };
+struct verdict { uint64_t at_us; enum what what; };
 static struct verdict coming[2 * ASKS];
 static unsigned coming_count;
 static struct { unsigned sent, answered, lost, spared; } sum;
@@ -39,7 +40,7 @@ static void setup(void)
 	server = (struct server){ .kind = WELL };
 }
 
-static void will(uint64_t at_us, int what)
+static void will(uint64_t at_us, enum what what)
 {
 	ck_assert_uint_lt(coming_count, 2 * ASKS);
 	coming[coming_count++] = (struct verdict){ at_us, what };
@@ -53,7 +54,7 @@ static bool takes_token(void)
 	return true;
 }
 
-static void answer_after(uint64_t us, int what)
+static void answer_after(uint64_t us, enum what what)
 {
 	if (us <= DEADLINE) {
 		will(now + us, what);
