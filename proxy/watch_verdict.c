@@ -131,24 +131,12 @@ static bool note_zone(struct watched *b, const struct check *c, const struct pro
 	return counts;
 }
 
-void verdict_on_check(struct watched *b, const struct check *c, const struct probe_verdict *v,
-		      uint64_t now)
+/* What the reply means for the server as a whole. True when it is DOWN by this. */
+static bool judge_server(struct watched *b, const struct check *c, const struct probe_verdict *v,
+			 uint64_t now)
 {
 	struct health_change change;
-	bool counts;
 
-	if (c->is_guard) {
-		guards_on_check(b, v, now);
-		return;
-	}
-	counts = c->sample.type || v->is_ours || note_zone(b, c, v, now);
-
-	if (b->pool->zone_count > 0)
-		gates_on_check(b, c, v, now);
-	if (v->is_ours || !counts || c->is_sweep)
-		return;
-	if (v->cause == CAUSE_TIMEOUT && limit_excuses(b, c, now))
-		return;
 	if (v->cause != CAUSE_NONE)
 		remember_bad(b, c, v);
 	else if (!c->is_tcp)
@@ -157,6 +145,32 @@ void verdict_on_check(struct watched *b, const struct check *c, const struct pro
 	change = health_on_probe(&b->health, &b->rules, c->is_tcp, v->cause, gates_are_open(b), now);
 	verdict_follow(b, change, now);
 	verdict_publish(b, now);	/* suspicion in PROBATION ends without a change */
+	return change.is_change && change.to == HEALTH_DOWN;
+}
+
+/*
+ * A good reply opens the gate of its zone before the server is judged, since it may be what its
+ * return waits for. A bad one takes the server down first: then no zone is held for what they all
+ * have in common, and the failover has its true cause.
+ */
+void verdict_on_check(struct watched *b, const struct check *c, const struct probe_verdict *v,
+		      uint64_t now)
+{
+	bool counts, is_of_server, is_bad = v->cause != CAUSE_NONE;
+
+	if (c->is_guard) {
+		guards_on_check(b, v, now);
+		return;
+	}
+	counts = c->sample.type || v->is_ours || note_zone(b, c, v, now);
+	is_of_server = counts && !v->is_ours && !c->is_sweep
+		       && !(v->cause == CAUSE_TIMEOUT && limit_excuses(b, c, now));
+	if (is_of_server && is_bad && judge_server(b, c, v, now))
+		return;
+	if (b->pool->zone_count > 0)
+		gates_on_check(b, c, v, now);
+	if (is_of_server && !is_bad)
+		judge_server(b, c, v, now);
 }
 
 /* ---- Evidence ---- */

@@ -636,6 +636,22 @@ START_TEST(primary_that_goes_back_while_it_serves_is_held)
 }
 END_TEST
 
+/* The failover was told before its backend_down, and with another cause. */
+START_TEST(reply_that_takes_a_server_down_holds_no_zone)
+{
+	unsigned at;
+
+	teardown();
+	setup_with("fall = 1 slow-start = \"200ms\"");
+	run_ms(50);
+	server.mood = REFUSING;
+	at = wait_line("event=backend_down backend=ns1", 0, 1000);
+	ck_assert_uint_eq(at, 0);
+	at = wait_line("event=failover pool=main from=ns1 to=mirror", at, 100);
+	ck_assert_ptr_nonnull(strstr(lines[at], "cause=backend_down"));
+}
+END_TEST
+
 /* The mirror may have been told first, by NOTIFY. */
 START_TEST(newer_mirror_asks_before_it_judges)
 {
@@ -953,6 +969,7 @@ int main(void)
 	tcase_add_loop_test(tc, accepted_regression_ends_at_once, 0, REGRESSIONS);
 	tcase_add_loop_test(tc, policy_accepts, 0, 2);
 	tcase_add_test(tc, primary_that_goes_back_while_it_serves_is_held);
+	tcase_add_test(tc, reply_that_takes_a_server_down_holds_no_zone);
 	tcase_add_test(tc, newer_mirror_asks_before_it_judges);
 	tcase_add_test(tc, short_lag_is_no_news);
 	tcase_add_test(tc, mirror_behind_a_primary_is_marked);
