@@ -154,10 +154,15 @@ static uint32_t outstanding(const struct balance *b, const struct plan_target *t
 	return t->kind == TARGET_MIRROR ? 0 : b->views[t->backend->index].outstanding;
 }
 
+/* By weight. */
+static const struct plan_target *draw(const struct candidates *c, struct random *random)
+{
+	return at_weight(c, random_below(random, c->weight));
+}
+
 /* Starts at a random place, so that equals share evenly. */
-static const struct plan_target *least_outstanding(const struct balance *b,
-						   const struct candidates *c,
-						   struct random *random)
+static const struct plan_target *least_busy(const struct balance *b, const struct candidates *c,
+					    struct random *random)
 {
 	unsigned start = random_below(random, c->count);
 	const struct plan_target *best = c->target[start];
@@ -173,29 +178,74 @@ static const struct plan_target *least_outstanding(const struct balance *b,
 	return best;
 }
 
-/*
- * Expected cost: latency times the queue in front of us, by weight. Unknown counts as fast. Below
- * a millisecond latencies are equal: on one LAN the difference is noise, and would starve one.
- */
-static uint64_t cost(const struct balance *b, const struct plan_target *t)
+/* Whether `y` would be no busier, for its weight, with this query than `x` is without it. */
+static bool is_less_busy(const struct balance *b, const struct plan_target *y,
+			 const struct plan_target *x)
 {
-	uint64_t srtt_us = t->kind == TARGET_MIRROR ? 0 : b->views[t->backend->index].udp.srtt_us;
+	return (outstanding(b, y) + 1ull) * x->weight <= (uint64_t)outstanding(b, x) * y->weight;
+}
 
-	return (srtt_us / 1000 + 1) * (outstanding(b, t) + 1ull) * 1024 / t->weight;
+/*
+ * One is drawn by weight, and has it unless another is less busy. So servers that are quick enough
+ * to be idle most of the time share by weight: were the least busy one always taken, the heaviest
+ * would have all.
+ */
+static const struct plan_target *least_outstanding(const struct balance *b,
+						   const struct candidates *c,
+						   struct random *random)
+{
+	const struct plan_target *drawn = draw(c, random), *best;
+
+	if (outstanding(b, drawn) == 0)
+		return drawn;
+	best = least_busy(b, c, random);
+	return is_less_busy(b, best, drawn) ? best : drawn;
+}
+
+/*
+ * Unknown counts as fast. Below a millisecond latencies are equal: on one LAN the difference is
+ * noise, and would starve one.
+ */
+static uint64_t latency_ms(const struct balance *b, const struct plan_target *t)
+{
+	return t->kind == TARGET_MIRROR ? 0 : b->views[t->backend->index].udp.srtt_us / 1000;
+}
+
+/* Latency times the queue in front of us; the draws have given each its weight already. */
+static bool is_faster(const struct balance *b, const struct plan_target *y,
+		      const struct plan_target *x)
+{
+	uint64_t cost_y = (latency_ms(b, y) + 1) * (outstanding(b, y) + 1ull);
+	uint64_t cost_x = (latency_ms(b, x) + 1) * (outstanding(b, x) + 1ull);
+
+	return cost_y < cost_x && cost_y * x->weight < cost_x * y->weight;
+}
+
+/* Another one, by weight; `first` when it is alone. */
+static const struct plan_target *draw_other(const struct candidates *c,
+					    const struct plan_target *first, struct random *random)
+{
+	unsigned point = c->count > 1 ? random_below(random, c->weight - first->weight) : 0;
+
+	for (unsigned i = 0; i < c->count; i++) {
+		if (c->target[i] == first)
+			continue;
+		if (point < c->target[i]->weight)
+			return c->target[i];
+		point -= c->target[i]->weight;
+	}
+	return first;
 }
 
 /* Now and then the worse of two is taken: a server that was slow once must be measured again. */
 static const struct plan_target *p2c_latency(const struct balance *b, const struct candidates *c,
 					     struct random *random)
 {
-	unsigned first = random_below(random, c->count);
+	const struct plan_target *x = draw(c, random), *y = draw_other(c, x, random);
+	uint64_t ms_x = latency_ms(b, x), ms_y = latency_ms(b, y);
+	bool is_better = ms_y == ms_x ? is_less_busy(b, y, x) : is_faster(b, y, x);
 
-	if (c->count == 1 || random_below(random, P2C_EXPLORE) == 0)
-		return c->target[first];
-	unsigned second = (first + 1 + random_below(random, c->count - 1)) % c->count;
-	const struct plan_target *x = c->target[first], *y = c->target[second];
-
-	return cost(b, y) < cost(b, x) ? y : x;
+	return is_better && random_below(random, P2C_EXPLORE) != 0 ? y : x;
 }
 
 static uint32_t mix(uint32_t x)
@@ -259,7 +309,7 @@ const struct plan_target *balance_choose(struct balance *b, const struct balance
 	switch (ask->pool->conf->policy) {
 	case POLICY_ORDERED:		return c.target[0];
 	case POLICY_ROUND_ROBIN:	return at_weight(&c, b->turn[ask->pool->index]++ % c.weight);
-	case POLICY_WEIGHTED_RANDOM:	return at_weight(&c, random_below(random, c.weight));
+	case POLICY_WEIGHTED_RANDOM:	return draw(&c, random);
 	case POLICY_LEAST_OUTSTANDING:	return least_outstanding(b, &c, random);
 	case POLICY_P2C_LATENCY:	return p2c_latency(b, &c, random);
 	case POLICY_CONSISTENT_HASH:	return consistent_hash(&c, ask->hash);

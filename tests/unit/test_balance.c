@@ -242,6 +242,38 @@ START_TEST(least_outstanding_shares_evenly_among_equals)
 }
 END_TEST
 
+/* Servers that answer at once are never busy: the heaviest had all the queries. */
+static const enum conf_policy weighing[] = { POLICY_LEAST_OUTSTANDING, POLICY_P2C_LATENCY };
+
+START_TEST(idle_servers_share_by_weight)
+{
+	conf.policy = weighing[_i];
+	pool.target_count = 2;
+	targets[1].weight = 3;
+	choose_often();
+	assert_about(0, CHOICES / 4);
+	assert_about(1, CHOICES * 3 / 4);
+}
+END_TEST
+
+START_TEST(busy_server_leaves_its_share_to_idle_ones)
+{
+	conf.policy = weighing[_i];
+	pool.target_count = 2;
+	targets[1].weight = 3;
+	set_outstanding(0, 1);		/* a third of it would be 1 for the other */
+	choose_often();
+	ck_assert_uint_lt(chosen[0], CHOICES / 50);
+	set_outstanding(0, 0);
+	set_outstanding(1, 1);		/* with one more the lighter would be busier than that */
+	choose_often();
+	assert_about(0, CHOICES / 4);
+	set_outstanding(1, 9);
+	choose_often();
+	ck_assert_uint_lt(chosen[1], CHOICES / 50);
+}
+END_TEST
+
 START_TEST(p2c_prefers_the_faster_of_two)
 {
 	conf.policy = POLICY_P2C_LATENCY;
@@ -398,6 +430,8 @@ int main(void)
 	tcase_add_test(tc, weighted_random_follows_the_weights);
 	tcase_add_test(tc, least_outstanding_takes_the_least_by_weight);
 	tcase_add_test(tc, least_outstanding_shares_evenly_among_equals);
+	tcase_add_loop_test(tc, idle_servers_share_by_weight, 0, 2);
+	tcase_add_loop_test(tc, busy_server_leaves_its_share_to_idle_ones, 0, 2);
 	tcase_add_test(tc, p2c_prefers_the_faster_of_two);
 	tcase_add_test(tc, p2c_measures_the_slowest_again_now_and_then);
 	tcase_add_test(tc, p2c_takes_latencies_below_a_millisecond_for_equal);
