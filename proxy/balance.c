@@ -327,3 +327,11 @@ bool balance_has_target(struct balance *b, const struct balance_ask *ask)
 			return true;
 	return false;
 }
+
+bool balance_mirror_may_serve(const struct balance_ask *ask)
+{
+	for (unsigned i = first_allowed(ask); i < ask->pool->target_count; i++)
+		if (ask->pool->targets[i].kind == TARGET_MIRROR)
+			return ask->mirror_can_answer && !is_held(ask, &ask->pool->targets[i]);
+	return false;
+}

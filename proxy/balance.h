@@ -57,4 +57,7 @@ const struct plan_target *balance_choose(struct balance *b, const struct balance
 /* True when some target could be chosen; changes nothing. */
 bool balance_has_target(struct balance *b, const struct balance_ask *ask);
 
+/* True when the mirror can answer, lags behind no primary, and was not ordered out. */
+bool balance_mirror_may_serve(const struct balance_ask *ask);
+
 #endif

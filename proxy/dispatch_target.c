@@ -11,6 +11,8 @@ enum {
 	ROUNDS_LEAST = 5,		/* that a silent query has before it is given up */
 	TRICKLE = 16,			/* one query in so many is tried although all is down */
 	PROMPT_US = 280000,		/* who can be answered from the mirror is, within this */
+	SOON_US = 45000,		/* and within this once so many were silent: of a hundred */
+	TRIES_SOON = 2,			/* servers on one LAN all may be, and one is always next */
 	ALIVE_US = 1000000,		/* who replied within this is no corpse, whatever its probes say */
 };
 
@@ -72,14 +74,23 @@ struct rtt dispatch_rtt(struct dispatch *d, const struct backend *b, bool is_tcp
 	return rtt;
 }
 
-/* When the mirror answers, whoever has not been asked yet; UINT64_MAX: it cannot. */
-static uint64_t prompt_end(const struct asked *asked)
+/*
+ * When the mirror answers, whoever has not been asked yet; UINT64_MAX: it cannot. `tries`: that
+ * were made, and have failed.
+ */
+static uint64_t prompt_end(const struct asked *asked, unsigned tries)
 {
-	uint64_t patience = asked->pool->conf->attempt_max_us;	/* a longer one is the operator's wish */
+	uint64_t most = asked->pool->conf->attempt_max_us;	/* a longer one is the operator's wish */
+	struct balance_ask ask;
 
 	if (!asked->query || !asked->generation)
 		return UINT64_MAX;
-	return asked->query->received_us + (patience > PROMPT_US ? patience : PROMPT_US);
+	most = most > PROMPT_US ? most : PROMPT_US;
+	if (tries >= TRIES_SOON) {
+		ask = ask_of(asked);
+		most = balance_mirror_may_serve(&ask) ? SOON_US : most;
+	}
+	return asked->query->received_us + most;
 }
 
 static uint64_t attempt_deadline(struct dispatch *d, const struct asked *asked,
@@ -89,6 +100,7 @@ static uint64_t attempt_deadline(struct dispatch *d, const struct asked *asked,
 	unsigned round = asked->query->round;
 	bool is_suspect = atomic_load_explicit(&b->is_suspect, memory_order_relaxed);
 	uint64_t wait = rtt_deadline_us(&rtt, asked->pool->conf->attempt_max_us, is_suspect);
+	uint64_t end = prompt_end(asked, asked->query->try_count - 1u);
 
 	/* Nobody else is left: what matters now is the server's own pace, with back-off; but one that
 	 * was slow a moment ago must not use up the whole time of a packet that was lost. */
@@ -101,7 +113,7 @@ static uint64_t attempt_deadline(struct dispatch *d, const struct asked *asked,
 		/* A server that grows slow takes its clients along, unless somebody else is there. */
 		wait = rtt_slow_us(&rtt);
 	}
-	return d->now_us + wait < prompt_end(asked) ? d->now_us + wait : prompt_end(asked);
+	return d->now_us + wait < end ? d->now_us + wait : end;
 }
 
 static bool take_slot(struct dispatch *d, struct asked *asked, enum failure *why)
@@ -182,7 +194,7 @@ static bool begin_round(struct dispatch *d, struct asked *asked, enum failure wh
 
 	ask.tried_count = 0;
 	ask.is_last_resort = has_signs_of_life(d, asked->pool);
-	if (d->now_us >= end || q->try_count >= QUERY_TRIES_MAX || !balance_has_target(&d->balance, &ask))
+	if (d->now_us >= end || q->try_count >= QUERY_TRIES_ALL || !balance_has_target(&d->balance, &ask))
 		return false;
 	if (why == FAILURE_UNREACHABLE) {	/* it may be restarting: asking at once would only spin */
 		uint64_t next = d->now_us + ROUND_PAUSE_US;
@@ -224,6 +236,11 @@ static const struct plan_target *choose(struct dispatch *d, const struct asked *
 	return t;
 }
 
+static bool may_try_more(const struct query *q)
+{
+	return q->tried_count < QUERY_TRIES_MAX && q->try_count < QUERY_TRIES_ALL;
+}
+
 /* The first failure is the reason of a rescue; those after it are the rescue's own troubles. */
 static void note_failure(struct query *q, enum failure why)
 {
@@ -234,12 +251,12 @@ static void note_failure(struct query *q, enum failure why)
 void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why)
 {
 	note_failure(asked->query, why);
-	if (d->now_us >= prompt_end(asked)) {
+	if (asked->query && d->now_us >= prompt_end(asked, asked->query->try_count)) {
 		dispatch_answer_mirror(d, asked);
 		return;
 	}
 	for (;;) {
-		bool may_try = !asked->query || asked->query->try_count < QUERY_TRIES_MAX;
+		bool may_try = !asked->query || may_try_more(asked->query);
 		const struct plan_target *t = may_try ? choose(d, asked) : NULL;
 
 		if (!t && asked->query && begin_round(d, asked, why)) {

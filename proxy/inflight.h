@@ -49,7 +49,8 @@ struct client {
 enum {
 	QUERY_INLINE_MAX = 1024,	/* longer queries borrow a large buffer */
 	QUERY_LARGE_COUNT = 64,
-	QUERY_TRIES_MAX = 16,
+	QUERY_TRIES_MAX = 16,		/* in one round */
+	QUERY_TRIES_ALL = 80,		/* in all: five rounds of a pool of a hundred */
 };
 
 struct query {
@@ -67,7 +68,7 @@ struct query {
 	bool has_silent;		/* a server was asked that may answer yet */
 	bool was_reconnected;		/* an old TCP connection closed under it: tried anew once */
 	uint8_t waiting;		/* attempts in ATTEMPT_WAITING */
-	uint8_t round;			/* times that every target has been tried */
+	uint8_t round;			/* times that every target, or QUERY_TRIES_MAX, were tried */
 	uint8_t try_count;		/* in all rounds */
 	uint8_t tried_count;		/* entries in `tried`: this round */
 	uint16_t tried[QUERY_TRIES_MAX];	/* backend indexes */

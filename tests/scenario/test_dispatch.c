@@ -668,6 +668,82 @@ START_TEST(whole_tier_is_silent_and_the_mirror_still_answers_within_300_ms)
 }
 END_TEST
 
+/* ---- Many servers ---- */
+
+/* `text` for each of a hundred backends; `rest` behind them. */
+static void given_a_hundred(const char *rest, bool has_mirror)
+{
+	static char text[16384];
+	size_t len = (size_t)snprintf(text, sizeof(text), "pool \"p\" { policy = \"round-robin\"\n");
+
+	for (unsigned i = 1; i <= 100; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+			"backend \"ns%u\" { address = \"198.51.100.%u:53\" %s }\n", i, i,
+			i == 1 ? "primary = true" : "");
+	snprintf(text + len, sizeof(text) - len, "%s }\nzone \"example.com\" { pool = \"p\" }\n", rest);
+	given(text, has_mirror);
+	for (unsigned i = 0; i < 100; i++)
+		atomic_store(&world.plan->pools[0].targets[i].backend->probe_rtt_us, 1000);
+}
+
+/* Sixteen were asked one after the other first, 10 ms each. */
+START_TEST(hundred_silent_servers_do_not_keep_the_mirror_waiting)
+{
+	given_a_hundred("mirror { tier = 1 }", true);
+	ask_www();
+	time_passes_ms(46);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 1);
+	ck_assert_uint_le(world.sent_count, 5);
+}
+END_TEST
+
+START_TEST(second_try_at_a_far_server_has_its_time)
+{
+	given_a_hundred("mirror { tier = 1 }", true);
+	for (unsigned i = 0; i < 100; i++)
+		atomic_store(&world.plan->pools[0].targets[i].backend->probe_rtt_us, 40000);
+	ask_www();
+	time_passes_ms(160);
+	ck_assert_uint_eq(world.sent_count, 2);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 0);
+}
+END_TEST
+
+/* Clients must not see the serial go back. */
+START_TEST(mirror_that_lags_is_no_shortcut)
+{
+	given_a_hundred("mirror { tier = 1 }", true);
+	plan_zone_hold(&world.plan->zones[0], 100, true);
+	ask_www();
+	time_passes_ms(150);
+	ck_assert_uint_eq(world.answers, 0);
+	ck_assert_uint_gt(world.sent_count, 10);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 0);
+}
+END_TEST
+
+/* After sixteen silent servers nobody else was asked, and the client had SERVFAIL. */
+START_TEST(one_live_server_among_a_hundred_is_found_without_a_mirror)
+{
+	given_a_hundred("", false);
+	world.dispatch->balance.turn[0] = 1;	/* ns1, the live one, comes last */
+	ask_www();
+	time_passes_ms(250);
+	ck_assert_uint_eq(world.answers, 0);
+	for (unsigned i = 1; i < 100; i++)	/* by now probes have found them out */
+		atomic_store(&world.plan->pools[0].targets[i].backend->share, 0);
+	for (unsigned ms = 250; ms < 690 && last_sent()->backend != backend_named("ns1")->index; ms++)
+		time_passes_ms(1);
+	ck_assert(reply_to(last_sent(), DNS_AA));
+	assert_one_answer(RCODE_NOERROR);
+}
+END_TEST
+
 START_TEST(restarting_server_is_asked_again_after_a_pause_not_at_once)
 {
 	given(ALONE, false);
@@ -1776,6 +1852,10 @@ int main(void)
 	tcase_add_test(tc, lost_packet_is_sent_again_when_there_is_only_one_server);
 	tcase_add_test(tc, server_that_was_slow_a_moment_ago_still_has_five_tries);
 	tcase_add_test(tc, whole_tier_is_silent_and_the_mirror_still_answers_within_300_ms);
+	tcase_add_test(tc, hundred_silent_servers_do_not_keep_the_mirror_waiting);
+	tcase_add_test(tc, second_try_at_a_far_server_has_its_time);
+	tcase_add_test(tc, mirror_that_lags_is_no_shortcut);
+	tcase_add_test(tc, one_live_server_among_a_hundred_is_found_without_a_mirror);
 	tcase_add_test(tc, restarting_server_is_asked_again_after_a_pause_not_at_once);
 	tcase_add_test(tc, silence_of_all_ends_in_servfail_with_its_reason_before_750_ms);
 	tcase_add_test(tc, all_down_is_answered_at_once_but_for_a_trickle);
