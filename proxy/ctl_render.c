@@ -7,9 +7,9 @@
 
 #include "proxy/stats.h"
 
-enum { CELL_MAX = 1100, COLUMNS_MAX = 32 };
+enum { CELL_MAX = 1100, COLUMNS_MAX = 32, NAMES_MAX = 5, LIST_MAX = 12 };
 
-enum format { PLAIN, DURATION, PERCENT };
+enum format { PLAIN, DURATION, PERCENT, NAMES };
 
 struct column {
 	const char *title, *key;
@@ -33,11 +33,29 @@ static void put_duration(json_int_t s, char *cell, size_t size)
 		snprintf(cell, size, "%s%llud%02lluh", sign, n / 86400, n % 86400 / 3600);
 }
 
+/* "a,b,c": of many the first ones, and how many follow. --json has them all. */
+static void put_names(const char *text, char *cell, size_t size)
+{
+	const char *end = text;
+	unsigned rest = 0;
+
+	for (unsigned i = 0; i < NAMES_MAX && *end; i++)
+		end += strcspn(end + (i > 0), ",") + (i > 0);
+	for (const char *at = end; *at; at++)
+		rest += *at == ',';
+	if (rest > 1)
+		snprintf(cell, size, "%.*s and %u more", (int)(end - text), text, rest);
+	else
+		snprintf(cell, size, "%s", *text ? text : "-");
+}
+
 static const char *put_cell(const json_t *value, enum format format, char cell[CELL_MAX])
 {
 	const char *text = json_string_value(value);
 
-	if (text)
+	if (text && format == NAMES)
+		put_names(text, cell, CELL_MAX);
+	else if (text)
 		snprintf(cell, CELL_MAX, "%s", *text ? text : "-");
 	else if (json_is_integer(value) && format == DURATION)
 		put_duration(json_integer_value(value), cell, CELL_MAX);
@@ -111,23 +129,24 @@ static void put_pairs(const struct column *columns, const json_t *object, FILE *
 	}
 }
 
-/* "a, b, c" of an array of strings. */
-static void put_list(const json_t *strings, const char *between, const char *none, FILE *out)
+/* "a or b or 7 more" of an array of strings: `most` lines or words at the most, 0: all. */
+static void put_list(const json_t *strings, const char *between, size_t most, FILE *out)
 {
-	size_t i;
-	json_t *one;
+	size_t size = json_array_size(strings);
+	size_t shown = most == 0 || size <= most ? size : most - 1;
 
-	if (json_array_size(strings) == 0)
-		fprintf(out, "%s", none);
-	json_array_foreach(strings, i, one)
-		fprintf(out, "%s%s", i > 0 ? between : "", json_string_value(one));
+	for (size_t i = 0; i < shown; i++)
+		fprintf(out, "%s%s", i > 0 ? between : "",
+			json_string_value(json_array_get(strings, i)));
+	if (shown < size)
+		fprintf(out, "%s%zu more", between, size - shown);
 	fprintf(out, "\n");
 }
 
 /* ---- What the verbs show ---- */
 
 static const struct column pool_columns[] = {
-	{ "POOL", "name", PLAIN }, { "SERVED BY", "serving", PLAIN }, { "TIER", "tier", PLAIN },
+	{ "POOL", "name", PLAIN }, { "SERVED BY", "serving", NAMES }, { "TIER", "tier", PLAIN },
 	{ "SINCE", "since_s", DURATION }, { "FAILOVER", "failover", PLAIN },
 	{ "POLICY", "policy", PLAIN }, { "ZONES", "zones", PLAIN }, { NULL, NULL, PLAIN },
 };
@@ -215,7 +234,7 @@ static void show_status(const json_t *answer, FILE *out)
 	if (*put_cell(json_object_get(store, "reason"), PLAIN, b) != '-')
 		fprintf(out, " (%s)", b);
 	fprintf(out, "\n%s       ", is_degraded ? "DEGRADED" : "all well");
-	put_list(json_object_get(answer, "reasons"), "\n               ", "", out);
+	put_list(json_object_get(answer, "reasons"), "\n               ", LIST_MAX, out);
 	fprintf(out, "\n");
 	put_table(pool_columns, json_object_get(answer, "pools"), out);
 }
@@ -259,7 +278,7 @@ static void show_health(const json_t *answer, FILE *out)
 	put_table(pool_columns, json_object_get(answer, "pools"), out);
 	if (json_array_size(events) > 0) {
 		fprintf(out, "\n");
-		put_list(events, "\n", "", out);
+		put_list(events, "\n", 0, out);
 	}
 }
 
@@ -277,7 +296,10 @@ static void show_explain(const json_t *answer, FILE *out)
 	fprintf(out, "zone %s, pool %s, answered by ",
 		put_cell(json_object_get(answer, "zone"), PLAIN, zone),
 		put_cell(json_object_get(answer, "pool"), PLAIN, pool));
-	put_list(json_object_get(answer, "answered_by"), " or ", why ? why : "nobody", out);
+	if (json_array_size(json_object_get(answer, "answered_by")) == 0)
+		fprintf(out, "%s\n", why ? why : "nobody");
+	else
+		put_list(json_object_get(answer, "answered_by"), " or ", NAMES_MAX, out);
 	put_table(target_columns, json_object_get(answer, "targets"), out);
 }
 

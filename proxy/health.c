@@ -73,6 +73,11 @@ void health_init(struct health *h, uint64_t now)
 	};
 }
 
+void health_put_off(struct health *h, uint64_t until)
+{
+	h->next_udp_us = h->next_tcp_us = until;
+}
+
 bool health_is_suspect(const struct health *h)
 {
 	return h->evidence_us != 0;

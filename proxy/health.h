@@ -96,6 +96,9 @@ struct health_change {
 /* A new backend is UP and probed at once: start-up must not wait for probes. */
 void health_init(struct health *h, uint64_t now);
 
+/* Its first probes are due then only. */
+void health_put_off(struct health *h, uint64_t until);
+
 /* Passive evidence from the workers: CAUSE_REFUSED or CAUSE_SILENT. */
 struct health_change health_on_evidence(struct health *h, const struct health_rules *r,
 					enum health_cause cause, uint64_t now);

@@ -17,7 +17,11 @@
 #include "proxy/watch_verdict.h"
 #include "proxy/watched.h"
 
-enum { TICK_US = 100 * 1000 };
+enum {
+	TICK_US = 100 * 1000,
+	AT_ONCE = 4,			/* so many new backends of a pool are probed in one instant: */
+	APART_US = 4 * 1000,		/* of a hundred all would seem far, each behind the others */
+};
 
 /* ---- Looking ---- */
 
@@ -86,13 +90,16 @@ static void watched_free(struct watched *b)
 	free(b);
 }
 
-static struct watched *watched_new(struct watch *w, struct backend *slot, uint64_t now)
+/* `place`: in its pool. */
+static struct watched *watched_new(struct watch *w, struct backend *slot, unsigned place,
+				   uint64_t now)
 {
 	struct watched *b = memory_zeroed(1, sizeof(*b));
 
 	b->watch = w;
 	b->slot = slot;
 	health_init(&b->health, now);
+	health_put_off(&b->health, now + place / AT_ONCE * APART_US);
 	backend_sum(slot, &b->seen);
 	b->calm = b->before = b->seen;
 	return b;
@@ -107,7 +114,7 @@ static void watch_target(struct watch *w, struct watched_pool *pool, const struc
 
 	old[t->backend->index] = NULL;
 	if (!b)
-		b = watched_new(w, t->backend, now);
+		b = watched_new(w, t->backend, (unsigned)(t - pool->plan->targets), now);
 	check_cancel_all(b);		/* they speak of zones by their old number */
 	fitness_free(b->fitness);
 	b->fitness = fitness_new(pool->zone_count);

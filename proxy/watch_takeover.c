@@ -91,12 +91,16 @@ const char *takeover_names(const struct watched_pool *p, unsigned tier,
 	bool only_eligible = tier == takeover_tier(p, NULL);
 
 	snprintf(text, WATCHED_NAMES_MAX, "none");
-	for (unsigned i = 0; i < p->plan->target_count && len < WATCHED_NAMES_MAX - 1; i++) {
+	for (unsigned i = 0; i < p->plan->target_count; i++) {
 		const struct plan_target *t = &p->plan->targets[i];
 		const char *name = t->kind == TARGET_MIRROR ? "mirror" : t->backend->name;
 
 		if (t->tier != tier || (only_eligible && !takeover_target_is_eligible(p, t, NULL)))
 			continue;
+		if (len + strlen(name) + sizeof(",,...") > WATCHED_NAMES_MAX) {
+			snprintf(text + len, WATCHED_NAMES_MAX - len, ",...");
+			return text;
+		}
 		len += (size_t)snprintf(text + len, WATCHED_NAMES_MAX - len, "%s%s", len ? "," : "",
 					name);
 	}

@@ -140,6 +140,42 @@ START_TEST(good_line_is_done_and_shown)
 }
 END_TEST
 
+/* A line for each of a hundred backends, and a column as wide as all their names. */
+START_TEST(status_of_a_hundred_backends_fits_a_screen)
+{
+	char names[1024] = "", shown[65536] = "";
+	json_t *reasons = json_array(), *answer;
+	FILE *out = fmemopen(shown, sizeof(shown), "w");
+
+	for (unsigned i = 1; i <= 100; i++) {
+		snprintf(names + strlen(names), sizeof(names) - strlen(names), "%sns%u", i > 1 ? "," : "", i);
+		json_array_append_new(reasons, json_sprintf("backend ns%u is down", i));
+	}
+	answer = json_pack("{sb so s[{ss}]}", "degraded", 1, "reasons", reasons, "pools", "serving", names);
+	render_answer("status", answer, out);
+	fclose(out);
+	ck_assert_ptr_nonnull(strstr(shown, "backend ns11 is down\n               89 more\n"));
+	ck_assert_ptr_null(strstr(shown, "ns12 is down"));
+	ck_assert_ptr_nonnull(strstr(shown, "ns1,ns2,ns3,ns4,ns5 and 95 more"));
+	json_decref(answer);
+}
+END_TEST
+
+/* "ns1,ns2" is as wide as what would stand for it. */
+START_TEST(few_names_are_all_shown)
+{
+	static const char *const few[] = { "ns1", "ns1,ns2", "a,b,c,d,e", "a,b,c,d,e,f" };
+	char shown[4096] = "";
+	json_t *answer = json_pack("{s[{ss}]}", "pools", "serving", few[_i]);
+	FILE *out = fmemopen(shown, sizeof(shown), "w");
+
+	render_answer("status", answer, out);
+	fclose(out);
+	ck_assert_msg(strstr(shown, few[_i]) && !strstr(shown, "more"), "%s: %s", few[_i], shown);
+	json_decref(answer);
+}
+END_TEST
+
 static const struct { const char *line, *kind, *error; } bad[] = {
 	{ "accept example.com", "refused", "zone example.com.: nothing of it is held" },
 	{ "accept example.net", "refused", "is not mirrored" },
@@ -414,6 +450,8 @@ int main(void)
 
 	tcase_add_checked_fixture(verbs, setup, teardown);
 	tcase_add_loop_test(verbs, good_line_is_done_and_shown, 0, sizeof(good) / sizeof(good[0]));
+	tcase_add_test(verbs, status_of_a_hundred_backends_fits_a_screen);
+	tcase_add_loop_test(verbs, few_names_are_all_shown, 0, 4);
 	tcase_add_loop_test(verbs, bad_line_is_refused_with_a_reason, 0,
 			    sizeof(bad) / sizeof(bad[0]));
 	tcase_add_test(verbs, failed_reload_tells_every_reason);

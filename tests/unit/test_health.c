@@ -151,6 +151,14 @@ static struct health_change last(void)
 
 /* ---- Going down ---- */
 
+START_TEST(first_probes_can_be_put_off)
+{
+	health_put_off(&sim.h, sim.now + 8 * MS);
+	ck_assert_uint_eq(health_next_us(&sim.h, &usual), sim.now + 8 * MS);
+	ck_assert_int_eq(sim.h.state, HEALTH_UP);
+}
+END_TEST
+
 START_TEST(new_backend_is_up_and_probed_at_once)
 {
 	ck_assert_int_eq(sim.h.state, HEALTH_UP);
@@ -727,6 +735,7 @@ int main(void)
 	TCase *loop = tcase_create("loops");
 
 	add_case(s, down);
+	tcase_add_test(down, first_probes_can_be_put_off);
 	tcase_add_test(down, new_backend_is_up_and_probed_at_once);
 	tcase_add_loop_test(down, verdict_comes_within_300_ms_of_evidence, 0, FAULTS * FALLS);
 	tcase_add_test(down, verdict_holds_the_limit_up_to_fall_40);
