@@ -73,7 +73,10 @@ void dispatch_recall(struct dispatch *d, struct query *q, struct asked *asked);
 /* True when some target that was not tried in this round could be asked. */
 bool dispatch_has_target(struct dispatch *d, const struct asked *asked);
 
-/* What a server takes to answer us; before its first reply what it takes to answer probes. */
+/*
+ * What a server takes to answer us; before its first reply by TCP what it takes by UDP, before
+ * any reply what it takes to answer probes.
+ */
 struct rtt dispatch_rtt(struct dispatch *d, const struct backend *b, bool is_tcp);
 
 /* The heart: brings the query to its next target, or to its end. */

@@ -63,14 +63,24 @@ static struct balance_ask ask_of(const struct asked *asked, uint64_t now_us)
 	return ask;
 }
 
+/* What it takes by UDP: to answer this worker, or else to answer probes. 0: not known. */
+static uint32_t known_udp_us(const struct balance_view *view, const struct backend *b)
+{
+	return view->udp.srtt_us ? view->udp.srtt_us
+	     : atomic_load_explicit(&b->probe_rtt_us, memory_order_relaxed);
+}
+
 struct rtt dispatch_rtt(struct dispatch *d, const struct backend *b, bool is_tcp)
 {
 	const struct balance_view *view = &d->balance.views[b->index];
 	struct rtt rtt = is_tcp ? view->tcp : view->udp;
-	uint32_t probe_us = atomic_load_explicit(&b->probe_rtt_us, memory_order_relaxed);
+	uint64_t guess_us = rtt.srtt_us == 0 ? known_udp_us(view, b) : 0;
 
-	if (rtt.srtt_us == 0 && probe_us != 0)
-		rtt_add(&rtt, is_tcp ? 2ull * probe_us : probe_us);	/* TCP: the handshake, too */
+	if (guess_us != 0) {
+		guess_us *= is_tcp ? 2 : 1;	/* the handshake, too */
+		rtt_add(&rtt, guess_us);
+		rtt_note_least(&rtt, guess_us, d->now_us);
+	}
 	return rtt;
 }
 
