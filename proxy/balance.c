@@ -3,15 +3,17 @@
 
 #include <math.h>
 #include <stdatomic.h>
+#include <string.h>
 
 enum { P2C_EXPLORE = 64 };	/* one choice in so many is blind */
 
 /* The eligible targets of one tier. */
 struct candidates {
+	const struct plan_target *but;	/* this one had its chance */
 	const struct plan_target *target[CONF_TARGETS_MAX];
 	unsigned count;
 	unsigned weight;		/* summed */
-	const struct plan_target *spared;	/* the first that is eligible and full */
+	const struct plan_target *spared;	/* the first that is eligible and has no room */
 };
 
 static bool was_tried(const struct balance_ask *ask, unsigned backend)
@@ -78,14 +80,10 @@ static bool is_limited(const struct balance *b, const struct balance_ask *ask,
 	       && !limit_allows(&b->views[t->backend->index].limit[ask->transport], ask->now_us);
 }
 
-/* The end of the tier that begins at `from`. */
-static unsigned tier_end(const struct plan_pool *pool, unsigned from)
+static bool has_room(const struct balance *b, const struct balance_ask *ask,
+		     const struct plan_target *t)
 {
-	unsigned end = from;
-
-	while (end < pool->target_count && pool->targets[end].tier == pool->targets[from].tier)
-		end++;
-	return end;
+	return !is_full(b, t) && !is_limited(b, ask, t);
 }
 
 static unsigned first_allowed(const struct balance_ask *ask)
@@ -93,7 +91,7 @@ static unsigned first_allowed(const struct balance_ask *ask)
 	bool is_forced = atomic_load_explicit(ask->pool->forced, memory_order_relaxed)
 			 == POOL_FAILOVER_ON;
 
-	return is_forced && !ask->is_last_resort ? tier_end(ask->pool, 0) : 0;
+	return is_forced && !ask->is_last_resort ? ask->pool->targets[0].tier_end : 0;
 }
 
 static void add(struct candidates *c, const struct plan_target *t)
@@ -111,11 +109,11 @@ static void collect_tier(struct balance *b, const struct balance_ask *ask, struc
 	for (unsigned i = from; i < end; i++) {
 		const struct plan_target *t = &ask->pool->targets[i];
 
-		if (!is_eligible(ask, t, random))
+		if (t == c->but || !is_eligible(ask, t, random))
 			continue;
 		if (t->kind == TARGET_MIRROR && is_held(ask, t))
 			lagging = t;
-		else if (!is_full(b, t) && !is_limited(b, ask, t))
+		else if (has_room(b, ask, t))
 			add(c, t);
 		else if (!c->spared)
 			c->spared = t;
@@ -133,7 +131,7 @@ static void collect(struct balance *b, const struct balance_ask *ask, struct ran
 	c->spared = NULL;
 	for (unsigned from = first_allowed(ask), end; from < pool->target_count && !c->count;
 	     from = end) {
-		end = tier_end(pool, from);
+		end = pool->targets[from].tier_end;
 		collect_tier(b, ask, random, from, end, c);
 	}
 }
@@ -192,9 +190,10 @@ static bool is_less_busy(const struct balance *b, const struct plan_target *y,
  */
 static const struct plan_target *least_outstanding(const struct balance *b,
 						   const struct candidates *c,
+						   const struct plan_target *drawn,
 						   struct random *random)
 {
-	const struct plan_target *drawn = draw(c, random), *best;
+	const struct plan_target *best;
 
 	if (outstanding(b, drawn) == 0)
 		return drawn;
@@ -238,14 +237,21 @@ static const struct plan_target *draw_other(const struct candidates *c,
 }
 
 /* Now and then the worse of two is taken: a server that was slow once must be measured again. */
-static const struct plan_target *p2c_latency(const struct balance *b, const struct candidates *c,
-					     struct random *random)
+static const struct plan_target *better_of(const struct balance *b, const struct plan_target *x,
+					   const struct plan_target *y, struct random *random)
 {
-	const struct plan_target *x = draw(c, random), *y = draw_other(c, x, random);
 	uint64_t ms_x = latency_ms(b, x), ms_y = latency_ms(b, y);
 	bool is_better = ms_y == ms_x ? is_less_busy(b, y, x) : is_faster(b, y, x);
 
 	return is_better && random_below(random, P2C_EXPLORE) != 0 ? y : x;
+}
+
+static const struct plan_target *p2c_latency(const struct balance *b, const struct candidates *c,
+					     struct random *random)
+{
+	const struct plan_target *x = draw(c, random);
+
+	return better_of(b, x, draw_other(c, x, random), random);
 }
 
 static uint32_t mix(uint32_t x)
@@ -255,29 +261,171 @@ static uint32_t mix(uint32_t x)
 	return x ^ x >> 16;
 }
 
-/* Weighted rendezvous hashing: -weight / ln(u) for a number u in (0, 1) of target and question. */
-static float rendezvous_score(const struct plan_target *t, uint32_t hash)
+/*
+ * Weighted rendezvous hashing: -weight / ln(u) for a number u in (0, 1) of target and question. Of
+ * equal weights the highest number has the highest score, and needs no logarithm.
+ */
+static uint32_t score(const struct plan_target *t, uint32_t hash)
 {
-	float u = ((float)(mix(hash ^ t->hash) >> 8) + 0.5f) / 16777216.0f;
+	uint32_t number = mix(hash ^ t->hash), bits;
+	float u, weighted;
 
-	return -(float)t->weight / logf(u);
+	if (t->is_tier_even)
+		return number;
+	u = ((float)(number >> 8) + 0.5f) / 16777216.0f;
+	weighted = -(float)t->weight / logf(u);
+	memcpy(&bits, &weighted, sizeof(bits));	/* IEEE 754: above 0 in the same order as their bits */
+	return bits;
 }
 
 /* The highest score wins; when a target goes, only its own questions move. */
 static const struct plan_target *consistent_hash(const struct candidates *c, uint32_t hash)
 {
 	const struct plan_target *best = c->target[0];
-	float highest = 0;
+	uint32_t highest = 0;
 
 	for (unsigned i = 0; i < c->count; i++) {
-		float score = rendezvous_score(c->target[i], hash);
+		uint32_t own = score(c->target[i], hash);
 
-		if (score > highest) {
-			highest = score;
+		if (own > highest) {
+			highest = own;
 			best = c->target[i];
 		}
 	}
 	return best;
+}
+
+/* ---- While all are well ---- */
+
+/* As at_weight(), of a whole tier. */
+static const struct plan_target *in_tier(const struct plan_target *targets, unsigned from,
+					 unsigned point)
+{
+	unsigned low = from, high = targets[from].tier_end - 1;
+
+	while (low < high) {
+		unsigned middle = (low + high) / 2;
+
+		if (point < targets[middle].weight_end)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return &targets[low];
+}
+
+/* As consistent_hash(), of a whole tier. */
+static const struct plan_target *nearest_in_tier(const struct plan_target *targets, unsigned from,
+						 uint32_t hash)
+{
+	const struct plan_target *best = &targets[from];
+	uint32_t highest = 0;
+
+	for (unsigned i = from; i < targets[from].tier_end; i++) {
+		uint32_t own = score(&targets[i], hash);
+
+		if (own > highest) {
+			highest = own;
+			best = &targets[i];
+		}
+	}
+	return best;
+}
+
+static unsigned tier_weight(const struct plan_target *targets, unsigned of)
+{
+	return targets[targets[of].tier_end - 1].weight_end;
+}
+
+/* Who would have the query if all of the first tier were well. NULL: there is no tier left. */
+static const struct plan_target *first_choice(struct balance *b, const struct balance_ask *ask,
+					      struct random *random)
+{
+	const struct plan_target *targets = ask->pool->targets;
+	unsigned from = first_allowed(ask);
+
+	if (from >= ask->pool->target_count)
+		return NULL;
+	switch (ask->pool->conf->policy) {
+	case POLICY_ORDERED:
+		return &targets[from];
+	case POLICY_ROUND_ROBIN:
+		return in_tier(targets, from, b->turn[ask->pool->index]++ % tier_weight(targets, from));
+	case POLICY_WEIGHTED_RANDOM:
+	case POLICY_LEAST_OUTSTANDING:
+	case POLICY_P2C_LATENCY:
+		return in_tier(targets, from, random_below(random, tier_weight(targets, from)));
+	case POLICY_CONSISTENT_HASH:
+		return nearest_in_tier(targets, from, ask->hash);
+	}
+	return NULL;
+}
+
+/* A mirror that lags depends on the others: collect_tier(). */
+static bool is_ready(struct balance *b, const struct balance_ask *ask, const struct plan_target *t,
+		     struct random *random)
+{
+	return is_eligible(ask, t, random) && has_room(b, ask, t)
+	       && !(t->kind == TARGET_MIRROR && is_held(ask, t));
+}
+
+/* Another one of the tier of `x`, by weight. NULL: it is alone. */
+static const struct plan_target *other_in_tier(const struct balance_ask *ask,
+					       const struct plan_target *x, struct random *random)
+{
+	const struct plan_target *targets = ask->pool->targets;
+	unsigned sum = tier_weight(targets, (unsigned)(x - targets)), point;
+
+	if (sum == x->weight)
+		return NULL;
+	point = random_below(random, sum - x->weight);
+	if (point >= x->weight_end - x->weight)
+		point += x->weight;
+	return in_tier(targets, first_allowed(ask), point);
+}
+
+/* The first choice is ready: it, or NULL when all have to be looked at. */
+static const struct plan_target *choose_quickly(struct balance *b, const struct balance_ask *ask,
+						const struct plan_target *first,
+						struct random *random)
+{
+	const struct plan_target *y;
+
+	switch (ask->pool->conf->policy) {
+	case POLICY_ORDERED:
+	case POLICY_ROUND_ROBIN:
+	case POLICY_WEIGHTED_RANDOM:
+	case POLICY_CONSISTENT_HASH:
+		return first;
+	case POLICY_LEAST_OUTSTANDING:
+		return outstanding(b, first) == 0 ? first : NULL;
+	case POLICY_P2C_LATENCY:
+		y = other_in_tier(ask, first, random);
+		if (!y)
+			return first;
+		return is_ready(b, ask, y, random) ? better_of(b, first, y, random) : NULL;
+	}
+	return NULL;
+}
+
+/* ---- When some are not ---- */
+
+/* `drawn`: by weight, of all that are eligible; NULL: nobody was. */
+static const struct plan_target *choose_among(const struct balance *b, const struct balance_ask *ask,
+					      const struct candidates *c,
+					      const struct plan_target *drawn,
+					      struct random *random)
+{
+	switch (ask->pool->conf->policy) {
+	case POLICY_ORDERED:		return c->target[0];
+	case POLICY_ROUND_ROBIN:
+	case POLICY_WEIGHTED_RANDOM:	return draw(c, random);
+	case POLICY_LEAST_OUTSTANDING:
+		return least_outstanding(b, c, drawn ? drawn : draw(c, random), random);
+	case POLICY_P2C_LATENCY:	return p2c_latency(b, c, random);
+	case POLICY_CONSISTENT_HASH:	return consistent_hash(c, ask->hash);
+	}
+	return c->target[0];
 }
 
 /* Nobody else is there: half an answer is better than none, and old data, too. */
@@ -293,28 +441,35 @@ static void collect_last(struct balance *b, const struct balance_ask *ask, struc
 	collect(b, &last, NULL, c);
 }
 
+/*
+ * Mostly all are well, and a pool of a hundred costs what a pool of one does. A first choice that
+ * is not eligible, or in slow start and over its share, leaves the query to all the others.
+ */
 const struct plan_target *balance_choose(struct balance *b, const struct balance_ask *ask,
 					 struct random *random)
 {
-	struct candidates c;
+	const struct plan_target *drawn = first_choice(b, ask, random), *t;
+	struct candidates c = { .but = NULL };
 
+	b->spared = NULL;
+	if (drawn && is_ready(b, ask, drawn, random)) {
+		t = choose_quickly(b, ask, drawn, random);
+		if (t)
+			return t;
+	} else if (drawn && !has_room(b, ask, drawn)) {
+		drawn = NULL;
+	} else {
+		c.but = drawn && drawn->kind == TARGET_BACKEND ? drawn : NULL;
+		drawn = NULL;
+	}
 	collect(b, ask, random, &c);
+	c.but = NULL;
 	if (c.count == 0)	/* a share is one of choices: where there are none, it is all */
 		collect(b, ask, NULL, &c);
 	if (c.count == 0)
 		collect_last(b, ask, &c);
 	b->spared = c.spared;
-	if (c.count == 0)
-		return NULL;
-	switch (ask->pool->conf->policy) {
-	case POLICY_ORDERED:		return c.target[0];
-	case POLICY_ROUND_ROBIN:	return at_weight(&c, b->turn[ask->pool->index]++ % c.weight);
-	case POLICY_WEIGHTED_RANDOM:	return draw(&c, random);
-	case POLICY_LEAST_OUTSTANDING:	return least_outstanding(b, &c, random);
-	case POLICY_P2C_LATENCY:	return p2c_latency(b, &c, random);
-	case POLICY_CONSISTENT_HASH:	return consistent_hash(&c, ask->hash);
-	}
-	return c.target[0];
+	return c.count > 0 ? choose_among(b, ask, &c, drawn, random) : NULL;
 }
 
 bool balance_has_target(struct balance *b, const struct balance_ask *ask)

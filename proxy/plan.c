@@ -76,6 +76,30 @@ static struct plan_target target_from(const struct conf_pool *pool, const struct
 	};
 }
 
+static void tier_measure(struct plan_target *first, unsigned from, unsigned end)
+{
+	unsigned sum = 0;
+	bool is_even = true;
+
+	for (struct plan_target *t = first; t < first + (end - from); t++) {
+		is_even &= t->weight == first->weight;
+		t->weight_end = sum += t->weight;
+		t->tier_end = end;
+	}
+	for (struct plan_target *t = first; t < first + (end - from); t++)
+		t->is_tier_even = is_even;
+}
+
+void plan_pool_measure(struct plan_pool *pool)
+{
+	for (unsigned from = 0, end; from < pool->target_count; from = end) {
+		for (end = from; end < pool->target_count; end++)
+			if (pool->targets[end].tier != pool->targets[from].tier)
+				break;
+		tier_measure(&pool->targets[from], from, end);
+	}
+}
+
 static void pool_init(struct plan_pool *p, const struct conf_pool *conf, unsigned index)
 {
 	p->conf = conf;
@@ -88,6 +112,7 @@ static void pool_init(struct plan_pool *p, const struct conf_pool *conf, unsigne
 				p->targets[p->target_count++] =
 					target_from(conf, &conf->targets[i]);
 	assert(p->target_count == conf->target_count);
+	plan_pool_measure(p);
 }
 
 static void pool_fini(struct plan_pool *p)

@@ -30,6 +30,10 @@ struct plan_target {
 	bool is_primary;		/* zones are transferred from it */
 	unsigned tier, weight, max_outstanding;
 	uint32_t hash;			/* of the name, for consistent hashing */
+	/* Of its tier, so that nobody need walk it: see plan_pool_measure(). */
+	unsigned tier_end;		/* index behind the last target */
+	unsigned weight_end;		/* weights summed up to this one */
+	bool is_tier_even;		/* all weights are the same */
 };
 
 struct plan_pool {
@@ -125,6 +129,9 @@ const struct plan_zone *plan_find_for(const struct plan *p, const uint8_t *name,
 
 /* The zone of exactly this origin. */
 const struct plan_zone *plan_zone_named(const struct plan *p, const uint8_t *origin);
+/* Sets what targets know of their tiers. plan_new() does it. */
+void plan_pool_measure(struct plan_pool *pool);
+
 /* Without a second tier nobody is left when the first is taken out. */
 bool plan_pool_has_one_tier(const struct plan_pool *pool);
 const struct plan_pool *plan_pool_named(const struct plan *p, const char *name);

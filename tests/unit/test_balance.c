@@ -57,6 +57,8 @@ static void make_mirror(unsigned i)
 
 static int choose(void)
 {
+	plan_pool_measure(&pool);
+
 	const struct plan_target *t = balance_choose(balance, &ask, &chance);
 
 	return t ? (int)(t - targets) : -1;
@@ -357,6 +359,35 @@ START_TEST(slow_start_gets_its_share_of_what_would_fall_on_it)
 }
 END_TEST
 
+static const enum conf_policy drawing[] = {
+	POLICY_ROUND_ROBIN, POLICY_WEIGHTED_RANDOM, POLICY_LEAST_OUTSTANDING, POLICY_P2C_LATENCY,
+};
+
+START_TEST(slow_start_gets_its_share_among_many)
+{
+	conf.policy = drawing[_i];
+	pool.target_count = 4;
+	atomic_store(&targets[1].backend->share, BACKEND_SHARE_FULL / 2);
+	choose_often();
+	assert_about(1, CHOICES / 8);
+	assert_about(0, CHOICES * 7 / 24);
+	assert_about(3, CHOICES * 7 / 24);
+}
+END_TEST
+
+/* Turns that fell on the two which are gone would all have fallen on the same other one. */
+START_TEST(those_who_are_left_share_evenly)
+{
+	conf.policy = drawing[_i];
+	pool.target_count = 4;
+	atomic_store(&targets[0].backend->share, 0);
+	atomic_store(&targets[2].backend->share, 0);
+	choose_often();
+	assert_about(1, CHOICES / 2);
+	assert_about(3, CHOICES / 2);
+}
+END_TEST
+
 START_TEST(operators_order_moves_the_pool_and_back)
 {
 	targets[1].tier = targets[2].tier = 1;
@@ -438,6 +469,8 @@ int main(void)
 	tcase_add_test(tc, consistent_hash_follows_the_weights);
 	tcase_add_test(tc, consistent_hash_moves_only_the_questions_of_the_target_that_left);
 	tcase_add_test(tc, slow_start_gets_its_share_of_what_would_fall_on_it);
+	tcase_add_loop_test(tc, slow_start_gets_its_share_among_many, 0, 4);
+	tcase_add_loop_test(tc, those_who_are_left_share_evenly, 0, 4);
 	tcase_add_test(tc, operators_order_moves_the_pool_and_back);
 	tcase_add_test(tc, last_resort_asks_whoever_is_there);
 	tcase_add_test(tc, last_resort_does_not_overrule_the_operator);

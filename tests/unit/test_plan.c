@@ -76,6 +76,10 @@ static const struct plan_zone *find(const char *text)
 	return plan_find(plan, &key);
 }
 
+static const struct { unsigned end, weight_end; bool is_even; } tiers[] = {
+	{ 2, 1, false }, { 2, 4, false }, { 3, 1, true }, { 4, 1, true },
+};
+
 START_TEST(targets_stand_by_tier_and_then_as_in_the_file)
 {
 	const struct plan_pool *p = plan_pool_named(plan, "main");
@@ -90,6 +94,11 @@ START_TEST(targets_stand_by_tier_and_then_as_in_the_file)
 	ck_assert_uint_eq(p->targets[1].max_outstanding, 9);
 	ck_assert_uint_ne(p->targets[0].hash, p->targets[1].hash);
 	ck_assert_str_eq(p->targets[0].backend->pool, "main");
+	for (unsigned i = 0; i < 4; i++) {
+		ck_assert_uint_eq(p->targets[i].tier_end, tiers[i].end);
+		ck_assert_uint_eq(p->targets[i].weight_end, tiers[i].weight_end);
+		ck_assert_int_eq(p->targets[i].is_tier_even, tiers[i].is_even);
+	}
 }
 END_TEST
 
