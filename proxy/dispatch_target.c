@@ -85,20 +85,35 @@ struct rtt dispatch_rtt(struct dispatch *d, const struct backend *b, bool is_tcp
 }
 
 /*
+ * A second try has at least as much time as the first had, so that a far server is not cut short;
+ * but not all of it when the first was slow by its own measure, for the second may be, too.
+ */
+static uint64_t soon_us(const struct query *q, unsigned tries, uint64_t now)
+{
+	uint64_t age = now - q->received_us;
+
+	if (tries == 0 || (tries < TRIES_SOON && age < RTT_GUARD_US))
+		return UINT64_MAX;
+	return tries < TRIES_SOON && 2 * age > SOON_US ? 2 * age : SOON_US;
+}
+
+/*
  * When the mirror answers, whoever has not been asked yet; UINT64_MAX: it cannot. `tries`: that
  * were made, and have failed.
  */
-static uint64_t prompt_end(const struct asked *asked, unsigned tries)
+static uint64_t prompt_end(struct dispatch *d, const struct asked *asked, unsigned tries)
 {
 	uint64_t most = asked->pool->conf->attempt_max_us;	/* a longer one is the operator's wish */
 	struct balance_ask ask;
+	uint64_t soon;
 
 	if (!asked->query || !asked->generation)
 		return UINT64_MAX;
 	most = most > PROMPT_US ? most : PROMPT_US;
-	if (tries >= TRIES_SOON) {
+	soon = soon_us(asked->query, tries, d->now_us);
+	if (soon < most) {
 		ask = ask_of(asked);
-		most = balance_mirror_may_serve(&ask) ? SOON_US : most;
+		most = balance_mirror_may_serve(&ask) ? soon : most;
 	}
 	return asked->query->received_us + most;
 }
@@ -110,7 +125,7 @@ static uint64_t attempt_deadline(struct dispatch *d, const struct asked *asked,
 	unsigned round = asked->query->round;
 	bool is_suspect = atomic_load_explicit(&b->is_suspect, memory_order_relaxed);
 	uint64_t wait = rtt_deadline_us(&rtt, asked->pool->conf->attempt_max_us, is_suspect);
-	uint64_t end = prompt_end(asked, asked->query->try_count - 1u);
+	uint64_t end = prompt_end(d, asked, asked->query->try_count - 1u);
 
 	/* Nobody else is left: what matters now is the server's own pace, with back-off; but one that
 	 * was slow a moment ago must not use up the whole time of a packet that was lost. */
@@ -261,7 +276,7 @@ static void note_failure(struct query *q, enum failure why)
 void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why)
 {
 	note_failure(asked->query, why);
-	if (asked->query && d->now_us >= prompt_end(asked, asked->query->try_count)) {
+	if (asked->query && d->now_us >= prompt_end(d, asked, asked->query->try_count)) {
 		dispatch_answer_mirror(d, asked);
 		return;
 	}
