@@ -274,7 +274,7 @@ static uint32_t score(const struct plan_target *t, uint32_t hash)
 		return number;
 	u = ((float)(number >> 8) + 0.5f) / 16777216.0f;
 	weighted = -(float)t->weight / logf(u);
-	memcpy(&bits, &weighted, sizeof(bits));	/* IEEE 754: above 0 in the same order as their bits */
+	memcpy(&bits, &weighted, sizeof(bits));	/* above 0 in the order of their bits: IEEE 754 */
 	return bits;
 }
 
@@ -411,7 +411,8 @@ static const struct plan_target *choose_quickly(struct balance *b, const struct 
 /* ---- When some are not ---- */
 
 /* `drawn`: by weight, of all that are eligible; NULL: nobody was. */
-static const struct plan_target *choose_among(const struct balance *b, const struct balance_ask *ask,
+static const struct plan_target *choose_among(const struct balance *b,
+					      const struct balance_ask *ask,
 					      const struct candidates *c,
 					      const struct plan_target *drawn,
 					      struct random *random)
@@ -449,9 +450,10 @@ const struct plan_target *balance_choose(struct balance *b, const struct balance
 					 struct random *random)
 {
 	const struct plan_target *drawn = first_choice(b, ask, random), *t;
-	struct candidates c = { .but = NULL };
+	struct candidates c;
 
 	b->spared = NULL;
+	c.but = NULL;
 	if (drawn && is_ready(b, ask, drawn, random)) {
 		t = choose_quickly(b, ask, drawn, random);
 		if (t)
@@ -464,6 +466,8 @@ const struct plan_target *balance_choose(struct balance *b, const struct balance
 	}
 	collect(b, ask, random, &c);
 	c.but = NULL;
+	if (drawn && (c.count == 0 || c.target[0]->tier != drawn->tier))
+		return drawn;	/* its share allowed it once: not asked again */
 	if (c.count == 0)	/* a share is one of choices: where there are none, it is all */
 		collect(b, ask, NULL, &c);
 	if (c.count == 0)

@@ -112,7 +112,7 @@ static uint64_t prompt_end(struct dispatch *d, const struct asked *asked, unsign
 	most = most > PROMPT_US ? most : PROMPT_US;
 	soon = soon_us(asked->query, tries, d->now_us);
 	if (soon < most) {
-		ask = ask_of(asked);
+		ask = ask_of(asked, d->now_us);
 		most = balance_mirror_may_serve(&ask) ? soon : most;
 	}
 	return asked->query->received_us + most;

@@ -375,6 +375,18 @@ START_TEST(slow_start_gets_its_share_among_many)
 }
 END_TEST
 
+/* It was over its share, or not, twice for the same query: a quarter came out as a sixteenth. */
+START_TEST(share_is_drawn_once_for_a_busy_server)
+{
+	conf.policy = weighing[_i];
+	targets[1].tier = targets[2].tier = 1;
+	atomic_store(&targets[0].backend->share, BACKEND_SHARE_FULL / 4);
+	set_outstanding(0, 1);
+	choose_often();
+	assert_about(0, CHOICES / 4);
+}
+END_TEST
+
 /* Turns that fell on the two which are gone would all have fallen on the same other one. */
 START_TEST(those_who_are_left_share_evenly)
 {
@@ -470,6 +482,7 @@ int main(void)
 	tcase_add_test(tc, consistent_hash_moves_only_the_questions_of_the_target_that_left);
 	tcase_add_test(tc, slow_start_gets_its_share_of_what_would_fall_on_it);
 	tcase_add_loop_test(tc, slow_start_gets_its_share_among_many, 0, 4);
+	tcase_add_loop_test(tc, share_is_drawn_once_for_a_busy_server, 0, 2);
 	tcase_add_loop_test(tc, those_who_are_left_share_evenly, 0, 4);
 	tcase_add_test(tc, operators_order_moves_the_pool_and_back);
 	tcase_add_test(tc, last_resort_asks_whoever_is_there);
