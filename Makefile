@@ -72,7 +72,7 @@ FUZZ_PROGRAMS = $(FUZZERS:tests/%.c=$(BUILD)/tests/%)
 TOOL_PROGRAMS = $(SYSTEM_TOOLS:tests/system/%.c=$(BUILD)/tests/%) $(BUILD)/tests/differ
 BENCH_PROGRAMS = $(BENCHES:tests/%.c=$(BUILD)/tests/%)
 
-.PHONY: all help run check check-long cover faults unit fuzz-replay fuzz fuzz-build fuzz-run system bench tests lint sizes \
+.PHONY: all help run check check-long cover faults unit scenario fuzz-replay fuzz fuzz-build fuzz-run system bench tests lint sizes \
 	install uninstall clean deps deps-check FORCE
 .DELETE_ON_ERROR:
 # Make may not throw away objects of tests as intermediate files.
@@ -86,6 +86,7 @@ help:
 	@echo '                   PORT=5300; PRIMARY=192.0.2.53 ZONES="example.com": your own server'
 	@echo 'sudo make check    installs what the tests need, and runs them all'
 	@echo 'make unit          unit tests and scenarios alone'
+	@echo 'make scenario      scenarios alone: queries in simulated time, and the simulator (SIM_HOURS=1000)'
 	@echo 'make fuzz-replay   feeds the corpus of each fuzzer once'
 	@echo 'make system        tests with real servers (UNDERSTUDY_BUILD=, PYTEST=options)'
 	@echo 'make fuzz          each fuzzer with clang for FUZZ_SECONDS=60 (FUZZ=name: one)'
@@ -186,6 +187,10 @@ check: deps-check
 
 check-long: deps-check
 	@MAKE='$(MAKE)' JOBS='$(JOBS)' tests/check --long
+
+SCENARIO_PROGRAMS = $(filter $(BUILD)/tests/scenario/%,$(UNIT_PROGRAMS))
+scenario: $(SCENARIO_PROGRAMS)
+	@tests/check --scenario $(BUILD)
 
 unit: $(UNIT_PROGRAMS)
 	@tests/check --unit $(BUILD)

@@ -58,7 +58,7 @@ static const struct { enum sim_breach breach; const char *what, *noticed; } brea
 	{ BREACH_STAYS_DOWN, "a server never leaves DOWN", "and still down" },
 	{ BREACH_STAYS_UP, "a dead server never leaves UP", "and still up" },
 	{ BREACH_SILENT_CHANGE, "a change of state has no line", "and the log says" },
-	{ BREACH_GATE_OPEN, "the failback gate lets old data through", "came back with serial" },
+	{ BREACH_GATE_OPEN, "the failback gate lets old data through", "the mirror has" },
 	{ BREACH_SERIAL_BACK, "a server that is behind is asked", "and the mirror has" },
 	{ BREACH_MIRROR_BACK, "the mirror goes back", "the mirror went from serial" },
 	{ BREACH_SERVFAIL, "an error although the mirror is there", "could have answered" },
