@@ -10,35 +10,15 @@
 #include "cache/rdata.h"
 #include "cache/wire.h"
 #include "proxy/probe.h"
+#include "proxy/records.h"
 
 enum {
 	SMALL_ZONE = 64,	/* names */
 	DRAWS_MAX = 8,		/* until one is not the apex, which is near the root */
 	LOOKS_MAX = 64,		/* names looked at for one question */
-	RECORDS_MAX = 64,	/* of an RRset that is compared */
-	RDATA_MAX = UINT16_MAX,
 };
 
 /* ---- Choosing ---- */
-
-/* What a server may make by itself, or what moves while we ask. */
-static bool is_comparable(uint16_t type)
-{
-	if (type >= TYPE_PRIVATE)	/* ALIAS, LUA: a server answers what they mean */
-		return false;
-	switch (type) {
-	case TYPE_SOA:
-	case TYPE_RRSIG:
-	case TYPE_NSEC:
-	case TYPE_NSEC3:
-	case TYPE_NSEC3PARAM:
-	case TYPE_DNSKEY:
-	case TYPE_ZONEMD:
-		return false;
-	default:
-		return true;
-	}
-}
 
 /* One of the node's types, each with the same chance; 0: none can be compared. */
 static uint16_t choose_type(const struct node *n, struct random *random)
@@ -48,7 +28,7 @@ static uint16_t choose_type(const struct node *n, struct random *random)
 	uint32_t seen = 0;
 
 	for (bool ok = node_first(n, &set); ok; ok = node_next(n, &set))
-		if (is_comparable(set.type) && random_below(random, ++seen) == 0)
+		if (records_is_comparable(set.type) && random_below(random, ++seen) == 0)
 			chosen = set.type;
 	return chosen;
 }
@@ -84,76 +64,40 @@ struct found {
 	unsigned rcode;
 	unsigned others;	/* records of the name, of other types */
 	unsigned count;
-	struct { size_t at; uint16_t len; } record[RECORDS_MAX];
-	uint8_t rdata[2 * RDATA_MAX];
-	size_t used;
+	struct records records;	/* the whole answer section */
 };
 
-static bool take_record(struct wire *w, const struct sample *s, struct found *f)
+static bool is_asked(const struct found *f, unsigned i, const struct sample *s)
 {
-	uint8_t owner[NAME_LEN_MAX];
-	uint16_t type, class, rdlength;
-	bool is_ours;
-
-	name_parse(w, owner);
-	type = wire_u16(w);
-	class = wire_u16(w);
-	wire_skip(w, 4);
-	rdlength = wire_u16(w);
-	is_ours = !w->bad && class == CLASS_IN && name_is_equal(owner, s->name);
-	if (!is_ours || type != s->type) {
-		f->others += is_ours;
-		wire_skip(w, rdlength);
-		return !w->bad;
-	}
-	if (f->count == RECORDS_MAX || f->used > RDATA_MAX)
-		return false;
-	f->record[f->count].at = f->used;
-	if (!rdata_parse(w, type, rdlength, f->rdata + f->used, &f->record[f->count].len))
-		return false;
-	f->used += f->record[f->count++].len;
-	return true;
+	return f->records.record[i].type == s->type &&
+	       name_is_equal(records_owner(&f->records, i), s->name);
 }
 
 /* False when it cannot be read, or tells nothing. */
 static bool read_answer(const uint8_t *message, size_t len, const struct sample *s, struct found *f)
 {
-	struct wire w = wire_over(message, len);
-	uint8_t name[NAME_LEN_MAX];
-	unsigned flags, answers;
+	struct wire w;
 
 	f->others = f->count = 0;
-	f->used = 0;
-	if (len < DNS_HEADER_LEN || wire_get_u16(message + 4) != 1)
+	records_clear(&f->records);
+	if (!records_begin(message, len, &w) ||
+	    !records_read(&f->records, &w, wire_get_u16(message + 6), NULL))
 		return false;
-	flags = wire_get_u16(message + 2);
-	f->rcode = flags & DNS_RCODE;
-	if ((flags & DNS_TC) || (f->rcode != RCODE_NOERROR && f->rcode != RCODE_NXDOMAIN))
-		return false;
-	answers = wire_get_u16(message + 6);
-	wire_skip(&w, DNS_HEADER_LEN);
-	name_parse(&w, name);
-	wire_skip(&w, 4);
-	while (answers-- > 0 && !w.bad)
-		if (!take_record(&w, s, f))
-			return false;
-	return !w.bad;
+	f->rcode = wire_get_u16(message + 2) & DNS_RCODE;
+	for (unsigned i = 0; i < f->records.count; i++)
+		if (is_asked(f, i, s))
+			f->count++;
+		else if (name_is_equal(records_owner(&f->records, i), s->name))
+			f->others++;
+	return true;
 }
 
-static bool has_record(const struct found *f, uint16_t type, const uint8_t *rdata, uint16_t len)
-{
-	for (unsigned i = 0; i < f->count; i++)
-		if (rdata_is_equal(type, f->rdata + f->record[i].at, f->record[i].len, rdata, len))
-			return true;
-	return false;
-}
-
-static bool is_same_set(const struct found *a, const struct found *b, uint16_t type)
+static bool is_same_set(const struct found *a, const struct found *b, const struct sample *s)
 {
 	if (a->rcode != b->rcode || a->count != b->count)
 		return false;
-	for (unsigned i = 0; i < a->count; i++)
-		if (!has_record(b, type, a->rdata + a->record[i].at, a->record[i].len))
+	for (unsigned i = 0; i < a->records.count; i++)
+		if (is_asked(a, i, s) && !records_have(&b->records, &a->records, i))
 			return false;
 	return true;
 }
@@ -225,7 +169,7 @@ enum gate_sample sample_compare(const struct generation *g, const struct sample 
 
 	if (!read_answer(reply, len, s, &theirs) || !(wire_get_u16(reply + 2) & DNS_AA))
 		return SAMPLE_NOTHING;
-	if (!own_answer(g, s, &ours) || is_same_set(&ours, &theirs, s->type))
+	if (!own_answer(g, s, &ours) || is_same_set(&ours, &theirs, s))
 		return SAMPLE_SAME;
 	put_text(s, &theirs, &ours, text);
 	return theirs.count == 0 && theirs.others == 0 ? SAMPLE_VANISHED : SAMPLE_DIFFERS;

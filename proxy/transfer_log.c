@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: ISC */
 #include "proxy/transfer_log.h"
 
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "cache/event.h"
 #include "cache/memory.h"
 #include "cache/clock.h"
+#include "proxy/ring.h"
 
 enum { RING_ENTRIES = 64 };	/* a power of two */
 
-/* `head` is the worker's, `tail` control's; both only grow. */
-struct ring {
-	_Atomic unsigned head, tail;
-	_Atomic unsigned lost;
+struct log_ring {
+	struct ring ring;
 	struct transfer_entry entries[RING_ENTRIES];
 };
 
@@ -21,7 +19,7 @@ struct transfer_log {
 	struct ev_loop *loop;
 	ev_async news;
 	unsigned count;
-	struct ring *rings;
+	struct log_ring *rings;
 };
 
 static const char *result_text(enum transfer_result result)
@@ -59,13 +57,13 @@ static void write_line(const struct transfer_entry *entry, unsigned lost)
 	event_end(&e);
 }
 
-static void drain(struct ring *r)
+static void drain(struct log_ring *r)
 {
-	unsigned tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+	unsigned slot;
 
-	while (tail != atomic_load_explicit(&r->head, memory_order_acquire)) {
-		write_line(&r->entries[tail % RING_ENTRIES], atomic_exchange(&r->lost, 0));
-		atomic_store_explicit(&r->tail, ++tail, memory_order_release);
+	while (ring_peek(&r->ring, RING_ENTRIES, &slot)) {
+		write_line(&r->entries[slot], ring_take_lost(&r->ring));
+		ring_release(&r->ring);
 	}
 }
 
@@ -105,14 +103,12 @@ void transfer_log_free(struct transfer_log *log)
 void transfer_log_put(struct transfer_log *log, unsigned worker,
 		      const struct transfer_entry *entry)
 {
-	struct ring *r = &log->rings[worker];
-	unsigned head = atomic_load_explicit(&r->head, memory_order_relaxed);
+	struct log_ring *r = &log->rings[worker];
+	unsigned slot;
 
-	if (head - atomic_load_explicit(&r->tail, memory_order_acquire) == RING_ENTRIES) {
-		atomic_fetch_add(&r->lost, 1);
+	if (!ring_claim(&r->ring, RING_ENTRIES, &slot))
 		return;
-	}
-	r->entries[head % RING_ENTRIES] = *entry;
-	atomic_store_explicit(&r->head, head + 1, memory_order_release);
+	r->entries[slot] = *entry;
+	ring_commit(&r->ring);
 	ev_async_send(log->loop, &log->news);
 }
