@@ -476,6 +476,21 @@ const struct plan_target *balance_choose(struct balance *b, const struct balance
 	return c.count > 0 ? choose_among(b, ask, &c, drawn, random) : NULL;
 }
 
+const struct plan_target *balance_drill(const struct balance_ask *ask, struct random *random)
+{
+	uint32_t percent = atomic_load_explicit(&ask->pool->drill->percent, memory_order_relaxed);
+
+	if (percent == 0 || !ask->mirror_can_answer || ask->is_shadowed)
+		return NULL;
+	for (unsigned i = 0; i < ask->pool->target_count; i++) {
+		const struct plan_target *t = &ask->pool->targets[i];
+
+		if (t->kind == TARGET_MIRROR && !is_held(ask, t))
+			return random_below(random, 100) < percent ? t : NULL;
+	}
+	return NULL;
+}
+
 bool balance_has_target(struct balance *b, const struct balance_ask *ask)
 {
 	struct balance_ask any = *ask;

@@ -5,6 +5,7 @@
  * Purpose:  the lowest tier that has an eligible target, then the pool's policy inside it. What a
  *           backend cannot take goes to the others of its tier, or to the next (limit.h). One whose
  *           data of the zone is held, or that is at its limit, is asked when nobody else is left.
+ *           In a drill a share of the queries is the mirror's, whatever its tier.
  * Not here: what is eligible beyond share, limit and "tried already" (health decides shares).
  * Owns:     per worker: the counters that round-robin needs.
  * Threads:  one struct per worker; reads what control publishes (share, forced).
@@ -47,12 +48,19 @@ struct balance_ask {
 	bool mirror_can_answer;		/* the zone is held, and was not tried */
 	bool is_last_resort;		/* whoever is there, in whatever state: the trickle */
 	bool through_loops;		/* those from whom queries come back to us, too */
+	bool is_shadowed;		/* a backend's answer is wanted, to be compared */
 	bool takes_held;		/* those whose data of the zone is held, too */
 	bool takes_limited;		/* those that are at the limit which was found out */
 };
 
 const struct plan_target *balance_choose(struct balance *b, const struct balance_ask *ask,
 					 struct random *random);
+
+/*
+ * The mirror, when a drill wants this query: where it can answer and does not lag. Else NULL: the
+ * choice is as ever.
+ */
+const struct plan_target *balance_drill(const struct balance_ask *ask, struct random *random);
 
 /* True when some target could be chosen; changes nothing. */
 bool balance_has_target(struct balance *b, const struct balance_ask *ask);

@@ -101,6 +101,7 @@ struct conf_pool {
 	uint64_t attempt_max_us;	/* cap of an attempt's deadline: 150 ms */
 	uint64_t give_up_us;		/* SERVFAIL after this: 700 ms */
 	bool has_adaptive_limit;	/* how much a backend can take is found out */
+	unsigned shadow_check;		/* percent of answers compared with the mirror's */
 	struct conf_health health;
 	struct conf_regression on_regression;	/* never REGRESS_AS_POOL */
 	struct conf_target *targets;	/* in the order of the file */

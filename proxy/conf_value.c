@@ -69,6 +69,11 @@ static bool quantity_parse(const char *text, const struct unit *units, uint64_t 
 	return false;
 }
 
+bool conf_duration_parse(const char *text, uint64_t *us)
+{
+	return quantity_parse(text, durations, us);
+}
+
 static bool store(const struct setting *s, uint64_t n)
 {
 	if (s->row->size == sizeof(uint64_t)) {
@@ -113,7 +118,7 @@ static bool set_duration(const struct setting *s)
 			"%s = %.20s has no unit: write \"%.20ss\" for seconds or \"%.20sms\" for "
 			"milliseconds",
 			s->row->name, s->text, s->text, s->text);
-	if (!quantity_parse(s->text, durations, &n))
+	if (!conf_duration_parse(s->text, &n))
 		return fail(
 			s,
 			"%s = '%.40s' is no duration: write a whole number and ms, s, m, h or d, "

@@ -21,7 +21,7 @@ static struct follow {
 /* event=NAME or {"event":"NAME", whatever the style. */
 static bool is_of_health(const char *line, size_t len)
 {
-	static const char *const names[] = { "backend_", "failover", "failback" };
+	static const char *const names[] = { "backend_", "failover", "failback", "drill_", "divergence" };
 	char head[32] = "";
 	const char *value;
 

@@ -60,6 +60,9 @@ static void put_held(json_t *o, struct daemon *d, const struct plan_zone *z)
 	char text[WATCH_HELD_MAX], others[WATCH_HELD_MAX];
 	json_t *holds = watch_zone_json(d->watch, z, text);
 
+	if (z->mirror)
+		json_object_set_new(o, "divergence",
+				    json_integer((json_int_t)watch_divergences(d->watch, z)));
 	if (watch_zone_others(d->watch, z, others))
 		json_object_set_new(o, "answers_otherwise", json_string(others));
 	if (!holds)
@@ -87,6 +90,15 @@ json_t *view_zone(struct daemon *d, const struct plan_zone *z)
 	if (z->mirror)
 		put_mirrored(o, &s);
 	put_held(o, d, z);
+	return o;
+}
+
+json_t *view_zone_whole(struct daemon *d, const struct plan_zone *z)
+{
+	json_t *o = view_zone(d, z), *examples = watch_examples_json(d->watch, z);
+
+	if (examples)
+		json_object_set_new(o, "divergences", examples);
 	return o;
 }
 
@@ -176,6 +188,9 @@ json_t *view_status(struct daemon *d)
 	put_zone_counts(o, reasons, d->plan);
 	put_store(o, d->mirror);
 	put_reasons(reasons, pools, backends);
+	json_object_set_new(o, "divergence", json_pack("{sI sI}",
+		"answers", (json_int_t)watch_divergences(d->watch, NULL),
+		"zones", (json_int_t)watch_diverged_zones(d->watch)));
 	json_object_set_new(o, "degraded", json_boolean(json_array_size(reasons) > 0 ||
 							watch_is_degraded(d->watch)));
 	json_object_set_new(o, "reasons", reasons);
@@ -251,5 +266,7 @@ json_t *view_stats(struct daemon *d)
 	stats_sum(d->stats, d->worker_count, rows);
 	for (unsigned i = 0; i < STATS_ROWS; i++)
 		json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
+	json_object_set_new(o, "divergence",
+			    json_integer((json_int_t)watch_divergences(d->watch, NULL)));
 	return o;
 }

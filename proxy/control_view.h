@@ -20,6 +20,7 @@ json_t *view_status(struct daemon *d);
 
 json_t *view_zones(struct daemon *d);		/* array of zones */
 json_t *view_zone(struct daemon *d, const struct plan_zone *z);
+json_t *view_zone_whole(struct daemon *d, const struct plan_zone *z);	/* with examples */
 
 /* `name` in wire form. */
 json_t *view_explain(struct daemon *d, const uint8_t *name, uint16_t type);

@@ -148,6 +148,7 @@ static void put_list(const json_t *strings, const char *between, size_t most, FI
 static const struct column pool_columns[] = {
 	{ "POOL", "name", PLAIN }, { "SERVED BY", "serving", NAMES }, { "TIER", "tier", PLAIN },
 	{ "SINCE", "since_s", DURATION }, { "FAILOVER", "failover", PLAIN },
+	{ "DRILL", "drill_percent", PERCENT }, { "ENDS IN", "drill_left_s", DURATION },
 	{ "POLICY", "policy", PLAIN }, { "ZONES", "zones", PLAIN }, { NULL, NULL, PLAIN },
 };
 
@@ -183,7 +184,8 @@ static const struct column zones_columns[] = {
 	{ "ZONE", "zone", PLAIN }, { "STATE", "state", PLAIN }, { "SERIAL", "serial", PLAIN },
 	{ "GENERATION", "generation", PLAIN }, { "RECORDS", "records", PLAIN },
 	{ "AGE", "age_s", DURATION }, { "REFRESH IN", "next_refresh_s", DURATION },
-	{ "FAITHFUL", "faithful", PLAIN }, { "SOURCE", "source", PLAIN },
+	{ "FAITHFUL", "faithful", PLAIN }, { "DIVERGED", "divergence", PLAIN },
+	{ "SOURCE", "source", PLAIN },
 	{ "HELD AT", "held", PLAIN }, { NULL, NULL, PLAIN },
 };
 
@@ -191,6 +193,13 @@ static const struct column hold_columns[] = {
 	{ "HELD AT", "backend", PLAIN }, { "REASON", "reason", PLAIN },
 	{ "SERIAL", "serial", PLAIN }, { "SINCE", "since_s", DURATION },
 	{ "ACCEPTED IN", "accepted_in_s", DURATION }, { "EXAMPLE", "example", PLAIN },
+	{ NULL, NULL, PLAIN },
+};
+
+static const struct column divergence_columns[] = {
+	{ "DIVERGED", "name", PLAIN }, { "TYPE", "type", PLAIN }, { "SERIAL", "serial", PLAIN },
+	{ "AGO", "ago_s", DURATION }, { "BACKEND", "backend", PLAIN },
+	{ "SAYS", "backend_says", PLAIN }, { "THE MIRROR SAYS", "mirror_says", PLAIN },
 	{ NULL, NULL, PLAIN },
 };
 
@@ -202,7 +211,7 @@ static const struct column zone_pairs[] = {
 	{ "expires in", "expires_in_s", DURATION }, { "transferring", "transferring", PLAIN },
 	{ "saved generation", "saved_generation", PLAIN }, { "lease", "lease", PLAIN },
 	{ "faithful", "faithful", PLAIN }, { "unfaithful", "unfaithful_reason", PLAIN },
-	{ "answers differ", "answers_otherwise", PLAIN },
+	{ "answers differ", "answers_otherwise", PLAIN }, { "diverged", "divergence", PLAIN },
 	{ "last error", "last_error", PLAIN }, { NULL, NULL, PLAIN },
 };
 
@@ -222,6 +231,7 @@ static void show_status(const json_t *answer, FILE *out)
 {
 	const json_t *zones = json_object_get(answer, "zones");
 	const json_t *store = json_object_get(answer, "store");
+	const json_t *divergence = json_object_get(answer, "divergence");
 	bool is_degraded = json_is_true(json_object_get(answer, "degraded"));
 	char a[CELL_MAX], b[CELL_MAX], c[CELL_MAX];
 
@@ -233,6 +243,10 @@ static void show_status(const json_t *answer, FILE *out)
 	fprintf(out, "store          %s", put_cell(json_object_get(store, "state"), PLAIN, a));
 	if (*put_cell(json_object_get(store, "reason"), PLAIN, b) != '-')
 		fprintf(out, " (%s)", b);
+	if (json_integer_value(json_object_get(divergence, "answers")) > 0)
+		fprintf(out, "\ndivergence     %s answers in %s zones: see zones",
+			put_cell(json_object_get(divergence, "answers"), PLAIN, a),
+			put_cell(json_object_get(divergence, "zones"), PLAIN, b));
 	fprintf(out, "\n%s       ", is_degraded ? "DEGRADED" : "all well");
 	put_list(json_object_get(answer, "reasons"), "\n               ", LIST_MAX, out);
 	fprintf(out, "\n");
@@ -258,6 +272,23 @@ static void show_zone(const json_t *answer, FILE *out)
 		fprintf(out, "\n");
 		put_table(hold_columns, json_object_get(zone, "holds"), out);
 	}
+	if (json_object_get(zone, "divergences")) {
+		fprintf(out, "\n");
+		put_table(divergence_columns, json_object_get(zone, "divergences"), out);
+	}
+}
+
+static void show_drill(const json_t *answer, FILE *out)
+{
+	char pool[CELL_MAX], percent[CELL_MAX], lasts[CELL_MAX];
+
+	put_cell(json_object_get(answer, "pool"), PLAIN, pool);
+	if (!json_object_get(answer, "percent"))
+		fprintf(out, "pool %s: no drill\n", pool);
+	else
+		fprintf(out, "pool %s: %s%% of the queries from the mirror for %s\n", pool,
+			put_cell(json_object_get(answer, "percent"), PLAIN, percent),
+			put_cell(json_object_get(answer, "duration_s"), DURATION, lasts));
 }
 
 static void show_accept(const json_t *answer, FILE *out)
@@ -316,6 +347,9 @@ static void show_stats(const json_t *answer, FILE *out)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		fprintf(out, "%-20s %12s  %s\n", rows[i].name,
 			put_cell(json_object_get(stats, rows[i].name), PLAIN, cell), rows[i].text);
+	fprintf(out, "%-20s %12s  %s\n", "divergence",
+		put_cell(json_object_get(stats, "divergence"), PLAIN, cell),
+		"of shadow_differed, confirmed: same serial, other answer");
 }
 
 static void show_reload(const json_t *answer, FILE *out)
@@ -336,6 +370,7 @@ void render_answer(const char *verb, const json_t *answer, FILE *out)
 		{ "status", show_status }, { "backends", show_backends }, { "zones", show_zones },
 		{ "zone", show_zone },     { "health", show_health },     { "explain", show_explain },
 		{ "stats", show_stats },   { "reload", show_reload },     { "accept", show_accept },
+		{ "drill", show_drill },
 	};
 
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)

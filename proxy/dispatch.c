@@ -25,6 +25,7 @@ struct dispatch *dispatch_new(const struct dispatch_ops *ops, void *shell, unsig
 	d->cookies = cookie_maker_new(&d->secrets);
 	d->hasher = nsec3_hasher_new();
 	d->tsig = tsig_server_new();
+	d->shadow = shadow_new();
 	random_init(&d->random);
 	wheel_init(&d->wheel, now_us);
 	for (unsigned i = 0; i < BACKENDS_MAX; i++)
@@ -40,6 +41,7 @@ void dispatch_free(struct dispatch *d)
 	cookie_maker_free(d->cookies);
 	nsec3_hasher_free(d->hasher);
 	tsig_server_free(d->tsig);
+	shadow_free(d->shadow);
 	explicit_bzero(d, sizeof(*d));	/* it held secrets */
 	free(d);
 }
@@ -135,8 +137,10 @@ static void take_wellformed(struct dispatch *d, struct asked *asked)
 		dispatch_transfer(d, asked);
 	else if (dispatch_is_refresh(d, asked))
 		dispatch_answer_mirror(d, asked);
-	else
+	else {
+		asked->is_shadowed = dispatch_wants_shadow(d, asked);
 		dispatch_proceed(d, asked, FAILURE_NONE);
+	}
 }
 
 void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len,
@@ -148,6 +152,7 @@ void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len,
 	asked.packet = packet;
 	asked.client = client;
 	asked.query = NULL;
+	asked.is_shadowed = false;
 	asked.has_session = false;
 	asked.is_guard = false;
 	asked.verdict = message_parse(packet, len, &asked.message);

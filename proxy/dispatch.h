@@ -23,6 +23,7 @@
 #include "proxy/inflight.h"
 #include "proxy/plan.h"
 #include "proxy/stats.h"
+#include "proxy/suspicion.h"
 #include "proxy/wheel.h"
 
 struct dispatch_ops {
@@ -49,6 +50,9 @@ struct dispatch_ops {
 	 * borrowed for the call. False: no more at a time.
 	 */
 	bool (*transfer)(void *shell, const struct client *to, const struct outgoing_ask *ask);
+
+	/* A backend's answer was not the mirror's: control may find out why. */
+	void (*suspect)(void *shell, const struct suspicion *s);
 };
 
 /* Kinds of wheel items; the shell adds its own behind TIMER_SHELL. */
@@ -68,6 +72,7 @@ struct dispatch {
 	struct cookie_maker *cookies;
 	struct nsec3_hasher *hasher;
 	struct tsig_server *tsig;
+	struct shadow *shadow;
 	struct random random;
 	struct wheel wheel;
 	struct balance balance;

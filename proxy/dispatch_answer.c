@@ -288,5 +288,7 @@ void dispatch_deliver(struct dispatch *d, struct query *q, unsigned backend, uin
 		reply[1] = q->bytes[1];
 		d->ops->answer(d->shell, &q->client, reply, len);
 	}
+	if (q->is_shadowed)
+		dispatch_shadow(d, q, backend, reply, len);
 	dispatch_end_query(d, q);
 }

@@ -6,6 +6,7 @@
  *      dispatch_target.c   the route of a question, and its next target
  *      dispatch_reply.c    replies, failures and deadlines: what they mean for their query
  *      dispatch_answer.c   the end of a query: from a backend, from the mirror, by ourselves
+ *      dispatch_shadow.c   which answers of backends are compared with the mirror's
  *      dispatch_signed.c   TSIG of what we answer ourselves
  *      dispatch_guard.c    questions that show whether queries go in a circle
  *      dispatch_transfer.c AXFR and IXFR: who may, and what else they get
@@ -28,6 +29,7 @@ struct asked {
 	const struct generation *generation;	/* what the mirror would answer from, or NULL */
 	enum message_verdict verdict;
 	bool is_guard;				/* another's guard asks, and no server has been yet */
+	bool is_shadowed;			/* goes to a backend, to be compared with the mirror */
 	bool has_session;			/* signed with a key of ours: replies are, too */
 	struct tsig_session session;
 	struct message message;
@@ -105,6 +107,15 @@ enum dns_ede dispatch_ede_of(const struct plan_zone *zone, enum failure why);
 
 /* The slot is gone after this; asked->client must not point into it any more. */
 void dispatch_end_query(struct dispatch *d, struct query *q);
+
+/* ---- dispatch_shadow.c ---- */
+
+/* By chance, as often as `shadow-check` says. */
+bool dispatch_wants_shadow(struct dispatch *d, const struct asked *asked);
+
+/* The query has been answered with this reply, or it denies what the mirror has. */
+void dispatch_shadow(struct dispatch *d, struct query *q, unsigned backend, const uint8_t *reply,
+		     size_t len);
 
 /* ---- dispatch_signed.c ---- */
 

@@ -134,6 +134,8 @@ static bool turned_away(struct dispatch *d, struct query *q, unsigned backend, u
 		return false;
 	counter_add(&d->stats->attempts_failed, 1);
 	counter_add(&evidence_of(d, backend)->failed, 1);
+	if (why == FAILURE_DENIED && q->is_shadowed)
+		dispatch_shadow(d, q, backend, reply, len);
 	if (q->waiting > 0)
 		return true;		/* another attempt is on its way already */
 	has_target = dispatch_has_target(d, &asked);

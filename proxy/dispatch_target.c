@@ -39,6 +39,7 @@ void dispatch_recall(struct dispatch *d, struct query *q, struct asked *asked)
 	asked->len = q->len;
 	asked->client = &q->client;
 	asked->query = q;
+	asked->is_shadowed = q->is_shadowed;
 	asked->has_session = false;
 	asked->is_guard = false;
 	asked->verdict = message_parse(q->bytes, q->len, &asked->message);
@@ -51,6 +52,7 @@ static struct balance_ask ask_of(const struct asked *asked, uint64_t now_us)
 	struct balance_ask ask = { .pool = asked->pool, .zone = asked->zone,
 				   .transport = asked->client->is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP,
 				   .now_us = now_us,
+				   .is_shadowed = asked->is_shadowed,
 				   .mirror_can_answer = asked->generation != NULL,
 				   .through_loops = asked->is_guard };
 
@@ -152,6 +154,7 @@ static bool take_slot(struct dispatch *d, struct asked *asked, enum failure *why
 		return false;
 	}
 	q->client = *asked->client;
+	q->is_shadowed = asked->is_shadowed;
 	q->give_up.kind = TIMER_QUERY;
 	wheel_set(&d->wheel, &q->give_up, d->now_us + asked->pool->conf->give_up_us);
 	asked->query = q;
@@ -247,11 +250,27 @@ static void note_spared(struct dispatch *d, const struct asked *asked)
 	limit_on_spared(limit_of(d, backend, asked->client->is_tcp), d->now_us);
 }
 
+/* A drill decides once, when the query comes; whose key we lack, the mirror would refuse. */
+static const struct plan_target *drill(struct dispatch *d, const struct asked *asked,
+				       const struct balance_ask *ask)
+{
+	const struct plan_target *t = NULL;
+
+	if (!asked->query && !asked->message.is_signed)
+		t = balance_drill(ask, &d->random);
+	if (t)
+		counter_add(&asked->pool->drill->served[d->worker], 1);
+	return t;
+}
+
 static const struct plan_target *choose(struct dispatch *d, const struct asked *asked)
 {
 	struct balance_ask ask = ask_of(asked, d->now_us);
-	const struct plan_target *t = balance_choose(&d->balance, &ask, &d->random);
+	const struct plan_target *t = drill(d, asked, &ask);
 
+	if (t)
+		return t;
+	t = balance_choose(&d->balance, &ask, &d->random);
 	if (d->balance.spared)
 		note_spared(d, asked);
 	if (!t && (is_trickle(d, asked) || has_signs_of_life(d, asked->pool))) {

@@ -98,6 +98,11 @@ bool gate_look(struct gate *g, const struct gate_facts *f)
 	return g->reason != before;
 }
 
+void gate_want_soa(struct gate *g)
+{
+	g->is_due = true;
+}
+
 enum gate_ask gate_next(const struct gate *g, uint32_t now_ms, uint32_t again_ms)
 {
 	bool is_slow = g->reason == GATE_DIFFERS || g->reason == GATE_SHRUNK;

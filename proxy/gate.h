@@ -108,6 +108,9 @@ void gate_on_denial(struct gate *g, uint8_t samples, uint32_t now_ms);
 /* Time passes, and the facts change. True when `reason` did. */
 bool gate_look(struct gate *g, const struct gate_facts *f);
 
+/* Somebody wants to know which serial it has now: its SOA is asked soon. */
+void gate_want_soa(struct gate *g);
+
 /* What to ask now. A question that is asked: gate_on_asked(); each has one end. */
 enum gate_ask gate_next(const struct gate *g, uint32_t now_ms, uint32_t again_ms);
 void gate_on_asked(struct gate *g, uint32_t now_ms);

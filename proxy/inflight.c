@@ -114,7 +114,7 @@ struct query *inflight_add_query(struct inflight *t, const uint8_t *bytes, size_
 	memcpy(q->bytes, bytes, len);
 	q->received_us = now;
 	q->is_open = true;
-	q->was_reconnected = q->has_silent = false;
+	q->was_reconnected = q->has_silent = q->is_shadowed = false;
 	q->failure = FAILURE_NONE;
 	q->waiting = q->round = q->try_count = q->tried_count = 0;
 	wheel_item_init(&q->give_up, 0);

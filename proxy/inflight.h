@@ -66,6 +66,7 @@ struct query {
 	bool is_open;			/* owed an answer */
 	uint8_t failure;		/* enum failure: of the first attempt that failed */
 	bool has_silent;		/* a server was asked that may answer yet */
+	bool is_shadowed;		/* its answer is to be compared with the mirror's */
 	bool was_reconnected;		/* an old TCP connection closed under it: tried anew once */
 	uint8_t waiting;		/* attempts in ATTEMPT_WAITING */
 	uint8_t round;			/* times that every target, or QUERY_TRIES_MAX, were tried */

@@ -10,14 +10,15 @@
 #include "cache/memory.h"
 
 /*
- * The operator's `failover POOL on|off`, kept by pool name from plan to plan. It lives for as
- * long as some plan has a pool of its name. Control only, but for `order`.
+ * The operator's `failover POOL on|off` and `drill`, kept by pool name from plan to plan. It lives
+ * for as long as some plan has a pool of its name. Control only, but for `order` and `drill`.
  */
 struct force {
 	struct force *next;
 	unsigned plans;
 	char pool[CONF_NAME_MAX];
 	_Atomic int order;
+	struct plan_drill drill;
 };
 static struct force *forces;
 
@@ -104,7 +105,10 @@ static void pool_init(struct plan_pool *p, const struct conf_pool *conf, unsigne
 {
 	p->conf = conf;
 	p->index = index;
-	p->forced = &force_take(conf->name)->order;
+	struct force *force = force_take(conf->name);
+
+	p->forced = &force->order;
+	p->drill = &force->drill;
 	p->targets = memory_zeroed(conf->target_count, sizeof(*p->targets));
 	for (unsigned tier = 0; tier < CONF_TIERS_MAX; tier++)
 		for (size_t i = 0; i < conf->target_count; i++)
@@ -275,6 +279,15 @@ bool plan_pool_has_one_tier(const struct plan_pool *pool)
 {
 	return pool->target_count == 0 ||
 	       pool->targets[pool->target_count - 1].tier == pool->targets[0].tier;
+}
+
+uint64_t plan_drill_served(struct plan_drill *drill)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		sum += counter_get(&drill->served[i]);
+	return sum;
 }
 
 const struct plan_pool *plan_pool_named(const struct plan *p, const char *name)

@@ -36,6 +36,12 @@ struct plan_target {
 	bool is_tier_even;		/* all weights are the same */
 };
 
+/* drill POOL: a share of its queries is the mirror's. Workers write their row of `served`. */
+struct plan_drill {
+	_Atomic uint32_t percent;	/* 0: no drill */
+	counter served[WORKERS_MAX];	/* queries, in all drills */
+};
+
 struct plan_pool {
 	const struct conf_pool *conf;
 	struct plan_target *targets;	/* sorted by tier, file order inside one */
@@ -45,6 +51,7 @@ struct plan_pool {
 	 * left out; 2 off: the first tier stays eligible whatever health says. Shared by all
 	 * plans that have a pool of this name, so the order survives a reload. */
 	_Atomic int *forced;
+	struct plan_drill *drill;	/* shared likewise */
 };
 
 struct plan_zone {
@@ -134,6 +141,9 @@ void plan_pool_measure(struct plan_pool *pool);
 
 /* Without a second tier nobody is left when the first is taken out. */
 bool plan_pool_has_one_tier(const struct plan_pool *pool);
+/* By all workers, in all drills. */
+uint64_t plan_drill_served(struct plan_drill *drill);
+
 const struct plan_pool *plan_pool_named(const struct plan *p, const char *name);
 
 #endif

@@ -46,6 +46,8 @@
 	X(tcp_closed_idle,	"client connections closed for idleness or slowness") \
 	X(cookies_good,		"server cookies of ours or our fleet's that clients brought to us") \
 	X(cookies_bad,		"server cookies that were not, or too old") \
+	X(shadow_compared,	"answers of backends that were compared with the mirror's") \
+	X(shadow_differed,	"of these, other than the mirror's; see divergence") \
 	X(udp_send_errors,	"answers that the kernel would not take")
 
 struct stats {

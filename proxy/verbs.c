@@ -6,12 +6,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/clock.h"
 #include "cache/dump.h"
 #include "cache/rdata.h"
+#include "proxy/conf_value.h"
 #include "proxy/daemon.h"
 #include "proxy/control_follow.h"
 #include "proxy/control_view.h"
 #include "proxy/control_words.h"
+
+#define DRILL_MIN_US	(1 * US_PER_S)
+#define DRILL_MAX_US	(86400 * US_PER_S)	/* what is to last longer is a matter of tiers */
 
 struct call {
 	struct daemon *d;
@@ -149,7 +154,7 @@ static void run_zone(struct call *c)
 	const struct plan_zone *z = find_zone(c);
 
 	if (z)
-		c->answer->json = done_with("zone", view_zone(c->d, z));
+		c->answer->json = done_with("zone", view_zone_whole(c->d, z));
 }
 
 static void run_refresh(struct call *c)
@@ -242,6 +247,56 @@ static void run_failover(struct call *c)
 	else
 		c->answer->json = watch_order_failover(c->d->watch, pool->conf->name, order)
 			? done() : verbs_error("refused", "no pool '%.64s'", c->words[0]);
+}
+
+/* 1 to 100; 0: it is none. */
+static unsigned percent_parse(const char *text)
+{
+	size_t len = strspn(text, "0123456789");
+	unsigned long n = len > 0 && len <= 3 && !text[len] ? strtoul(text, NULL, 10) : 0;
+
+	return n <= 100 ? (unsigned)n : 0;
+}
+
+/* False, with the answer, when the words make no drill. `percent` 0: `off`. */
+static bool read_drill(struct call *c, unsigned *percent, uint64_t *us)
+{
+	*percent = 0;
+	*us = 0;
+	if (c->count == 2) {
+		if (strcmp(c->words[1], "off") != 0)
+			c->answer->json = verbs_error("usage", "usage: drill POOL PERCENT DURATION, "
+							       "or drill POOL off");
+		return strcmp(c->words[1], "off") == 0;
+	}
+	*percent = percent_parse(c->words[1]);
+	if (*percent == 0)
+		c->answer->json = verbs_error("usage", "drill: '%.32s' is no share: write a whole "
+					      "number from 1 to 100", c->words[1]);
+	else if (!conf_duration_parse(c->words[2], us) || *us < DRILL_MIN_US || *us > DRILL_MAX_US)
+		c->answer->json = verbs_error("usage", "drill: '%.32s' is no duration from 1s to 24h, "
+					      "as in 10m", c->words[2]);
+	return !c->answer->json;
+}
+
+static void run_drill(struct call *c)
+{
+	const struct plan_pool *pool = plan_pool_named(c->d->plan, c->words[0]);
+	const char *why = "";
+	unsigned percent;
+	uint64_t us;
+
+	if (!read_drill(c, &percent, &us))
+		return;
+	if (!pool)
+		c->answer->json = verbs_error("refused", "no pool '%.64s'", c->words[0]);
+	else if (watch_order_drill(c->d->watch, pool, percent, us, &why))
+		c->answer->json = percent == 0
+			? json_pack("{sb ss}", "ok", 1, "pool", pool->conf->name)
+			: json_pack("{sb ss sI sI}", "ok", 1, "pool", pool->conf->name, "percent",
+				    (json_int_t)percent, "duration_s", (json_int_t)(us / US_PER_S));
+	else
+		c->answer->json = verbs_error("refused", "pool %s: %s", pool->conf->name, why);
 }
 
 static void run_reload(struct call *c)

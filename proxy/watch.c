@@ -11,8 +11,10 @@
 
 #include "cache/clock.h"
 #include "cache/memory.h"
+#include "proxy/watch_drill.h"
 #include "proxy/watch_gate.h"
 #include "proxy/watch_guard.h"
+#include "proxy/watch_shadow.h"
 #include "proxy/watch_takeover.h"
 #include "proxy/watch_verdict.h"
 #include "proxy/watched.h"
@@ -36,10 +38,14 @@ static void look(struct watch *w, bool is_tick)
 		check_send_due(w->by_index[i], now);
 		guards_look(w->by_index[i], now);
 	}
-	if (is_tick)
+	if (is_tick) {
+		shadows_tick(w, now);
 		gates_tick(w, now);
-	for (unsigned i = 0; i < w->pool_count; i++)
+	}
+	for (unsigned i = 0; i < w->pool_count; i++) {
 		takeover_look(&w->pools[i], NULL, now);
+		drill_look(&w->pools[i], now);
+	}
 	watch_arm(w, now);
 }
 
@@ -76,6 +82,11 @@ static void on_wake(struct ev_loop *loop, ev_async *a, int revents)
 void watch_wake(struct watch *w)
 {
 	ev_async_send(w->loop, &w->wake);
+}
+
+void watch_suspect(struct watch *w, unsigned worker, const struct suspicion *s)
+{
+	shadows_put(w->shadows, worker, s);
 }
 
 /* ---- Plans ---- */
@@ -158,8 +169,7 @@ static void find_mirror(struct watched_pool *pool)
 }
 
 /* What is known of a zone that was in this pool before the reload. */
-static void carry_zone(const struct watch *w, const struct watched_pool *old,
-		       struct watched_zone *z)
+static void carry_zone(const struct watch *w, struct watched_pool *old, struct watched_zone *z)
 {
 	const struct plan_zone *before = plan_zone_named(w->plan, z->plan->conf->origin);
 	struct plan_zone *plan = z->plan;
@@ -167,6 +177,7 @@ static void carry_zone(const struct watch *w, const struct watched_pool *old,
 	if (!before || before->pool != old->plan)
 		return;
 	*z = old->zones[before->number];
+	old->zones[before->number].divergence = NULL;
 	z->plan = plan;
 	z->before = before->number;
 }
@@ -180,6 +191,8 @@ static void carry_pool(const struct watch *w, struct watched_pool *pool)
 		pool->tier = w->pools[i].tier;
 		pool->since_us = w->pools[i].since_us;
 		pool->left_us = w->pools[i].left_us;
+		pool->drill = w->pools[i].drill;
+		w->pools[i].drill.percent = 0;
 		for (size_t z = 0; z < pool->zone_count; z++)
 			carry_zone(w, &w->pools[i], &pool->zones[z]);
 	}
@@ -187,8 +200,12 @@ static void carry_pool(const struct watch *w, struct watched_pool *pool)
 
 static void free_pools(struct watched_pool *pools, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
+		drill_end(&pools[i], "operator");	/* a reload took the pool away */
+		for (size_t z = 0; z < pools[i].zone_count; z++)
+			free(pools[i].zones[z].divergence);
 		free(pools[i].zones);
+	}
 	free(pools);
 }
 
@@ -198,6 +215,7 @@ void watch_set_plan(struct watch *w, const struct plan *plan)
 	struct watched_pool *pools = memory_zeroed(plan->pool_count, sizeof(*pools));
 	uint64_t now = clock_monotonic_us();
 
+	shadows_forget(w, NULL);	/* they speak of zones by their old number */
 	memcpy(old, w->by_index, sizeof(w->by_index));
 	memset(w->by_index, 0, sizeof(w->by_index));
 	for (unsigned i = 0; i < plan->pool_count; i++) {
@@ -229,8 +247,8 @@ struct watch *watch_new(struct ev_loop *loop, struct mirror *mirror, unsigned wo
 {
 	struct watch *w = memory_zeroed(1, sizeof(*w));
 
-	(void)worker_count;
 	w->loop = loop;
+	w->shadows = shadows_new(worker_count);
 	w->mirror = mirror;
 	random_init(&w->random);
 	ev_timer_init(&w->timer, on_timer, 0., 0.);
@@ -250,6 +268,7 @@ void watch_free(struct watch *w)
 	for (unsigned i = 0; i < BACKENDS_MAX; i++)
 		watched_free(w->by_index[i]);
 	free_pools(w->pools, w->pool_count);
+	shadows_free(w->shadows);
 	free(w);
 }
 
@@ -282,8 +301,28 @@ bool watch_order_failover(struct watch *w, const char *pool, enum plan_failover 
 		if (strcmp(p->name, pool) != 0)
 			continue;
 		atomic_store_explicit(p->plan->forced, (int)order, memory_order_relaxed);
+		if (order == POOL_FAILOVER_OFF)
+			drill_end(p, "operator");	/* the first tier is not to be left */
 		takeover_look(p, "operator", clock_monotonic_us());
 		return true;
 	}
 	return false;
+}
+
+bool watch_order_drill(struct watch *w, const struct plan_pool *pool, unsigned percent,
+		       uint64_t duration_us, const char **why)
+{
+	struct watched_pool *p = &w->pools[pool->index];
+
+	if (percent == 0) {
+		drill_end(p, "operator");
+		return true;
+	}
+	*why = !p->has_mirror ? "it has no mirror"
+	       : takeover_order(pool) == POOL_FAILOVER_OFF ? "failover is off: its first tier is not left"
+	       : !drill_is_possible(p) ? "its mirror can serve none of its zones" : NULL;
+	if (*why)
+		return false;
+	drill_begin(p, percent, duration_us, clock_monotonic_us());
+	return true;
 }

@@ -22,6 +22,7 @@
 #include "proxy/plan.h"
 
 struct watch;
+struct suspicion;
 
 enum { WATCH_HELD_MAX = 256 };
 
@@ -38,6 +39,9 @@ void watch_set_plan(struct watch *w, const struct plan *plan);
 /* [any thread] A worker saw an ICMP error or silence: looks at the evidence in this turn. */
 void watch_wake(struct watch *w);
 
+/* [worker] A backend's answer was not the mirror's: it is looked into, some time. */
+void watch_suspect(struct watch *w, unsigned worker, const struct suspicion *s);
+
 /* Orders. False when there is no such backend (in any pool), or pool. */
 bool watch_order_backend(struct watch *w, const char *name, enum health_order order);
 
@@ -46,6 +50,13 @@ bool watch_order_backend(struct watch *w, const char *name, enum health_order or
  * it. False, with a sentence, when there is nothing to accept.
  */
 bool watch_accept(struct watch *w, const struct plan_zone *z, uint32_t *serial, const char **why);
+
+/*
+ * Serves `percent` of the pool's queries from its mirror for so long; 0: ends that. False, with a
+ * sentence, when it cannot.
+ */
+bool watch_order_drill(struct watch *w, const struct plan_pool *pool, unsigned percent,
+		       uint64_t duration_us, const char **why);
 
 bool watch_order_failover(struct watch *w, const char *pool, enum plan_failover order);
 
@@ -65,6 +76,13 @@ json_t *watch_targets_json(struct watch *w, const struct plan_pool *pool,
  * few words, "ns1 older, ns2 missing".
  */
 json_t *watch_zone_json(struct watch *w, const struct plan_zone *z, char text[WATCH_HELD_MAX]);
+
+/* Answers that were confirmed to be other than the mirror's; of all zones when `z` is NULL. */
+uint64_t watch_divergences(struct watch *w, const struct plan_zone *z);
+size_t watch_diverged_zones(struct watch *w);
+
+/* The latest of them. NULL: none. */
+json_t *watch_examples_json(struct watch *w, const struct plan_zone *z);
 
 /* The backends that answer otherwise than the mirror by design: "ns1, ns2". False: none. */
 bool watch_zone_others(struct watch *w, const struct plan_zone *z, char text[WATCH_HELD_MAX]);

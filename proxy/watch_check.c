@@ -28,6 +28,7 @@ static struct check *check_new(const struct check *like)
 	struct check *c = memory_new(sizeof(*c)), **list = &like->b->checks;
 
 	*c = *like;
+	c->number = ++like->b->watch->checks;
 	c->next = *list;
 	if (c->next)
 		c->next->prev = c;

@@ -22,6 +22,7 @@ struct check {
 	bool is_sweep;		/* asked only for its zone's gate */
 	bool is_guard;		/* asked to see whether it comes back to us */
 	size_t zone;		/* of the pool; unused without zones */
+	uint64_t number;	/* upwards, of all backends */
 	struct gate_facts facts;	/* of the zone, when it was asked */
 	struct sample sample;	/* type 0: the SOA */
 	uint64_t in_time, expired;	/* of clients' queries by this transport, when it left */

@@ -7,6 +7,7 @@
 #include "cache/clock.h"
 #include "cache/memory.h"
 #include "cache/serial.h"
+#include "proxy/watch_shadow.h"
 #include "proxy/watch_takeover.h"
 
 enum {
@@ -381,6 +382,26 @@ static enum gate_sample judge_sample(struct watched *b, const struct check *c,
 	return said;
 }
 
+/* A server that does not serve the zone for a moment may be loading another version. */
+static void note_shown(struct watched_gate *g, const struct probe_verdict *v, uint64_t now)
+{
+	if (v->cause == CAUSE_RCODE || v->cause == CAUSE_LAME)
+		g->shown_us = 0;
+	else if (v->cause == CAUSE_NONE && v->has_serial &&
+		 (g->shown_us == 0 || g->gate.serial != v->serial))
+		g->shown_us = now;
+}
+
+static void on_soa(struct watched *b, const struct check *c, const struct probe_verdict *v,
+		   uint64_t now)
+{
+	struct watched_gate *g = &b->gates[c->zone];
+
+	note_shown(g, v, now);
+	gate_on_soa(&g->gate, v->cause, v->has_serial ? &v->serial : NULL, &c->facts, b->rules.fall);
+	shadows_on_soa(b, c, v, now);
+}
+
 void gates_on_check(struct watched *b, const struct check *c, const struct probe_verdict *v,
 		    uint64_t now)
 {
@@ -389,8 +410,7 @@ void gates_on_check(struct watched *b, const struct check *c, const struct probe
 	if (c->sample.type)
 		gate_on_sample(g, judge_sample(b, c, v), &c->facts);
 	else if (!v->is_ours)
-		gate_on_soa(g, v->cause, v->has_serial ? &v->serial : NULL, &c->facts,
-			    b->rules.fall);
+		on_soa(b, c, v, now);
 	look_at_mirror(b->pool, c->zone);
 	settle(b, c->zone, "caught_up", now);
 	follow_policy(b, c->zone, now);
@@ -404,13 +424,17 @@ void gates_forget(struct watched *b, uint64_t now)
 {
 	for (size_t i = 0; i < b->pool->zone_count; i++) {
 		gate_forget(&b->gates[i].gate, samples_of(b->pool));
+		b->gates[i].shown_us = 0;
 		publish(b, i, now);
 	}
+	shadows_forget(b->watch, b);
 	b->is_rechecked = false;
 }
 
 void gates_recheck(struct watched *b, uint64_t now)
 {
+	for (size_t i = 0; i < b->pool->zone_count; i++)
+		b->gates[i].shown_us = 0;
 	if (b->is_rechecked && now - b->rechecked_us < RECHECK_US)
 		return;
 	b->is_rechecked = true;

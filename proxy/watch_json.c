@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/rdata.h"
 #include "proxy/watch_gate.h"
 #include "proxy/watch_limit.h"
+#include "proxy/watch_shadow.h"
 #include "proxy/watch_takeover.h"
 #include "proxy/watched.h"
 
@@ -140,6 +142,57 @@ json_t *watch_zone_json(struct watch *w, const struct plan_zone *z, char text[WA
 	return all;
 }
 
+/* ---- Divergences ---- */
+
+static const struct divergence *divergence_of(struct watch *w, const struct plan_zone *z)
+{
+	return w->pools[z->pool->index].zones[z->number].divergence;
+}
+
+uint64_t watch_divergences(struct watch *w, const struct plan_zone *z)
+{
+	uint64_t sum = 0;
+
+	if (z)
+		return divergence_of(w, z) ? divergence_of(w, z)->count : 0;
+	for (size_t i = 0; i < w->plan->zone_count; i++)
+		sum += watch_divergences(w, &w->plan->zones[i]);
+	return sum;
+}
+
+size_t watch_diverged_zones(struct watch *w)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < w->plan->zone_count; i++)
+		count += watch_divergences(w, &w->plan->zones[i]) > 0;
+	return count;
+}
+
+static json_t *example_json(const struct divergence_example *e, uint64_t now)
+{
+	const struct suspicion *s = &e->suspicion;
+	char name[NAME_TEXT_MAX], type[16], theirs[SHADOW_TEXT_MAX], ours[SHADOW_TEXT_MAX];
+
+	return json_pack("{ss ss ss sI sI ss ss}",
+		"backend", e->backend, "name", name_to_text(s->name, name),
+		"type", rdata_type_text(s->type, type), "serial", (json_int_t)s->serial,
+		"ago_s", seconds_since(e->at_us, now),
+		"backend_says", shadow_text(&s->theirs, theirs),
+		"mirror_says", shadow_text(&s->ours, ours));
+}
+
+json_t *watch_examples_json(struct watch *w, const struct plan_zone *z)
+{
+	const struct divergence *v = divergence_of(w, z);
+	uint64_t now = clock_monotonic_us();
+	json_t *all = v ? json_array() : NULL;
+
+	for (unsigned i = 0; v && i < v->example_count; i++)
+		json_array_append_new(all, example_json(&v->examples[i], now));
+	return all;
+}
+
 bool watch_zone_others(struct watch *w, const struct plan_zone *z, char text[WATCH_HELD_MAX])
 {
 	const struct watched_pool *p = &w->pools[z->pool->index];
@@ -206,6 +259,15 @@ static bool is_limited(const struct watched_pool *p, const struct plan_target *t
 	return limit_is_on(b, &sum);
 }
 
+/* A drill gives it a share of the queries. */
+static bool is_drilled(const struct watched_pool *p, const struct plan_target *t,
+		       const struct plan_zone *zone)
+{
+	return p->drill.percent > 0 && t->kind == TARGET_MIRROR &&
+	       takeover_target_is_fit(p, t, zone) &&
+	       !(zone && plan_zone_holds(zone, p->mirror_target));
+}
+
 /* Why this target is asked now, or is not. */
 static const char *target_reason(const struct watched_pool *p, const struct plan_target *t,
 				 const struct plan_zone *zone, unsigned serving)
@@ -213,6 +275,8 @@ static const char *target_reason(const struct watched_pool *p, const struct plan
 	bool is_fit = takeover_target_is_fit(p, t, zone);
 	const char *held = held_reason(p, t, zone);
 
+	if (is_drilled(p, t, zone))
+		return "serves its share: a drill is on";
 	if (!is_fit && *held && !takeover_target_is_eligible(p, t, zone) && takes_queries(t))
 		return held;
 
@@ -251,7 +315,8 @@ static json_t *target_json(struct watch *w, const struct watched_pool *p,
 		"state", is_mirror ? mirror_state(p, t, zone) : watched_state_text(b),
 		"share_percent", percent(share),
 		"eligible", takeover_target_is_eligible(p, t, zone),
-		"serves", t->tier == serving && takeover_target_is_eligible(p, t, zone),
+		"serves", is_drilled(p, t, zone) ||
+			  (t->tier == serving && takeover_target_is_eligible(p, t, zone)),
 		"why", target_reason(p, t, zone, serving));
 }
 
@@ -299,6 +364,12 @@ static json_t *pool_json(struct watch *w, const struct watched_pool *p, uint64_t
 		"serving", takeover_names(p, p->tier, names),
 		"since_s", seconds_since(p->since_us, now));
 
+	if (p->drill.percent > 0)
+		json_object_update_new(o, json_pack("{sf sI sI}",
+			"drill_percent", (double)p->drill.percent,
+			"drill_left_s", (json_int_t)((p->drill.until_us - now + US_PER_S - 1) / US_PER_S),
+			"drill_served", (json_int_t)(plan_drill_served(p->plan->drill) -
+						     p->drill.served_before)));
 	json_object_set_new(o, "targets", targets_json(w, p, NULL));
 	return o;
 }

@@ -9,6 +9,8 @@
 #include "cache/clock.h"
 #include "cache/dns.h"
 #include "cache/event.h"
+#include "cache/rdata.h"
+#include "proxy/watch_shadow.h"
 #include "proxy/watch_gate.h"
 #include "proxy/watch_guard.h"
 
@@ -197,12 +199,7 @@ static bool may_tell(struct watched *b, uint64_t now)
 		b->told_us = now;
 		b->told = 0;
 	}
-	if (b->told >= TOLD_MAX) {
-		b->untold++;
-		return false;
-	}
-	b->told++;
-	return true;
+	return b->told < TOLD_MAX && ++b->told;
 }
 
 bool watched_tell_held(struct watched *b, size_t zone, uint64_t now)
@@ -211,8 +208,10 @@ bool watched_tell_held(struct watched *b, size_t zone, uint64_t now)
 	uint32_t mirror_serial;
 	struct event e;
 
-	if (!may_tell(b, now))
+	if (!may_tell(b, now)) {
+		b->untold++;
 		return false;
+	}
 	event_begin(&e, EVENT_WARNING, "failback_held");
 	put_identity(&e, b);
 	event_name(&e, "zone", b->pool->zones[zone].plan->conf->origin);
@@ -226,6 +225,29 @@ bool watched_tell_held(struct watched *b, size_t zone, uint64_t now)
 	if (b->untold > 0)
 		event_number(&e, "suppressed", b->untold);
 	b->untold = 0;
+	event_end(&e);
+	return true;
+}
+
+bool watched_tell_divergence(struct watched *b, const struct suspicion *s,
+			     const struct divergence *v, uint64_t now)
+{
+	char type[16], text[SHADOW_TEXT_MAX];
+	struct event e;
+
+	if (!may_tell(b, now))
+		return false;
+	event_begin(&e, EVENT_WARNING, "divergence");
+	event_name(&e, "zone", s->origin);
+	put_identity(&e, b);
+	event_name(&e, "name", s->name);
+	event_text(&e, "type", rdata_type_text(s->type, type));
+	event_number(&e, "serial", s->serial);
+	event_text(&e, "backend_says", shadow_text(&s->theirs, text));
+	event_text(&e, "mirror_says", shadow_text(&s->ours, text));
+	event_number(&e, "count", v->count);
+	if (v->untold > 0)
+		event_number(&e, "suppressed", v->untold);
 	event_end(&e);
 	return true;
 }

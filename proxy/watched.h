@@ -6,7 +6,8 @@
  *           watch_check.c (probes under way), watch_verdict.c (what follows from them),
  *           watch_gate.c (which zones are held), watch_limit.c (how much a server can take),
  *           watch_guard.c (does it lead back to us),
- *           watch_takeover.c (which tier serves), watch_json.c (views); and the sentences of
+ *           watch_takeover.c (which tier serves), watch_shadow.c (answers beside the mirror's),
+ *           watch_drill.c (drills), watch_json.c (views); and the sentences of
  *           its event lines.
  * Threads:  control.
  */
@@ -32,7 +33,15 @@ struct watched_zone {
 	uint32_t accepted;
 	uint64_t accepted_over;		/* the mirror's generation then */
 	uint64_t accepted_us;		/* the mirror was asked to take it */
+	struct divergence *divergence;	/* NULL: its servers said what the mirror would */
 	size_t before;			/* its number before the reload; SIZE_MAX: it is new */
+};
+
+/* The operator's `drill`: it ends by itself. */
+struct watched_drill {
+	unsigned percent;		/* 0: there is none */
+	uint64_t until_us;
+	uint64_t served_before;		/* queries in earlier ones */
 };
 
 struct watched_pool {
@@ -50,6 +59,7 @@ struct watched_pool {
 	unsigned tier;			/* that serves now, or TAKEOVER_NONE */
 	uint64_t since_us;		/* of `tier` */
 	uint64_t left_us;		/* when the first tier stopped serving; 0: it serves */
+	struct watched_drill drill;
 };
 
 /* A limit that the operator was told of. */
@@ -61,6 +71,9 @@ struct watched_limit {
 };
 
 struct watched_gate;
+struct divergence;	/* watch_shadow.h, as are shadows and suspicion */
+struct shadows;
+struct suspicion;
 struct check;	/* a probe on its way: watch_check.c */
 
 struct watched {
@@ -83,7 +96,7 @@ struct watched {
 	unsigned asks_left;		/* questions that may begin in this tick */
 	bool is_rechecked;
 	uint64_t rechecked_us;
-	uint64_t told_us;		/* failback_held: how many lines since then */
+	uint64_t told_us;		/* failback_held, divergence: how many lines since then */
 	unsigned told, untold;
 
 	struct watched_limit limit;
@@ -107,6 +120,8 @@ struct watch {
 	struct watched_pool *pools;	/* parallel to plan->pools */
 	unsigned pool_count;
 	const struct plan *plan;	/* what they were made from */
+	struct shadows *shadows;
+	uint64_t checks;		/* questions asked so far */
 	struct watched *by_index[BACKENDS_MAX];	/* slots of the registry; NULL: not watched */
 };
 
@@ -133,6 +148,9 @@ void watched_tell(const struct watched *b, const struct health_change *c, uint64
 
 /* event=failback_held. False when too many were told of late: it is to be tried again. */
 bool watched_tell_held(struct watched *b, size_t zone, uint64_t now);
+/* event=divergence. False when too many lines about this backend were told of late. */
+bool watched_tell_divergence(struct watched *b, const struct suspicion *s,
+			     const struct divergence *v, uint64_t now);
 void watched_tell_released(const struct watched *b, size_t zone, const char *cause, uint64_t now);
 
 #endif

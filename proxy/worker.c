@@ -100,9 +100,16 @@ static bool shell_transfer(void *shell, const struct client *to, const struct ou
 	return tcp_transfer(((struct worker *)shell)->tcp, to, ask);
 }
 
+static void shell_suspect(void *shell, const struct suspicion *s)
+{
+	struct worker *w = shell;
+
+	watch_suspect(w->watch, w->index, s);
+}
+
 static const struct dispatch_ops shell_ops = {
 	.room = shell_room, .answer = shell_answer, .send = shell_send, .alarm = shell_alarm,
-	.refresh = shell_refresh, .transfer = shell_transfer,
+	.refresh = shell_refresh, .transfer = shell_transfer, .suspect = shell_suspect,
 };
 
 /* Ends a batch: sends what it queued. Failures to send may answer, hence the order. */

@@ -55,6 +55,7 @@ enum sim_breach {
 	BREACH_SERVFAIL,		/* an error although the mirror could answer */
 	BREACH_SLOW,			/* an answer is held back */
 	BREACH_SLOT_LEAK,
+	BREACH_HASTY,			/* what differs is believed whatever version the server has */
 	BREACH_ALLOCATION,		/* memory is taken for a query */
 	BREACH_DENIAL_BELIEVED,		/* that there is nothing, where the mirror has something */
 	BREACH_WRONG_ANSWER,		/* what the client gets is to another question */
@@ -224,6 +225,7 @@ struct sim {
 	struct sim_zone zones[SIM_ZONES];
 	uint64_t busy_until_us;		/* clients ask much */
 	unsigned busy_rate;
+	uint64_t drill_until_us;	/* as ordered; 0: none */
 	uint64_t ordered_us;		/* the last order of the operator, or reload */
 	uint64_t changed_us;		/* anything of the world, or of health */
 

@@ -278,6 +278,18 @@ static void order_pool(enum plan_failover order)
 	watch_order_failover(sim.watch, "p", order);
 }
 
+/* It may end before its time by what happens to the mirror. */
+static void order_drill(void)
+{
+	unsigned percent = sim_percent(30) ? 100 : (unsigned)sim_between(0, 100);
+	uint64_t lasts = sim_span(US_PER_S, MINUTES(20));
+	const char *why = "";
+	bool is_on = watch_order_drill(sim.watch, &sim.plan->pools[0], percent, lasts, &why);
+
+	sim_say("order: drill of %u%% for %.3f s: %s", percent, (double)lasts / 1e6, is_on ? "done" : why);
+	sim.drill_until_us = is_on && percent ? sim.now_us + lasts : 0;
+}
+
 static void order(uint32_t what)
 {
 	uint64_t until = sim.now_us + sim_span(US_PER_S, MINUTES(20));
@@ -289,7 +301,9 @@ static void order(uint32_t what)
 	} else if (what >= AUTO_BACKEND) {
 		order_backend(what - AUTO_BACKEND, ORDER_AUTO);
 	} else {
-		if (sim_percent(40)) {
+		if (sim_percent(30)) {
+			order_drill();
+		} else if (sim_percent(40)) {
 			order_pool(sim_percent(50) ? POOL_FAILOVER_ON : POOL_FAILOVER_OFF);
 			sim_at(until, EVENT_OPERATOR, AUTO_POOL, ONCE);
 		} else {

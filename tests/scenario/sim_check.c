@@ -432,6 +432,18 @@ static void check_backend(struct sim_server *s)
 	check_guard(s, b);
 }
 
+/* It ends by itself. */
+static void check_drill(void)
+{
+	const struct watched_pool *p = &sim.watch->pools[0];
+
+	if (p->drill.percent == 0)
+		sim.drill_until_us = 0;
+	else if (sim.now_us > latest(sim.drill_until_us, sim.held_until_us) + US_PER_S)
+		sim_fail("a drill should have ended at %.3f", (double)sim.drill_until_us / 1e6);
+	check_one("the drill's share", atomic_load(&sim.plan->pools[0].drill->percent), p->drill.percent);
+}
+
 void sim_check_watch(void)
 {
 	unsigned tier = sim.watch->pools[0].tier;
@@ -440,6 +452,7 @@ void sim_check_watch(void)
 		check_backend(&sim.servers[i]);
 	if (tier != sim.tier && sim.takeovers == sim.takeovers_seen)
 		sim_fail("tier %u serves instead of %u, and no line says so", tier, sim.tier);
+	check_drill();
 	sim.tier = tier;
 	sim.takeovers_seen = sim.takeovers;
 }
@@ -464,12 +477,22 @@ static void check_detection(const struct sim_server *s, const char *line)
 		sim_fail("%s was judged after %llu ms", s->name, (unsigned long long)ms);
 }
 
+/* Servers of one serial say the same: but who denies, and where the gate is lied to about serials. */
+static void check_divergence(const struct sim_server *s, const char *line, size_t len)
+{
+	if (!s->ails.denies && sim.now_us > s->changed_us + 5 * US_PER_S
+	    && sim.breach != BREACH_GATE_OPEN)
+		sim_fail("a false alarm: %.*s", (int)len - 1, line);
+}
+
 void sim_hear(const char *line, size_t len, void *arg)
 {
 	const char *name = strstr(line, "backend=ns");
 
 	(void)arg;
 	sim.tally.lines++;
+	if (name && strncmp(line, "event=divergence ", 17) == 0)
+		check_divergence(&sim.servers[(name[10] - '1') % SIM_SERVERS], line, len);
 	sim_say("%.*s", (int)len - 1, line);
 	if (strncmp(line, "event=failover ", 15) == 0 || strncmp(line, "event=failback ", 15) == 0)
 		sim.takeovers++;

@@ -36,6 +36,8 @@ static void put_conf(FILE *f)
 		fprintf(f, "give-up = \"%ums\"\n", (unsigned)sim_between(400, 2000));
 	if (sim.breach == BREACH_DENIAL_BELIEVED)
 		fprintf(f, "retry-on = { \"servfail\", \"refused\", \"notauth\", \"lame\" }\n");
+	if (sim_percent(75))
+		fprintf(f, "shadow-check = %u\n", sim_percent(30) ? 100 : (unsigned)sim_between(0, 100));
 	put_targets(f);
 	fprintf(f, "health { interval = \"%s\" timeout = \"%ums\" ",
 		intervals[random_below(&sim.chance, 5)], (unsigned)sim_between(100, 200));

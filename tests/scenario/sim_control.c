@@ -182,12 +182,14 @@ static void breach_verdict(const struct probe *p, struct probe_verdict *v)
 {
 	const struct watched *b = watched_of(p->server);
 	const struct plan_zone *zone = b->pool->zones[((const struct check *)p->arg)->zone].plan;
+	bool is_hasty = sim.breach == BREACH_HASTY && b->health.state == HEALTH_UP;
 
 	if (sim.breach == BREACH_STAYS_DOWN && b->health.state == HEALTH_DOWN)
 		v->cause = CAUSE_TIMEOUT;
 	if (sim.breach == BREACH_STAYS_UP)
 		v->cause = CAUSE_NONE;
-	if (sim.breach == BREACH_GATE_OPEN && v->has_serial && zone->mirror && zone->mirror->current)
+	if ((sim.breach == BREACH_GATE_OPEN || is_hasty) && v->has_serial && zone->mirror &&
+	    zone->mirror->current)
 		v->serial = zone->mirror->current->soa.serial;
 	if (sim.breach == BREACH_GATE_OPEN && p->ask.sample_type)
 		v->reply = NULL;

@@ -364,9 +364,15 @@ static void network_refresh(void *shell, struct mirror_zone *zone)
 	mirror_refresh(NULL, zone);
 }
 
+static void network_suspect(void *shell, const struct suspicion *s)
+{
+	(void)shell;
+	watch_suspect(sim.watch, 0, s);
+}
+
 const struct dispatch_ops sim_ops = {
 	.room = sim_room, .answer = sim_answer, .send = network_send, .alarm = network_alarm,
-	.refresh = network_refresh,
+	.refresh = network_refresh, .suspect = network_suspect,
 };
 
 /* ---- What comes back ---- */

@@ -30,6 +30,8 @@ static struct world {
 	size_t answer_len;
 	uint8_t room[DNS_MESSAGE_MAX];
 	struct client client;
+	unsigned suspicions;
+	struct suspicion suspicion;	/* the latest */
 	unsigned transfers;
 	bool is_transfer_slot_free;
 	struct outgoing_ask transfer;	/* the latest; its pointers are stale but for `zone` */
@@ -92,8 +94,15 @@ static bool fake_transfer(void *shell, const struct client *to, const struct out
 	return true;
 }
 
+static void fake_suspect(void *shell, const struct suspicion *s)
+{
+	(void)shell;
+	world.suspicions++;
+	world.suspicion = *s;
+}
+
 static const struct dispatch_ops ops = {
-	fake_room, fake_answer, fake_send, fake_alarm, fake_refresh, fake_transfer,
+	fake_room, fake_answer, fake_send, fake_alarm, fake_refresh, fake_transfer, fake_suspect,
 };
 
 /* ---- The world ---- */
@@ -1806,6 +1815,164 @@ END_TEST
 
 /* ---- Chance ---- */
 
+/* ---- Answers beside the mirror's, and drills ---- */
+
+#define SHADOWED(percent) \
+	"pool \"p\" { shadow-check = " percent "\n" \
+	"backend \"ns1\" { address = \"198.51.100.1:53\" tier = 0 primary = true }\n" \
+	"mirror { tier = 1 } }\nzone \"example.com\" { pool = \"p\" }\n"
+
+/* The primary gives www this address. */
+static void reply_with_address(uint8_t last)
+{
+	const struct sent *s = last_sent();
+	uint8_t reply[512];
+	struct wire_out o = wire_into(reply, sizeof(reply));
+
+	wire_add_bytes(&o, s->query, s->len - 11);
+	wire_add_bytes(&o, "\300\14\0\1\0\1\0\0\0\1\0\4\300\0\2", 15);
+	wire_add_u8(&o, last);
+	wire_put_u16(reply + 2, DNS_QR | DNS_AA);
+	wire_put_u16(reply + 6, 1);
+	wire_put_u16(reply + 10, 0);
+	ck_assert(dispatch_reply(world.dispatch, s->socket, s->backend, reply, o.len));
+}
+
+START_TEST(same_answer_is_compared_and_nothing_said)
+{
+	given(SHADOWED("100"), true);
+	ask_www();
+	reply_with_address(1);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.shadow_compared), 1);
+	ck_assert_uint_eq(counter_get(&world.stats.shadow_differed), 0);
+	ck_assert_uint_eq(world.suspicions, 0);
+}
+END_TEST
+
+START_TEST(other_answer_reaches_the_client_and_is_suspected)
+{
+	given(SHADOWED("100"), true);
+	ask_www();
+	reply_with_address(9);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(world.answer[world.answer_len - 1], 9);
+	ck_assert_uint_eq(counter_get(&world.stats.shadow_differed), 1);
+	ck_assert_uint_eq(world.suspicions, 1);
+	ck_assert_uint_eq(world.suspicion.backend, backend_named("ns1")->index);
+	ck_assert_uint_eq(world.suspicion.generation, 1);
+	ck_assert_uint_eq(world.suspicion.serial, 1);
+	ck_assert_uint_eq(world.suspicion.received_us, START_US);
+	ck_assert_uint_eq(world.suspicion.type, TYPE_A);
+	ck_assert(name_is_equal(world.suspicion.name, (const uint8_t *)"\3www\7example\3com"));
+	ck_assert(name_is_equal(world.suspicion.origin, (const uint8_t *)"\7example\3com"));
+	ck_assert_uint_eq(world.suspicion.theirs.rdata[3], 9);
+	ck_assert_uint_eq(world.suspicion.ours.rdata[3], 1);
+}
+END_TEST
+
+START_TEST(denial_that_is_not_believed_is_suspected_all_the_same)
+{
+	given(SHADOWED("100"), true);
+	ask_www();
+	reply_to(last_sent(), DNS_AA | RCODE_NXDOMAIN);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(counter_get(&world.stats.rescued_denied), 1);
+	ck_assert_uint_eq(world.suspicions, 1);
+	ck_assert_uint_eq(world.suspicion.theirs.rcode, RCODE_NXDOMAIN);
+}
+END_TEST
+
+START_TEST(what_cannot_be_compared_is_left_alone)
+{
+	given(SHADOWED("100"), true);
+	ask(0, "www.example.com.", TYPE_ANY);
+	reply_to(last_sent(), DNS_AA);
+	ask(0, "www.example.com.", TYPE_DNSKEY);
+	reply_to(last_sent(), DNS_AA);
+	ask_www();
+	atomic_store(&world.zone.is_servable, false);	/* it expires in the meantime */
+	reply_with_address(9);
+	ask_www();
+	reply_with_address(9);
+	ck_assert_uint_eq(world.answers, 4);
+	ck_assert_uint_eq(counter_get(&world.stats.shadow_compared), 0);
+	ck_assert_uint_eq(world.suspicions, 0);
+}
+END_TEST
+
+START_TEST(share_of_answers_is_compared)
+{
+	static const struct { const char *conf; unsigned least, most; } shares[] = {
+		{ SHADOWED("0"), 0, 0 }, { MIRRORED, 1, 60 }, { SHADOWED("30"), 500, 700 },
+		{ SHADOWED("100"), 2000, 2000 },
+	};
+
+	given(shares[_i].conf, true);
+	for (int i = 0; i < 2000; i++) {
+		ask_www();
+		reply_with_address(1);
+	}
+	ck_assert_uint_ge(counter_get(&world.stats.shadow_compared), shares[_i].least);
+	ck_assert_uint_le(counter_get(&world.stats.shadow_compared), shares[_i].most);
+	ck_assert_uint_eq(world.suspicions, 0);
+}
+END_TEST
+
+static void given_drill(unsigned percent)
+{
+	atomic_store(&world.plan->pools[0].drill->percent, percent);
+}
+
+START_TEST(drill_is_answered_by_the_mirror_and_counted)
+{
+	given(SHADOWED("0"), true);
+	given_drill(100);
+	ask_www();
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(world.sent_count, 0);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 1);
+	ck_assert_uint_eq(counter_get(&world.stats.rescued), 0);
+	ck_assert_uint_eq(plan_drill_served(world.plan->pools[0].drill), 1);
+	given_drill(0);
+	ask_www();
+	ck_assert_uint_eq(world.sent_count, 1);
+}
+END_TEST
+
+START_TEST(drill_of_all_leaves_what_is_to_be_compared_to_the_servers)
+{
+	given(SHADOWED("30"), true);
+	given_drill(100);
+	for (int i = 0; i < 2000; i++) {
+		unsigned before = world.sent_count;
+
+		ask_www();
+		if (world.sent_count > before)
+			reply_with_address(1);
+	}
+	ck_assert_uint_eq(world.answers, 2000);
+	ck_assert(world.sent_count > 450 && world.sent_count < 750);
+	ck_assert_uint_eq(counter_get(&world.stats.shadow_compared), world.sent_count);
+	ck_assert_uint_eq(plan_drill_served(world.plan->pools[0].drill), 2000 - world.sent_count);
+}
+END_TEST
+
+START_TEST(drill_leaves_to_the_servers_what_the_mirror_cannot_answer)
+{
+	given(SHADOWED("0"), true);
+	given_drill(100);
+	atomic_store(&world.zone.is_servable, false);
+	ask_www();
+	ck_assert_uint_eq(world.sent_count, 1);
+	atomic_store(&world.zone.is_servable, true);
+	plan_zone_hold(&world.plan->zones[0], 1, true);		/* it lags */
+	ask_www();
+	ck_assert_uint_eq(world.sent_count, 2);
+	ck_assert_uint_eq(plan_drill_served(world.plan->pools[0].drill), 0);
+}
+END_TEST
+
 /* Backends that reply, lie, refuse or are silent at random: each query has one answer in time. */
 START_TEST(every_query_has_exactly_one_answer_whatever_happens)
 {
@@ -1946,6 +2113,14 @@ int main(void)
 	tcase_add_test(tc, mark_of_others_passes_a_loop_that_no_query_passes);
 	tcase_add_test(tc, loop_is_not_asked_as_the_last_resort);
 	tcase_add_test(tc, flood_of_marks_is_cut_off_with_servfail_and_the_account_holds);
+	tcase_add_test(tc, same_answer_is_compared_and_nothing_said);
+	tcase_add_test(tc, other_answer_reaches_the_client_and_is_suspected);
+	tcase_add_test(tc, denial_that_is_not_believed_is_suspected_all_the_same);
+	tcase_add_test(tc, what_cannot_be_compared_is_left_alone);
+	tcase_add_loop_test(tc, share_of_answers_is_compared, 0, 4);
+	tcase_add_test(tc, drill_is_answered_by_the_mirror_and_counted);
+	tcase_add_test(tc, drill_of_all_leaves_what_is_to_be_compared_to_the_servers);
+	tcase_add_test(tc, drill_leaves_to_the_servers_what_the_mirror_cannot_answer);
 	tcase_add_loop_test(tc, every_query_has_exactly_one_answer_whatever_happens, 0, 40);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);

@@ -11,6 +11,7 @@ static struct conf_pool conf;
 static struct plan_pool pool;
 static struct plan_target targets[8];
 static _Atomic int forced;
+static struct plan_drill drill;
 static struct balance *balance;
 static struct random chance;
 static struct balance_ask ask;
@@ -36,7 +37,9 @@ static void setup(void)
 		atomic_store(&targets[i].backend->share, BACKEND_SHARE_FULL);
 	}
 	forced = POOL_FAILOVER_AUTO;
-	pool = (struct plan_pool){ .conf = &conf, .targets = targets, .target_count = 3, .forced = &forced };
+	pool = (struct plan_pool){ .conf = &conf, .targets = targets, .target_count = 3, .forced = &forced,
+				   .drill = &drill };
+	atomic_store(&drill.percent, 0);
 	ask = (struct balance_ask){ .pool = &pool };
 }
 
@@ -456,6 +459,63 @@ START_TEST(who_leads_back_to_us_is_asked_by_guards_alone)
 }
 END_TEST
 
+/* ---- Drills ---- */
+
+static unsigned drilled(void)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < CHOICES; i++) {
+		const struct plan_target *t = balance_drill(&ask, &chance);
+
+		ck_assert(!t || t->kind == TARGET_MIRROR);
+		count += t != NULL;
+	}
+	return count;
+}
+
+START_TEST(drill_takes_its_share_whatever_the_tier)
+{
+	static const unsigned shares[] = { 0, 1, 25, 50, 99, 100 };
+	unsigned expected = CHOICES * shares[_i] / 100;
+
+	make_mirror(2);
+	targets[2].tier = 1;
+	ask.mirror_can_answer = true;
+	atomic_store(&drill.percent, shares[_i]);
+	memset(chosen, 0, sizeof(chosen));
+	chosen[2] = drilled();
+	if (shares[_i] == 1)
+		ck_assert(chosen[2] > 10 && chosen[2] < 90);
+	else if (shares[_i] % 100 == 0)
+		ck_assert_uint_eq(chosen[2], expected);
+	else
+		assert_about(2, expected);
+	ck_assert_int_ne(choose(), 2);		/* the usual choice is as ever */
+}
+END_TEST
+
+START_TEST(drill_never_takes_what_the_mirror_cannot_do_better)
+{
+	struct plan_zone zone = { .pool = &pool };
+
+	make_mirror(2);
+	atomic_store(&drill.percent, 100);
+	ask.zone = &zone;
+	ck_assert_uint_eq(drilled(), 0);	/* it has nothing to answer from */
+	ask.mirror_can_answer = true;
+	ck_assert_uint_eq(drilled(), CHOICES);
+	plan_zone_hold(&zone, 2, true);		/* it lags */
+	ck_assert_uint_eq(drilled(), 0);
+	plan_zone_hold(&zone, 2, false);
+	ask.is_shadowed = true;			/* somebody has to be able to object */
+	ck_assert_uint_eq(drilled(), 0);
+	ask.is_shadowed = false;
+	pool.target_count = 2;			/* no mirror */
+	ck_assert_uint_eq(drilled(), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("balance");
@@ -488,6 +548,8 @@ int main(void)
 	tcase_add_test(tc, last_resort_asks_whoever_is_there);
 	tcase_add_test(tc, last_resort_does_not_overrule_the_operator);
 	tcase_add_test(tc, who_leads_back_to_us_is_asked_by_guards_alone);
+	tcase_add_loop_test(tc, drill_takes_its_share_whatever_the_tier, 0, 6);
+	tcase_add_test(tc, drill_never_takes_what_the_mirror_cannot_do_better);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);

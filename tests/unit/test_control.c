@@ -118,7 +118,9 @@ static const struct { const char *line, *shown; } good[] = {
 	{ "failover main on", "" },
 	{ "failover main off", "" },
 	{ "failover plain off", "" },
+	{ "drill main off", "pool main: no drill" },
 	{ "stats", "queries_udp                     0" },
+	{ "stats", "divergence                      0" },
 	{ "reload", "configuration 2 is in use" },
 };
 
@@ -194,6 +196,21 @@ static const struct { const char *line, *kind, *error; } bad[] = {
 	{ "backend ns1 sideways", "usage", "'sideways' is none of up, down, auto, drain" },
 	{ "failover nil on", "refused", "no pool 'nil'" },
 	{ "failover main maybe", "usage", "'maybe' is none of on, off, auto" },
+	{ "drill main", "usage", "usage: drill POOL PERCENT DURATION | POOL off" },
+	{ "drill main 10", "usage", "usage: drill POOL PERCENT DURATION, or drill POOL off" },
+	{ "drill main 0 10m", "usage", "'0' is no share: write a whole number from 1 to 100" },
+	{ "drill main 101 10m", "usage", "'101' is no share" },
+	{ "drill main 4294967297 10m", "usage", "'4294967297' is no share" },
+	{ "drill main abc 10m", "usage", "'abc' is no share" },
+	{ "drill main 10% 10m", "usage", "'10%' is no share" },
+	{ "drill main 10 0s", "usage", "'0s' is no duration from 1s to 24h" },
+	{ "drill main 10 10", "usage", "'10' is no duration" },
+	{ "drill main 10 365000d", "usage", "'365000d' is no duration from 1s to 24h" },
+	{ "drill main 10 99999999999999999999h", "usage", "is no duration from 1s to 24h" },
+	{ "drill main 10 1000 years", "usage", "usage: drill POOL" },
+	{ "drill nil 10 10m", "refused", "no pool 'nil'" },
+	{ "drill plain 10 10m", "refused", "pool plain: it has no mirror" },
+	{ "drill main 10 10m", "refused", "pool main: its mirror can serve none of its zones" },
 	{ "failover plain on", "refused", "pool plain has one tier: nobody could take over" },
 };
 

@@ -17,6 +17,7 @@
 #include "cache/wire.h"
 #include "proxy/backend.h"
 #include "proxy/guard.h"
+#include "proxy/suspicion.h"
 #include "proxy/watch.h"
 
 enum mood { WELL, SILENT, REFUSING, LAME, GARBAGE, TCP_HANGS };
@@ -747,6 +748,227 @@ START_TEST(reload_keeps_what_is_held)
 }
 END_TEST
 
+/* ---- Answers beside the mirror's ---- */
+
+/* A worker saw another address than the mirror's, `later_us` after now. */
+static void given_suspicion(char host, uint64_t later_us)
+{
+	struct suspicion s = {
+		.backend = backend->index, .type = TYPE_A, .generation = mirrored.current->number,
+		.serial = mirrored.current->soa.serial, .received_us = clock_monotonic_us() + later_us,
+		.theirs = { .is_authoritative = true, .count = 1, .has_extra = true, .type = TYPE_A,
+			    .len = 4, .rdata = { 192, 0, 2, 9 } },
+		.ours = { .rcode = RCODE_NXDOMAIN, .is_authoritative = true },
+	};
+
+	memcpy(s.origin, "\7example\3com", 13);
+	memcpy(s.name, "\1a\7example\3com", 15);
+	s.name[1] = (uint8_t)host;
+	watch_suspect(watch, 0, &s);
+}
+
+START_TEST(confirmed_suspicion_is_told_with_its_example)
+{
+	json_t *examples;
+	const char *line;
+
+	run_ms(150);
+	given_suspicion('a', 2000000);
+	line = lines[wait_line("event=divergence", 0, 3000)];
+	ck_assert_ptr_nonnull(strstr(line, "zone=example.com. backend=ns1 pool=main address=127.0.0.1:"));
+	ck_assert_ptr_nonnull(strstr(line, "name=a.example.com. type=A serial=42 backend_says=\"1 record, "
+					   "A 192.0.2.9\" mirror_says=NXDOMAIN count=1"));
+	ck_assert_uint_eq(watch_divergences(watch, &plan->zones[0]), 1);
+	ck_assert_uint_eq(watch_diverged_zones(watch), 1);
+	examples = watch_examples_json(watch, &plan->zones[0]);
+	ck_assert_uint_eq(json_array_size(examples), 1);
+	json_decref(examples);
+	ck_assert(!watch_is_degraded(watch));
+	ck_assert(!plan_zone_holds(&plan->zones[0], 0));
+}
+END_TEST
+
+START_TEST(divergences_are_told_once_a_minute_and_four_are_kept)
+{
+	json_t *examples;
+
+	run_ms(150);
+	for (char host = 'a'; host <= 'd'; host++)
+		given_suspicion(host, 2000000);
+	run_ms(1400);
+	for (char host = 'e'; host <= 'f'; host++)
+		given_suspicion(host, 2000000);
+	given_suspicion('f', 2000000);
+	run_ms(1400);
+	ck_assert_uint_eq(line_count, 1);
+	ck_assert_uint_eq(watch_divergences(watch, NULL), 7);
+	examples = watch_examples_json(watch, &plan->zones[0]);
+	ck_assert_uint_eq(json_array_size(examples), 4);
+	for (unsigned i = 0; i < 4; i++) {	/* the newest first, and each question once */
+		const char *name = json_string_value(json_object_get(json_array_get(examples, i), "name"));
+
+		ck_assert_int_eq(name[0], (char)('f' - i));
+	}
+	json_decref(examples);
+}
+END_TEST
+
+/* What may be another version of the zone is no divergence. */
+static const struct {
+	const char *what;
+	uint64_t later_us;	/* the question came so long after the serial was shown */
+	bool goes_on, is_lost;
+} doubtful[] = {
+	{ "the serial was shown only after the question", 0, false, false },
+	{ "the server goes on to the next version", 2000000, true, false },
+	{ "and some of its processes lag", 2000000, true, false },
+	{ "the mirror has another generation now", 2000000, false, true },
+};
+
+START_TEST(difference_of_versions_is_no_divergence)
+{
+	run_ms(150);
+	given_suspicion('a', doubtful[_i].later_us);
+	if (_i == 2)
+		run_ms(600);	/* the SOA is the old one's for a while */
+	server.serial += doubtful[_i].goes_on;
+	if (doubtful[_i].is_lost)
+		mirrored.current->number++;
+	run_ms(1500);
+	ck_assert_msg(watch_divergences(watch, NULL) == 0, "%s", doubtful[_i].what);
+	ck_assert_uint_eq(line_count, 0);
+}
+END_TEST
+
+START_TEST(server_that_was_away_has_to_show_its_serial_anew)
+{
+	run_ms(150);
+	given_down();
+	server.mood = WELL;
+	given_suspicion('a', 0);
+	wait_line("event=backend_up", 0, 3000);
+	run_ms(1400);
+	ck_assert_uint_eq(watch_divergences(watch, NULL), 0);
+}
+END_TEST
+
+START_TEST(suspicion_of_what_a_reload_took_away_is_dropped)
+{
+	struct plan *next = given_plan("fall = 2", 2);
+	struct suspicion stray = { .backend = BACKENDS_MAX - 1, .type = TYPE_A };
+
+	run_ms(150);
+	given_suspicion('a', 2000000);
+	wait_line("event=divergence", 0, 3000);
+	given_suspicion('b', 2000000);
+	next->zones[0].mirror = &mirrored;
+	watch_set_plan(watch, next);
+	plan_free(plan);
+	plan = next;
+	watch_suspect(watch, 0, &stray);
+	memcpy(stray.origin, "\7example\3org", 13);
+	stray.backend = backend->index;
+	watch_suspect(watch, 0, &stray);
+	run_ms(1400);
+	ck_assert_uint_eq(watch_divergences(watch, &plan->zones[0]), 1);	/* and is remembered */
+}
+END_TEST
+
+/* ---- Drills ---- */
+
+static void given_drill(unsigned percent, uint64_t duration_us)
+{
+	const char *why = "";
+
+	ck_assert_msg(watch_order_drill(watch, &plan->pools[0], percent, duration_us, &why), "%s", why);
+}
+
+static uint32_t drill_percent(void)
+{
+	return atomic_load(&plan->pools[0].drill->percent);
+}
+
+START_TEST(drill_begins_and_ends_by_itself)
+{
+	given_drill(30, 300000);
+	ck_assert_uint_eq(drill_percent(), 30);
+	ck_assert_ptr_nonnull(strstr(lines[0], "event=drill_begin pool=main percent=30 duration_ms=300"));
+	counter_add(&plan->pools[0].drill->served[0], 17);
+	run_ms(150);
+	ck_assert_uint_eq(line_count, 1);
+	wait_line("event=drill_end pool=main cause=over served=17", 1, 500);
+	ck_assert_uint_eq(drill_percent(), 0);
+	given_drill(100, 60000000);		/* the next one counts from nought */
+	given_drill(0, 0);
+	ck_assert_ptr_nonnull(strstr(lines[3], "cause=operator served=0"));
+	given_drill(0, 0);
+	ck_assert_uint_eq(line_count, 4);
+	ck_assert(!watch_is_degraded(watch));
+}
+END_TEST
+
+START_TEST(another_drill_takes_the_place_of_the_first)
+{
+	given_drill(30, 60000000);
+	given_drill(40, 60000000);
+	ck_assert_ptr_nonnull(strstr(lines[1], "event=drill_end pool=main cause=operator"));
+	ck_assert_ptr_nonnull(strstr(lines[2], "event=drill_begin pool=main percent=40"));
+	ck_assert_uint_eq(drill_percent(), 40);
+}
+END_TEST
+
+START_TEST(divergence_ends_the_drill)
+{
+	run_ms(150);
+	given_drill(100, 60000000);
+	given_suspicion('a', 2000000);
+	wait_line("event=divergence", 0, 3000);
+	wait_line("event=drill_end pool=main cause=divergence", 0, 100);
+	ck_assert_uint_eq(drill_percent(), 0);
+}
+END_TEST
+
+START_TEST(mirror_that_expires_ends_the_drill)
+{
+	const char *why = "";
+
+	given_drill(100, 60000000);
+	atomic_store(&mirrored.is_servable, false);
+	wait_line("event=drill_end pool=main cause=mirror_not_servable", 0, 1000);
+	ck_assert(!watch_order_drill(watch, &plan->pools[0], 10, 60000000, &why));
+	ck_assert_str_eq(why, "its mirror can serve none of its zones");
+}
+END_TEST
+
+START_TEST(pool_that_never_leaves_its_first_tier_has_no_drill)
+{
+	const char *why = "";
+
+	given_drill(100, 60000000);
+	watch_order_failover(watch, "main", POOL_FAILOVER_OFF);
+	ck_assert_uint_eq(drill_percent(), 0);
+	ck_assert_ptr_nonnull(strstr(lines[1], "event=drill_end pool=main cause=operator"));
+	ck_assert(!watch_order_drill(watch, &plan->pools[0], 10, 60000000, &why));
+	ck_assert_str_eq(why, "failover is off: its first tier is not left");
+}
+END_TEST
+
+START_TEST(reload_keeps_the_drill)
+{
+	struct plan *next = given_plan("fall = 2", 2);
+
+	given_drill(20, 300000);
+	next->zones[0].mirror = &mirrored;
+	watch_set_plan(watch, next);
+	plan_free(plan);
+	plan = next;
+	ck_assert_uint_eq(drill_percent(), 20);
+	ck_assert_uint_eq(line_count, 1);
+	wait_line("event=drill_end pool=main cause=over", 1, 1000);
+	ck_assert_uint_eq(drill_percent(), 0);
+}
+END_TEST
+
 START_TEST(orders_are_told_and_sticky)
 {
 	run_ms(50);
@@ -976,6 +1198,18 @@ int main(void)
 	tcase_add_test(tc, server_that_always_answers_otherwise_is_not_held_for_it);
 	tcase_add_test(tc, ordered_up_is_up_for_every_zone);
 	tcase_add_test(tc, reload_keeps_what_is_held);
+	tcase_add_test(tc, confirmed_suspicion_is_told_with_its_example);
+	tcase_add_test(tc, divergences_are_told_once_a_minute_and_four_are_kept);
+	tcase_add_loop_test(tc, difference_of_versions_is_no_divergence, 0,
+			    sizeof(doubtful) / sizeof(doubtful[0]));
+	tcase_add_test(tc, server_that_was_away_has_to_show_its_serial_anew);
+	tcase_add_test(tc, suspicion_of_what_a_reload_took_away_is_dropped);
+	tcase_add_test(tc, drill_begins_and_ends_by_itself);
+	tcase_add_test(tc, another_drill_takes_the_place_of_the_first);
+	tcase_add_test(tc, divergence_ends_the_drill);
+	tcase_add_test(tc, mirror_that_expires_ends_the_drill);
+	tcase_add_test(tc, pool_that_never_leaves_its_first_tier_has_no_drill);
+	tcase_add_test(tc, reload_keeps_the_drill);
 	tcase_add_test(tc, orders_are_told_and_sticky);
 	tcase_add_test(tc, failover_is_ordered_for_a_pool);
 	tcase_add_test(tc, reload_keeps_health);
