@@ -22,6 +22,9 @@ enum {
 #define SETTLED_US	(1 * US_PER_S)
 #define TOLD_US		(60 * US_PER_S)
 
+/* So long after we could not ask it, it may have been away and back without our knowing. */
+#define BLIND_US	(10 * US_PER_S)
+
 struct doubt {
 	struct watched *b;
 	size_t zone;
@@ -120,8 +123,10 @@ static bool is_confirmed(const struct doubt *d)
 {
 	const struct plan_zone *z = d->b->pool->zones[d->zone].plan;
 	const struct generation *g = z->mirror ? mirror_zone_servable(z->mirror) : NULL;
-	uint64_t shown_us = d->b->gates[d->zone].shown_us;
+	uint64_t shown_us = d->b->gates[d->zone].shown_us, blind_us = d->b->blind_us;
 
+	if (blind_us != 0 && d->suspicion.received_us < blind_us + BLIND_US)
+		return false;
 	return g && g->number == d->suspicion.generation && shown_us != 0 &&
 	       shown_us + SETTLED_US <= d->suspicion.received_us;
 }

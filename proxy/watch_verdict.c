@@ -162,6 +162,8 @@ void verdict_on_check(struct watched *b, const struct check *c, const struct pro
 		guards_on_check(b, v, now);
 		return;
 	}
+	if (v->is_ours)
+		b->blind_us = now;
 	counts = c->sample.type || v->is_ours || note_zone(b, c, v, now);
 	is_of_server = counts && !v->is_ours && !c->is_sweep
 		       && !(v->cause == CAUSE_TIMEOUT && limit_excuses(b, c, now));

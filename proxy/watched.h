@@ -100,6 +100,7 @@ struct watched {
 	unsigned told, untold;
 
 	struct watched_limit limit;
+	uint64_t blind_us;		/* the last time that we could not ask it, for a lack of ours */
 	struct evidence_sum seen;	/* at the last look */
 	uint64_t silent_us[TRANSPORTS];	/* silence was noticed then; 0: none, or it was broken */
 	struct evidence_sum calm;	/* at the last look without trouble */

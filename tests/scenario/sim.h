@@ -139,6 +139,7 @@ struct sim_server {
 	bool is_regressed;
 	struct sim_ails ails, flaps;	/* flaps: the ailment that comes and goes */
 	uint64_t changed_us;		/* of `ails` */
+	uint64_t denied_us;		/* the last time that it denied what exists */
 	uint64_t well_us[2];		/* since when by UDP, by TCP; UINT64_MAX: is not */
 	uint64_t dead_us;		/* since when no probe can be good; UINT64_MAX: one can */
 	uint64_t second;		/* overload: `answered` in this second */

@@ -143,8 +143,9 @@ static unsigned mark_of(const struct sim_server *s)
 	return DNS_QR | DNS_RA | (s->index == 0 ? 0 : DNS_AD);
 }
 
-static unsigned put_denial(const struct sim_server *s, struct wire_out *o, unsigned zone, unsigned flags)
+static unsigned put_denial(struct sim_server *s, struct wire_out *o, unsigned zone, unsigned flags)
 {
+	s->denied_us = sim.now_us;
 	if (s->ails.denies != 1)
 		return flags;
 	put_soa(o, sim.zones[zone].origin, s->serials[zone]);
@@ -153,7 +154,7 @@ static unsigned put_denial(const struct sim_server *s, struct wire_out *o, unsig
 }
 
 /* Appends the answer to the question in `o`; returns the flags. */
-static unsigned put_answer(const struct sim_server *s, struct wire_out *o, bool is_tcp)
+static unsigned put_answer(struct sim_server *s, struct wire_out *o, bool is_tcp)
 {
 	enum sim_question question;
 	unsigned zone, flags = mark_of(s) | DNS_AA;
@@ -201,7 +202,7 @@ static void lie(const struct sim_server *s, struct sim_message *m)
 }
 
 /* The question ends behind the first name: that is all that our queries have beside OPT. */
-static void write_reply(const struct sim_server *s, struct sim_message *m)
+static void write_reply(struct sim_server *s, struct sim_message *m)
 {
 	struct wire_out o = wire_into(m->bytes, sizeof(m->bytes));
 	size_t end = DNS_HEADER_LEN + name_len(m->bytes + DNS_HEADER_LEN) + 4;
