@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cache/clock.h"
@@ -852,6 +853,23 @@ START_TEST(server_that_was_away_has_to_show_its_serial_anew)
 }
 END_TEST
 
+/* It may have been killed, and back with an older version and with the newer again, unseen. */
+START_TEST(what_was_said_while_we_had_no_descriptors_is_no_divergence)
+{
+	struct rlimit all, none;
+
+	run_ms(1200);
+	getrlimit(RLIMIT_NOFILE, &all);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = all.rlim_max };
+	setrlimit(RLIMIT_NOFILE, &none);
+	run_ms(300);
+	setrlimit(RLIMIT_NOFILE, &all);
+	given_suspicion('a', 0);
+	run_ms(1600);
+	ck_assert_uint_eq(watch_divergences(watch, NULL), 0);
+}
+END_TEST
+
 START_TEST(suspicion_of_what_a_reload_took_away_is_dropped)
 {
 	struct plan *next = given_plan("fall = 2", 2);
@@ -1203,6 +1221,7 @@ int main(void)
 	tcase_add_loop_test(tc, difference_of_versions_is_no_divergence, 0,
 			    sizeof(doubtful) / sizeof(doubtful[0]));
 	tcase_add_test(tc, server_that_was_away_has_to_show_its_serial_anew);
+	tcase_add_test(tc, what_was_said_while_we_had_no_descriptors_is_no_divergence);
 	tcase_add_test(tc, suspicion_of_what_a_reload_took_away_is_dropped);
 	tcase_add_test(tc, drill_begins_and_ends_by_itself);
 	tcase_add_test(tc, another_drill_takes_the_place_of_the_first);
