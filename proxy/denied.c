@@ -28,11 +28,20 @@ enum ground {
 	GROUND_NONE,		/* no SOA: RFC 2308 s.3 has one in each */
 	GROUND_NEWER,		/* the zone's SOA, under a serial that we have not seen */
 	GROUND_NO_NEWER,
-	GROUND_OTHER,		/* another zone's SOA */
+	GROUND_OTHER,		/* another zone's SOA: that above ours, when ours is lost */
+	GROUND_BELOW,		/* that of a zone below ours: it knows better what it has */
 	GROUND_REFERRAL,	/* it is no denial */
 };
 
-static enum ground ground_of(const struct generation *g, struct wire w, unsigned count)
+static enum ground ground_of_soa(const uint8_t *owner, const uint8_t *origin, const uint8_t *qname)
+{
+	bool is_below = name_is_at_or_below(owner, origin) && name_is_at_or_below(qname, owner);
+
+	return is_below ? GROUND_BELOW : GROUND_OTHER;
+}
+
+static enum ground ground_of(const struct generation *g, const uint8_t *qname, struct wire w,
+			     unsigned count)
 {
 	uint8_t owner[NAME_LEN_MAX];
 	struct wire again = w;
@@ -46,8 +55,10 @@ static enum ground ground_of(const struct generation *g, struct wire w, unsigned
 
 		if (w.bad)
 			break;
-		if (type == TYPE_SOA || type == TYPE_NS)
-			return type == TYPE_SOA ? GROUND_OTHER : GROUND_REFERRAL;
+		if (type == TYPE_NS)
+			return GROUND_REFERRAL;
+		if (type == TYPE_SOA)
+			return ground_of_soa(owner, g->origin, qname);
 		wire_skip(&w, 6);
 		wire_skip(&w, wire_u16(&w));
 	}
@@ -62,10 +73,11 @@ bool denied_is_reply(const struct generation *g, const struct message *m,
 	if (!denied_is_denial(reply) || !is_of_ordinary_type(m->qtype))
 		return false;
 	wire_skip(&w, m->question_end);
-	switch (ground_of(g, w, wire_get_u16(reply + 8))) {
+	switch (ground_of(g, m->qname, w, wire_get_u16(reply + 8))) {
 	case GROUND_NONE:
 		return true;
 	case GROUND_NEWER:
+	case GROUND_BELOW:
 	case GROUND_REFERRAL:
 		return false;
 	case GROUND_NO_NEWER:

@@ -135,6 +135,19 @@ START_TEST(name_that_nobody_has_is_denied_with_an_soa_or_not_at_all)
 }
 END_TEST
 
+/* A zone below ours on the same server, which ours has no cut for: our wildcard is not its. */
+START_TEST(zone_below_without_a_cut_denies_what_is_its_own)
+{
+	theirs = fixture_zone("sub2.w.example.com.", "@ 60 SOA ns h 1 60 60 600 60\n@ 60 NS ns\nns 60 A 192.0.2.1\n");
+	ck_assert(!is_denied("no.sub2.w.example.com", TYPE_TXT, 0, true));
+	ck_assert(!is_denied("sub2.w.example.com", TYPE_TXT, 0, true));
+	generation_free(theirs);
+	theirs = fixture_zone("com.", "@ 60 SOA ns h 1 60 60 600 60\n@ 60 NS ns\nns 60 A 192.0.2.1\n");
+	ck_assert_msg(is_denied("www.example.com", TYPE_A, 0, true), "the zone above, after a loss of ours");
+	ck_assert(is_denied("sub.example.com", TYPE_DS, 0, true));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("denied");
@@ -146,6 +159,7 @@ int main(void)
 	tcase_add_test(tc, answer_is_no_denial);
 	tcase_add_test(tc, referral_is_no_denial);
 	tcase_add_test(tc, name_that_nobody_has_is_denied_with_an_soa_or_not_at_all);
+	tcase_add_test(tc, zone_below_without_a_cut_denies_what_is_its_own);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
