@@ -21,6 +21,8 @@ enum {
 	RATIONED_SURE = 250,		/* where much is lost, so many truncated say it at once */
 	CUTS_MAX = 5,			/* to 4/5 of what is answered, each time */
 	CUTS_TELLING = 2,		/* so many should have halved the loss */
+	CUT_MOST = 4,			/* to such a part all in all: loss that stays then is another's */
+	ODD_MAX = 3,			/* relapses in a row at a rate that had been found good */
 	DRAIN_US = 2000 * 1000,		/* a queue, or the memory of RRL, is given time to drain */
 	SEEK_US = 5 * 1000 * 1000,	/* neither better nor worse for so long is no overload */
 	RATE_MIN = 5,
@@ -31,8 +33,17 @@ enum {
 	UNNEEDED_US = 5 * 1000 * 1000,
 	BLIND_US = 10 * 1000 * 1000,	/* doubled each time that it was useless, ... */
 	BLIND_DOUBLINGS = 5,		/* ... up to five minutes */
+	TRIAL_TIMES = 3,		/* so many times the rate goes there for a trial, ... */
+	TRIAL_LEAST_US = 100 * 1000,	/* ... for so long: what a server saved up tells nothing; */
+	TRIAL_US = 250 * 1000,		/* it is passed after that: losses show after a deadline */
+	TRIAL_GOOD = 2,			/* so many times the rate answered: the limit was far too low */
+	TRIAL_PAUSE_US = 500 * 1000,	/* before the first; doubled with each that failed, ... */
+	TRIAL_DOUBLINGS = 5,		/* ... so often */
+	TRIALS_TELLING = 4,		/* so many show that it was no whim of clients */
 	SECOND_US = 1000 * 1000,
 };
+
+#define FORGET_US	(600ull * SECOND_US)	/* so long without a limit: what was useless is forgotten */
 
 bool limit_allows(const struct limit *l, uint64_t now)
 {
@@ -41,9 +52,11 @@ bool limit_allows(const struct limit *l, uint64_t now)
 
 void limit_on_sent(struct limit *l, uint64_t now)
 {
+	uint64_t rate = (uint64_t)l->rate * (l->is_trying ? TRIAL_TIMES : 1);
+
 	if (l->state == LIMIT_OFF)
 		return;
-	l->next_us = (l->next_us > now ? l->next_us : now) + SECOND_US / l->rate;
+	l->next_us = (l->next_us > now ? l->next_us : now) + SECOND_US / rate;
 }
 
 void limit_on_spared(struct limit *l, uint64_t now)
@@ -67,11 +80,11 @@ static void turn_off(struct limit *l)
 {
 	l->state = LIMIT_OFF;
 	l->rate = 0;
-	l->cuts = l->doubts = 0;
-	l->is_rationed = false;
+	l->cuts = l->doubts = l->trials = 0;
+	l->is_rationed = l->is_trying = false;
 }
 
-/* It answers as little when it is asked less. */
+/* It answers as little when it is asked less, or as much when it is asked more. */
 static void give_up(struct limit *l, uint64_t now)
 {
 	turn_off(l);
@@ -138,16 +151,25 @@ static void cut(struct limit *l, uint64_t span_us, uint64_t now)
 	rate = is_draining(l) ? rate / 2 : rate * 4 / 5;
 	if (l->state != LIMIT_OFF && rate < l->rate / 2)
 		rate = l->rate / 2;	/* small windows know little */
+	if (l->state != LIMIT_OFF && rate < l->least)
+		rate = l->least;
 	l->needed_us = now;
 	set_rate(l, rate);
+	l->base = l->rate;
 }
 
 static void begin(struct limit *l, uint64_t span_us, uint64_t now)
 {
 	l->first_loss = (uint16_t)loss_of(l);
 	l->begun_us = l->next_us = l->lost_us = now;
+	l->trial_us = now + TRIAL_PAUSE_US;
+	l->usual_loss = 0;
+	l->odd = 0;
+	if (now - l->blind_us >= FORGET_US)
+		l->useless = 0;
 	cut(l, span_us, now);
 	l->state = LIMIT_SEEKING;
+	l->least = l->rate / CUT_MOST;
 	l->doubts = 0;
 }
 
@@ -172,22 +194,109 @@ static bool is_useless(const struct limit *l, uint64_t now)
 	       || (l->cuts >= CUTS_TELLING && loss_of(l) * 2 > l->first_loss);
 }
 
+/* Is so much lost that there must be a limit? */
+static bool is_overload(const struct limit *l)
+{
+	return loss_of(l) >= (l->is_rationed ? BAD_RATIONED : LOSS_BEGIN);
+}
+
+/* ---- Trials ---- */
+
+static void begin_trial(struct limit *l, uint64_t now)
+{
+	l->is_trying = true;
+	l->trial_good = l->trial_spared = 0;
+	l->trial_us = now + TRIAL_US;
+}
+
+/* A limit is needed; but not a lower one than what it answered. Its queue is worked off first. */
+static void fail_trial(struct limit *l, uint64_t took_us, uint64_t now)
+{
+	uint64_t good = l->trial_good * (uint64_t)SECOND_US / took_us;
+	bool was_low = good >= (uint64_t)l->rate * TRIAL_GOOD;
+
+	l->is_trying = false;
+	l->needed_us = now;
+	l->next_us = now + (took_us < TRIAL_US ? took_us : TRIAL_US) * (TRIAL_TIMES - 1);
+	l->trial_us = now + ((uint64_t)TRIAL_PAUSE_US << l->trials);
+	if (good * 4 / 5 > l->rate) {
+		set_rate(l, good * 4 / 5);
+		l->base = 0;
+	}
+	if (l->trials < TRIAL_DOUBLINGS && !was_low)
+		l->trials++;
+}
+
+static void pass_trial(struct limit *l, uint64_t now)
+{
+	if (l->trials >= TRIALS_TELLING)
+		turn_off(l);			/* it can take all again */
+	else
+		give_up(l, now);
+}
+
+/* It answered all that it got, and more is there. */
+static void prolong_trial(struct limit *l, uint64_t now)
+{
+	set_rate(l, (uint64_t)l->rate * TRIAL_TIMES);
+	begin_trial(l, now);
+}
+
+/* Much is lost, and much more than under the limit. */
+static bool does_harm(const struct limit *l)
+{
+	return is_overload(l) && loss_of(l) >= 2u * l->usual_loss;
+}
+
+static void judge_trial(struct limit *l, uint64_t now)
+{
+	uint64_t took_us = now + TRIAL_US - l->trial_us;
+
+	if (took_us > WINDOW_MAX_US)
+		took_us = WINDOW_MAX_US;	/* nobody asked meanwhile */
+	l->trial_good += l->answered + l->late - rationed(l);
+	l->trial_spared += l->spared;
+	if (l->answered + l->late == 0)
+		turn_off(l);			/* it has died */
+	else if (took_us >= TRIAL_LEAST_US && does_harm(l))
+		fail_trial(l, took_us, now);
+	else if (took_us >= TRIAL_US && l->trial_spared == 0)
+		pass_trial(l, now);
+	else if (took_us >= TRIAL_US)
+		prolong_trial(l, now);
+}
+
+/* What it answered a moment ago it loses now, and not for the first time: that is no capacity. */
+static bool is_odd(struct limit *l)
+{
+	if (l->state != LIMIT_FOUND || l->base == 0)
+		return false;
+	l->odd = l->rate < l->base + l->base / 4 ? l->odd + 1 : 0;
+	return l->odd >= ODD_MAX;
+}
+
 static void judge_limited(struct limit *l, uint64_t span_us, uint64_t now)
 {
 	uint32_t loss = loss_of(l);
 
 	if (loss > 0)
 		l->lost_us = now;
+	if (l->state == LIMIT_FOUND)
+		l->usual_loss = (uint16_t)((7u * l->usual_loss + loss) / 8);
 	if (l->answered + l->late == 0 && l->state == LIMIT_FOUND) {
 		turn_off(l);			/* it has died */
 	} else if (loss < LOSS_CALM) {
 		l->state = LIMIT_FOUND;
-		l->cuts = l->useless = 0;
+		l->cuts = 0;
 		if (now - l->needed_us >= UNNEEDED_US)
 			turn_off(l);
+		else if (now >= l->trial_us)
+			begin_trial(l, now);
 		else if (l->spared > 0)
 			grow(l, span_us, now);
 	} else if (l->state == LIMIT_SEEKING && is_useless(l, now)) {
+		give_up(l, now);
+	} else if (loss >= LOSS_CUT && is_odd(l)) {
 		give_up(l, now);
 	} else if (loss >= LOSS_CUT) {
 		if (l->state == LIMIT_FOUND) {
@@ -202,17 +311,13 @@ static void judge_limited(struct limit *l, uint64_t span_us, uint64_t now)
 
 static void judge_free(struct limit *l, uint64_t span_us, uint64_t now)
 {
-	uint32_t loss, much;
-
 	l->is_rationed |= of_thousand(l->lost, l) >= LOSS_BEGIN
 			  && of_thousand(l->truncated, l) >= (uint32_t)l->usual_truncated + RATIONED_SURE;
-	loss = loss_of(l);
-	much = l->is_rationed ? BAD_RATIONED : LOSS_BEGIN;
-	if (now < l->blind_us || l->answered + l->late < ALIVE_MIN || loss < much) {
+	if (now < l->blind_us || l->answered + l->late < ALIVE_MIN || !is_overload(l)) {
 		l->doubts = 0;
 		return;
 	}
-	if (loss < LOSS_SURE && l->doubts++ == 0)
+	if (loss_of(l) < LOSS_SURE && l->doubts++ == 0)
 		return;
 	begin(l, span_us, now);
 }
@@ -223,17 +328,22 @@ static bool look(struct limit *l, uint64_t now)
 	uint32_t verdicts = l->answered + l->lost, rate = l->rate;
 	uint64_t span_us = now - l->window_us;
 	uint8_t state = l->state;
-	bool was_rationed = l->is_rationed;
+	bool was_rationed = l->is_rationed, was_trying = l->is_trying;
 	uint32_t enough = state == LIMIT_OFF ? ENOUGH : ENOUGH_LIMITED;
 
 	if (span_us < WINDOW_US || (verdicts < enough && span_us < WINDOW_MAX_US))
 		return false;
 	note_truncated(l);
-	if (state != LIMIT_OFF && verdicts >= ENOUGH_SLOW)
+	if (was_trying && verdicts >= ENOUGH_SLOW)
+		judge_trial(l, now);
+	else if (state != LIMIT_OFF && verdicts >= ENOUGH_SLOW)
 		judge_limited(l, span_us, now);
 	else if (state == LIMIT_OFF && verdicts >= ENOUGH)
 		judge_free(l, span_us, now);
-	begin_window(l, l->rate < rate || state != l->state ? now + SETTLE_US : now);
+	if (was_trying && state == l->state && !l->is_trying)
+		begin_window(l, l->next_us + SETTLE_US);
+	else
+		begin_window(l, l->rate < rate || state != l->state ? now + SETTLE_US : now);
 	return rate != l->rate || state != l->state || was_rationed != l->is_rationed;
 }
 

@@ -6,7 +6,9 @@
  *           answers some and drops the others, probes among them. Asked less, it answers all. So
  *           when part of its answers stay away, what it gets is cut to what it answered; when that
  *           helps, it grows again, slowly at first; when it does not help, it is loss and no
- *           overload, and the limit goes.
+ *           overload, and the limit goes. Clients can fake that: names which a server never answers,
+ *           asked in short bursts. So now and then much more goes there for a moment: if it answers that,
+ *           it was no overload, or it is over.
  *
  *             a third is lost                hardly any is lost
  *      OFF ----------------------> SEEKING ---------------------> FOUND
@@ -42,7 +44,11 @@ struct limit {
 	uint8_t cuts;			/* in a row that did not help */
 	uint8_t doubts;			/* OFF: windows in a row that look like overload */
 	uint16_t first_loss;		/* of a thousand queries: what the cuts are to cure */
-	uint8_t useless;		/* how often cutting did not help at all, of late */
+	uint8_t useless;		/* how often cutting did not help, or was not needed, of late */
+	uint8_t trials;			/* in a row that showed that the limit is needed */
+	bool is_trying;			/* much more goes there, until trial_us at most */
+	uint32_t trial_good, trial_spared;	/* answers in the present trial; what went elsewhere */
+	uint16_t usual_loss;		/* of a thousand, under the limit */
 	bool is_rationed;		/* it says TC to part of them instead of answers: RRL */
 	/* the present window */
 	uint64_t window_us;		/* when it began */
@@ -51,10 +57,14 @@ struct limit {
 	/* several windows together, to tell RRL from answers that are truly too long */
 	uint32_t long_answered, long_truncated, long_lost;
 	uint16_t usual_truncated;	/* of a thousand, while nothing is lost */
+	uint32_t base;			/* the rate after the latest cut */
+	uint8_t odd;			/* relapses in a row at hardly more */
+	uint32_t least;			/* SEEKING: no cut goes below this rate */
 	uint64_t begun_us;		/* of SEEKING */
+	uint64_t trial_us;		/* of the next trial, or when the present one ends */
 	uint64_t lost_us;		/* the last time that anything was lost in a window */
 	uint64_t needed_us;		/* the last time that anything was spared */
-	uint64_t blind_us;		/* OFF: cutting was useless, and is not tried before */
+	uint64_t blind_us;		/* OFF: no limit is tried before */
 };
 
 /* Whether one more query may go there now. */

@@ -42,7 +42,8 @@ static void setup(void)
 
 static void will(uint64_t at_us, enum what what)
 {
-	ck_assert_uint_lt(coming_count, 2 * ASKS);
+	if (coming_count == 2 * ASKS)	/* ck_assert() would be slow, so many times */
+		ck_abort_msg("too many on their way");
 	coming[coming_count++] = (struct verdict){ at_us, what };
 }
 
@@ -268,6 +269,92 @@ START_TEST(limit_never_stops_it_altogether)
 }
 END_TEST
 
+/* A stranger asks for names that the server answers never, late, or five times a second each (RRL). */
+enum junk { UNANSWERED, SLOW, REPEATED };
+static const struct { enum junk junk; unsigned per_second, burst_ms, every_ms; } strangers[] = {
+	{ UNANSWERED, 1000, 1, 1 }, { UNANSWERED, 9000, 1, 1 }, { UNANSWERED, 3000, 60, 500 },
+	{ UNANSWERED, 3000, 60, 1000 }, { UNANSWERED, 3000, 60, 3000 }, { UNANSWERED, 1000, 100, 300 },
+	{ SLOW, 1000, 1, 1 }, { SLOW, 9000, 1, 1 }, { SLOW, 3000, 60, 500 },
+	{ SLOW, 3000, 60, 1000 }, { SLOW, 1000, 100, 300 },
+	{ REPEATED, 1000, 1, 1 }, { REPEATED, 9000, 1, 1 }, { REPEATED, 3000, 60, 500 },
+};
+
+static void serve_junk(enum junk junk, double *tokens)
+{
+	if (junk == SLOW) {
+		answer_after(3 * DEADLINE / 2, ANSWER);
+	} else if (junk == REPEATED && *tokens >= 1) {
+		*tokens -= 1;
+		answer_after(RTT, ANSWER);
+	} else if (junk == REPEATED && random_below(&chance, 2)) {
+		answer_after(RTT, TRUNCATED);
+	} else {
+		will(now + DEADLINE, LOSS);
+	}
+}
+
+/* Of a thousand queries of others, a thousand a second, those that went elsewhere. */
+static unsigned run_with_stranger(int row, unsigned seconds)
+{
+	unsigned sent = 0, spared = 0, total, junk = strangers[row].per_second;
+	double tokens = 0;
+
+	for (uint64_t end = now + (uint64_t)seconds * S; now < end; now += S / total) {
+		bool is_on = now / MS % strangers[row].every_ms < strangers[row].burst_ms;
+		bool is_junk;
+
+		total = 1000 + (is_on ? junk : 0);
+		is_junk = random_below(&chance, total) < total - 1000;
+		tokens = tokens < 5 ? tokens + 5. / total : 5;
+		deliver();
+		sent += !is_junk;
+		if (!limit_allows(&l, now)) {
+			limit_on_spared(&l, now);
+			spared += !is_junk;
+			continue;
+		}
+		limit_on_sent(&l, now);
+		if (is_junk)
+			serve_junk(strangers[row].junk, &tokens);
+		else
+			serve();
+	}
+	return (unsigned)(spared * 1000ull / sent);
+}
+
+START_TEST(stranger_with_bad_names_takes_no_clients_from_a_healthy_server)
+{
+	unsigned spared;
+
+	run(1000, S);
+	spared = run_with_stranger(_i, 600);
+	ck_assert_msg(spared < 50, "%u of 1000 spared", spared);
+}
+END_TEST
+
+START_TEST(limit_that_was_cut_too_low_is_lifted)
+{
+	server = (struct server){ .kind = BUCKET, .number = 300 };
+	run(1000, 5 * S);
+	l.rate = 10;
+	run(1000, 10 * S);
+	run(1000, 20 * S);
+	ck_assert_msg(sum.answered > 20 * 300 * 6 / 10, "%u answered", sum.answered);
+}
+END_TEST
+
+START_TEST(trial_that_nobody_asked_in_for_a_day_stops_nothing)
+{
+	server = (struct server){ .kind = BUCKET, .number = 300 };
+	run(1000, 2 * S);
+	while (!l.is_trying)
+		run(1000, 5 * MS);
+	now += 24 * 3600ull * S;
+	run(1000, 5 * S);
+	ck_assert_msg(sum.answered > 5 * 300 * 6 / 10, "%u answered", sum.answered);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("limit");
@@ -285,6 +372,10 @@ int main(void)
 	tcase_add_test(tc, rate_limiting_that_hits_few_is_found_too);
 	tcase_add_test(tc, long_answers_are_no_rate_limiting);
 	tcase_add_test(tc, limit_never_stops_it_altogether);
+	tcase_add_loop_test(tc, stranger_with_bad_names_takes_no_clients_from_a_healthy_server, 0,
+			    sizeof(strangers) / sizeof(strangers[0]));
+	tcase_add_test(tc, limit_that_was_cut_too_low_is_lifted);
+	tcase_add_test(tc, trial_that_nobody_asked_in_for_a_day_stops_nothing);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
