@@ -61,6 +61,7 @@ static void backend_init(struct backend *b, const char *pool, const char *name,
 			 const struct address *address)
 {
 	b->index = (unsigned)(b - slots);
+	b->life++;
 	snprintf(b->pool, sizeof(b->pool), "%s", pool);
 	snprintf(b->name, sizeof(b->name), "%s", name);
 	b->address = *address;

@@ -68,6 +68,8 @@ struct backend {
 	unsigned index;			/* in the registry */
 	bool is_used;			/* control only: some plan names it */
 	unsigned plans;			/* control only: how many do */
+	unsigned life;			/* servers that had the slot so far; as long as a plan names it
+					 * it stays */
 	char name[64], pool[64];
 	struct address address;
 

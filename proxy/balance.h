@@ -28,6 +28,7 @@ struct balance_view {
 	struct rtt udp, tcp;
 	struct limit limit[TRANSPORTS];
 	uint32_t outstanding;		/* attempts in ATTEMPT_WAITING */
+	unsigned life;			/* backend->life: all but `outstanding` is of that server */
 };
 
 struct balance {

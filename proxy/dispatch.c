@@ -58,18 +58,34 @@ static void use_secrets(struct dispatch *d, const struct conf *conf)
 	d->cookies = cookie_maker_new(&d->secrets);
 }
 
+/* A slot may have been another server's. */
+static void meet(struct dispatch *d, const struct backend *b)
+{
+	struct balance_view *view = &d->balance.views[b->index];
+
+	if (view->life != b->life)
+		*view = (struct balance_view){ .outstanding = view->outstanding, .life = b->life };
+}
+
+static void use_pool(struct dispatch *d, const struct plan_pool *pool)
+{
+	for (unsigned i = 0; i < pool->target_count; i++) {
+		const struct plan_target *t = &pool->targets[i];
+
+		if (t->kind != TARGET_BACKEND)
+			continue;
+		meet(d, t->backend);
+		d->is_primary[t->backend->index] |= t->is_primary;
+	}
+}
+
 void dispatch_set_plan(struct dispatch *d, const struct plan *plan)
 {
 	d->plan = plan;
 	use_secrets(d, plan->conf);
 	memset(d->is_primary, 0, sizeof(d->is_primary));
-	for (unsigned p = 0; p < plan->pool_count; p++) {
-		const struct plan_pool *pool = &plan->pools[p];
-
-		for (unsigned i = 0; i < pool->target_count; i++)
-			if (pool->targets[i].kind == TARGET_BACKEND && pool->targets[i].is_primary)
-				d->is_primary[pool->targets[i].backend->index] = true;
-	}
+	for (unsigned p = 0; p < plan->pool_count; p++)
+		use_pool(d, &plan->pools[p]);
 }
 
 /* ---- A client asks ---- */

@@ -4,6 +4,7 @@
  * table, and every answer is counted.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -949,6 +950,42 @@ START_TEST(limit_is_not_kept_where_the_operator_does_not_want_it)
 	given("pool \"p\" { adaptive-limit = false  backend \"ns1\" { address = \"198.51.100.1:53\" primary = true }\n"
 	      "mirror { tier = 1 } }\nzone \"example.com\" { pool = \"p\" }\n", true);
 	ns1_is_limited();
+	for (unsigned i = 0; i < 20; i++)
+		ask_www();
+	ck_assert_uint_eq(world.sent_count, 20);
+}
+END_TEST
+
+/* Reloads by the hundred: the registry is full, and begins anew. */
+static void slots_are_used_up(void)
+{
+	struct address nowhere;
+
+	ck_assert(address_from_text("192.0.2.9:53", 53, &nowhere));
+	for (unsigned i = 0; i < BACKENDS_MAX - 2; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "b%u", i);
+		backend_leave(backend_take("q", name, &nowhere));
+	}
+}
+
+START_TEST(server_that_gets_the_slot_of_another_has_not_its_limit)
+{
+	unsigned index;
+
+	given(TWO_AND_MIRROR, true);
+	index = backend_named("ns1")->index;
+	ns1_is_limited();
+	world.dispatch->balance.views[index].udp.srtt_us = 5000;
+	slots_are_used_up();
+	plan_free(world.plan);
+	world.plan = plan_new(conf_of("pool \"p\" { backend \"new\" { address = \"198.51.100.7:53\" primary = true }\n"
+				      "mirror { tier = 1 } }\nzone \"example.com\" { pool = \"p\" }\n"), NULL, 2);
+	world.plan->zones[0].mirror = &world.zone;
+	dispatch_set_plan(world.dispatch, world.plan);
+	ck_assert_uint_eq(backend_named("new")->index, index);
+	ck_assert_uint_eq(world.dispatch->balance.views[index].udp.srtt_us, 0);
 	for (unsigned i = 0; i < 20; i++)
 		ask_www();
 	ck_assert_uint_eq(world.sent_count, 20);
@@ -2068,6 +2105,7 @@ int main(void)
 	tcase_add_test(tc, what_a_server_cannot_take_goes_to_the_next_tier);
 	tcase_add_test(tc, limited_server_takes_all_when_nobody_else_is_left);
 	tcase_add_test(tc, limit_is_not_kept_where_the_operator_does_not_want_it);
+	tcase_add_test(tc, server_that_gets_the_slot_of_another_has_not_its_limit);
 	tcase_add_test(tc, server_that_loses_half_of_a_thousand_a_second_is_asked_less);
 	tcase_add_test(tc, full_table_answers_from_the_mirror);
 	tcase_add_test(tc, down_primary_is_not_asked);
