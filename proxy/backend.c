@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LIMIT_STALE_US = 10 * 1000 * 1000 };	/* behind the latest reply to any worker */
+
 static struct backend slots[BACKENDS_MAX];	/* the registry; control only */
 static unsigned slots_begun; /* slots [0 .. slots_begun) have been taken before */
 
@@ -131,11 +133,23 @@ static void sum_add(struct evidence_sum *sum, struct evidence *e)
 	sum->mismatched += counter_get(&e->mismatched);
 	sum->rtt_sum_us += counter_get(&e->rtt_sum_us);
 	sum->spared += counter_get(&e->spared);
-	sum->limit += atomic_load_explicit(&e->limit, memory_order_relaxed);
-	sum->limit_signs |= atomic_load_explicit(&e->limit_signs, memory_order_relaxed);
 	sum->outstanding += atomic_load_explicit(&e->outstanding, memory_order_relaxed);
 	for (unsigned t = 0; t < TRANSPORTS; t++)
 		hearing_add(&sum->heard[t], &e->heard[t]);
+}
+
+/* A worker that has long had nothing for it to do does not learn that its limit is over. */
+static void sum_add_limit(struct evidence_sum *sum, struct evidence *e)
+{
+	unsigned signs = atomic_load_explicit(&e->limit_signs, memory_order_relaxed), stale = 0;
+
+	for (unsigned t = 0; t < TRANSPORTS; t++)
+		if (counter_get(&e->heard[t].last_reply_us) + LIMIT_STALE_US < sum->heard[t].last_reply_us)
+			stale |= (unsigned)LIMIT_SIGN_UDP << t;
+	if (signs & stale && !(signs & ~stale & (LIMIT_SIGN_UDP | LIMIT_SIGN_TCP)))
+		return;
+	sum->limit += atomic_load_explicit(&e->limit, memory_order_relaxed);
+	sum->limit_signs |= signs & ~stale;
 }
 
 void backend_sum(struct backend *b, struct evidence_sum *sum)
@@ -152,6 +166,8 @@ void backend_sum(struct backend *b, struct evidence_sum *sum)
 		srtt_total_us += srtt_us;
 		srtt_count += srtt_us > 0;
 	}
+	for (unsigned i = 0; i < WORKERS_MAX; i++)
+		sum_add_limit(sum, &b->evidence[i]);
 	if (srtt_count > 0)
 		sum->srtt_us = (uint32_t)(srtt_total_us / srtt_count);
 }

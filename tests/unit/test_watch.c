@@ -427,6 +427,22 @@ START_TEST(limited_backend_is_told_of_and_not_declared_dead_for_lost_probes)
 }
 END_TEST
 
+/* It has had nothing to do since; the clients of the other get one reply of three. */
+START_TEST(limit_of_an_idle_worker_is_no_excuse_for_lost_probes)
+{
+	ev_timer t;
+
+	run_ms(50);
+	atomic_store(&backend->evidence[1].limit, 120);
+	atomic_store(&backend->evidence[1].limit_signs, LIMIT_SIGN_UDP);
+	counter_set(&backend->evidence[1].heard[TRANSPORT_UDP].last_reply_us, clock_monotonic_us() - 11 * US_PER_S);
+	given_clients(&t, 1, 2);
+	server.mood = SILENT;
+	wait_line("event=backend_down", 0, 2000);
+	ev_timer_stop(server.loop, &t);
+}
+END_TEST
+
 START_TEST(silence_ends_in_a_verdict_and_failover)
 {
 	unsigned at;
@@ -1197,6 +1213,7 @@ int main(void)
 	tcase_add_test(tc, lost_probes_count_while_clients_wait_in_vain_for_half);
 	tcase_add_test(tc, clients_answered_by_one_transport_do_not_vouch_for_the_other);
 	tcase_add_test(tc, limited_backend_is_told_of_and_not_declared_dead_for_lost_probes);
+	tcase_add_test(tc, limit_of_an_idle_worker_is_no_excuse_for_lost_probes);
 	tcase_add_test(tc, silence_ends_in_a_verdict_and_failover);
 	tcase_add_test(tc, broken_silence_is_no_evidence);
 	tcase_add_test(tc, silence_over_tcp_is_told_as_such_while_udp_answers);
