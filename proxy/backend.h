@@ -31,7 +31,7 @@ enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORTS };
 /* Of each transport by itself: a server may answer by the one and be deaf by the other. */
 struct hearing {
 	counter silent;		/* deadlines passed with no reply by it since the attempt was sent */
-	counter in_time;	/* replies before their deadline */
+	counter in_time;	/* replies before their deadline, errors not counted */
 	counter expired;	/* attempts whose deadline passed */
 	counter last_reply_us;	/* monotonic */
 	counter first_silent_us;	/* monotonic: sending time of the first attempt of the

@@ -13,7 +13,15 @@ enum {
 
 /* ---- A backend replies ---- */
 
-static void note_reply(struct dispatch *d, const struct attempt *a)
+/* A server whose data hangs may still say no to what it has not to look up: that proves little. */
+static bool is_of_use(const uint8_t *reply)
+{
+	unsigned rcode = wire_get_u16(reply + 2) & DNS_RCODE;
+
+	return rcode == RCODE_NOERROR || rcode == RCODE_NXDOMAIN;
+}
+
+static void note_reply(struct dispatch *d, const struct attempt *a, const uint8_t *reply)
 {
 	struct evidence *e = evidence_of(d, a->backend);
 	struct balance_view *view = &d->balance.views[a->backend];
@@ -29,7 +37,10 @@ static void note_reply(struct dispatch *d, const struct attempt *a)
 	counter_set(&hearing_of(d, a)->last_reply_us, d->now_us);
 	counter_set(&hearing_of(d, a)->first_silent_us, 0);
 	atomic_store_explicit(&e->srtt_us, view->udp.srtt_us, memory_order_relaxed);
-	counter_add(a->state == ATTEMPT_LATE ? &e->late : &hearing_of(d, a)->in_time, 1);
+	if (a->state == ATTEMPT_LATE)
+		counter_add(&e->late, 1);
+	else if (is_of_use(reply))
+		counter_add(&hearing_of(d, a)->in_time, 1);
 }
 
 /* What control and the operator see of it. */
@@ -165,7 +176,7 @@ bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8
 		return false;
 	}
 	assert(a->backend == backend);
-	note_reply(d, a);
+	note_reply(d, a, packet);
 	limit_heard(d, a, packet);
 	q = inflight_query_of(a);
 	end_attempt(d, a);

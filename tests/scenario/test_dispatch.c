@@ -956,6 +956,25 @@ START_TEST(limit_is_not_kept_where_the_operator_does_not_want_it)
 }
 END_TEST
 
+static const struct { unsigned flags; bool vouches; } words[] = {
+	{ DNS_AA, true }, { DNS_AA | RCODE_NXDOMAIN, true }, { 0, true }, { RCODE_REFUSED, false },
+	{ RCODE_NOTIMP, false }, { RCODE_FORMERR, false }, { RCODE_SERVFAIL, false },
+};
+
+/* They outvote lost probes, and strangers can have errors from a server that hangs. */
+START_TEST(errors_do_not_vouch_for_a_server)
+{
+	struct evidence_sum sum;
+
+	given(ALONE, false);
+	ask_www();
+	reply_to(last_sent(), words[_i].flags);
+	backend_sum(backend_named("ns1"), &sum);
+	ck_assert_uint_eq(sum.replies, 1);
+	ck_assert_uint_eq(sum.heard[TRANSPORT_UDP].in_time, words[_i].vouches);
+}
+END_TEST
+
 /* Reloads by the hundred: the registry is full, and begins anew. */
 static void slots_are_used_up(void)
 {
@@ -2105,6 +2124,7 @@ int main(void)
 	tcase_add_test(tc, what_a_server_cannot_take_goes_to_the_next_tier);
 	tcase_add_test(tc, limited_server_takes_all_when_nobody_else_is_left);
 	tcase_add_test(tc, limit_is_not_kept_where_the_operator_does_not_want_it);
+	tcase_add_loop_test(tc, errors_do_not_vouch_for_a_server, 0, sizeof(words) / sizeof(words[0]));
 	tcase_add_test(tc, server_that_gets_the_slot_of_another_has_not_its_limit);
 	tcase_add_test(tc, server_that_loses_half_of_a_thousand_a_second_is_asked_less);
 	tcase_add_test(tc, full_table_answers_from_the_mirror);
