@@ -4,6 +4,8 @@ import random
 import socket
 import struct
 import subprocess
+import threading
+import time
 
 import dns.flags
 import dns.message
@@ -15,6 +17,7 @@ import configurations
 from fake import FakeBackend, connect, exchange, exchange_udp, receive_message, send_message
 from servers import BUILD, IS_SANITIZED, Stage, ask, free_port, wait_for
 from test_forward import echo, opt, option, question
+from world import QUICK
 
 SILENCE = 0.4
 
@@ -225,3 +228,39 @@ def test_configuration_that_would_loop_is_refused(stage):
     done = subprocess.run([BUILD + "/understudy", "-t", "-c", understudy.conf], capture_output=True, text=True)
     assert done.returncode == 1
     assert "understudy.conf:" in done.stderr + done.stdout
+
+
+def refuse_classes(message, is_tcp):
+    """A server whose data hangs: what it need not look up it still refuses."""
+    if message[-2:] == b"\0\1":
+        return None
+    return echo(message, is_tcp)[:3] + bytes([5]) + message[4:]
+
+
+def test_refusals_to_a_stranger_do_not_keep_up_a_primary_that_hangs(stage):
+    fake = stage.add(FakeBackend(refuse_classes))
+    conf = configurations.failover(fake.where, health=QUICK)
+    front = stage.understudy(conf).start()
+    strange = question("www.example.com", rdtype=16, rdclass=3)
+    stop = threading.Event()
+
+    def flood(is_tcp):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM if is_tcp else socket.SOCK_DGRAM) as stranger:
+            stranger.connect(front.where)
+            while not stop.is_set():
+                if is_tcp:
+                    send_message(stranger, strange)
+                    receive_message(stranger)
+                else:
+                    stranger.send(strange)
+                    time.sleep(0.001)
+
+    threads = [threading.Thread(target=flood, args=(is_tcp,), daemon=True) for is_tcp in (False, True)]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: {is_tcp for _, is_tcp in fake.seen} == {False, True}, "the stranger")
+    fake.is_probed_well = False
+    front.wait_event("backend_down", timeout=5)
+    stop.set()
+    for thread in threads:
+        thread.join()
