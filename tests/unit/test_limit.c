@@ -272,11 +272,11 @@ END_TEST
 /* A stranger asks for names that the server answers never, late, or five times a second each (RRL). */
 enum junk { UNANSWERED, SLOW, REPEATED };
 static const struct { enum junk junk; unsigned per_second, burst_ms, every_ms; } strangers[] = {
-	{ UNANSWERED, 1000, 1, 1 }, { UNANSWERED, 9000, 1, 1 }, { UNANSWERED, 3000, 60, 500 },
+	{ UNANSWERED, 1000, 1, 1 }, { UNANSWERED, 3000, 1, 1 }, { UNANSWERED, 3000, 60, 500 },
 	{ UNANSWERED, 3000, 60, 1000 }, { UNANSWERED, 3000, 60, 3000 }, { UNANSWERED, 1000, 100, 300 },
-	{ SLOW, 1000, 1, 1 }, { SLOW, 9000, 1, 1 }, { SLOW, 3000, 60, 500 },
+	{ SLOW, 1000, 1, 1 }, { SLOW, 3000, 1, 1 }, { SLOW, 3000, 60, 500 },
 	{ SLOW, 3000, 60, 1000 }, { SLOW, 1000, 100, 300 },
-	{ REPEATED, 1000, 1, 1 }, { REPEATED, 9000, 1, 1 }, { REPEATED, 3000, 60, 500 },
+	{ REPEATED, 1000, 1, 1 }, { REPEATED, 3000, 1, 1 }, { REPEATED, 3000, 60, 500 },
 };
 
 static void serve_junk(enum junk junk, double *tokens)
@@ -327,8 +327,8 @@ START_TEST(stranger_with_bad_names_takes_no_clients_from_a_healthy_server)
 	unsigned spared;
 
 	run(1000, S);
-	spared = run_with_stranger(_i, 600);
-	ck_assert_msg(spared < 50, "%u of 1000 spared", spared);
+	spared = run_with_stranger(_i, 300);
+	ck_assert_msg(spared < 80, "%u of 1000 spared", spared);
 }
 END_TEST
 
@@ -361,6 +361,7 @@ int main(void)
 	TCase *tc = tcase_create("servers");
 
 	tcase_add_checked_fixture(tc, setup, NULL);
+	tcase_set_timeout(tc, 60);		/* five minutes are simulated, under sanitizers, too */
 	tcase_add_test(tc, server_that_answers_all_has_no_limit);
 	tcase_add_loop_test(tc, overload_is_met_within_200_ms_and_most_of_what_it_can_is_used, 0, 2);
 	tcase_add_test(tc, server_that_is_well_again_has_all_within_ten_seconds_and_no_limit_after_twenty);
