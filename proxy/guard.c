@@ -91,8 +91,11 @@ void guard_alarm(struct guard *g, uint64_t now)
 
 void guard_suspect(struct guard *g, size_t zone, uint64_t now)
 {
-	if (!g->is_looping)
+	if (!g->is_looping && !g->is_hinted && !g->was_hinted) {
+		g->turn = g->zone;
 		g->zone = zone;
+		g->is_hinted = true;
+	}
 	guard_alarm(g, now);
 }
 
@@ -143,7 +146,11 @@ enum guard_news guard_on_end(struct guard *g, size_t zones, bool proves)
 		g->is_looping = false;
 		return GUARD_MENDED;
 	}
-	g->zone = g->zone + 1 < zones ? g->zone + 1 : 0;
+	if (!g->is_hinted)
+		g->turn = g->zone + 1;
+	g->zone = g->turn < zones ? g->turn : 0;
+	g->was_hinted = g->is_hinted;
+	g->is_hinted = false;
 	return GUARD_NOTHING;
 }
 

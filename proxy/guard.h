@@ -70,7 +70,10 @@ struct guard {
 	bool is_found;		/* the question on its way has come back */
 	unsigned clean;		/* while looping: rounds in a row in which it did not */
 	unsigned hurry;		/* questions left that follow each other quickly */
-	size_t zone;		/* whose turn it is; while looping it stays */
+	size_t zone;		/* the next to be asked for; while looping it stays */
+	size_t turn;		/* whose turn it is after a hint's question */
+	bool is_hinted;		/* `zone` is a hint's */
+	bool was_hinted;	/* so was that of the last question: strangers can give hints */
 	uint64_t number;	/* of the question on its way; 0: none is */
 	uint64_t asked_us;	/* when the latest left */
 	uint64_t next_us;
@@ -82,7 +85,7 @@ void guard_hurry(struct guard *g, size_t zones, uint64_t now);
 /* Something hints at a loop, or there is trouble of any kind: the next question leaves earlier. */
 void guard_alarm(struct guard *g, uint64_t now);
 
-/* The same, and this zone is the next, as long as no loop is known. */
+/* The same, and this zone is the next; not twice in a row, and as long as no loop is known. */
 void guard_suspect(struct guard *g, size_t zone, uint64_t now);
 
 bool guard_is_due(const struct guard *g, uint64_t now);

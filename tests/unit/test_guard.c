@@ -207,6 +207,21 @@ START_TEST(hint_says_which_zone)
 }
 END_TEST
 
+START_TEST(hints_for_one_zone_take_no_other_its_turn)
+{
+	bool was_asked[8] = { false };
+
+	guard_hurry(&guard, 8, now);
+	for (unsigned i = 0; i < 16; i++) {
+		guard_suspect(&guard, 2, now);	/* a stranger's, without end */
+		was_asked[guard.zone] = true;
+		round_of(8, false, true);
+	}
+	for (unsigned i = 0; i < 8; i++)
+		ck_assert_msg(was_asked[i], "zone %u", i);
+}
+END_TEST
+
 /* ---- What follows ---- */
 
 START_TEST(return_of_the_number_is_a_loop_once)
@@ -324,6 +339,7 @@ int main(void)
 	tcase_add_test(when, thousand_zones_are_not_asked_for_at_once);
 	tcase_add_test(when, alarm_hurries_but_not_more_often_than_four_times_a_second);
 	tcase_add_test(when, hint_says_which_zone);
+	tcase_add_test(when, hints_for_one_zone_take_no_other_its_turn);
 	add_case(s, what);
 	tcase_add_test(what, return_of_the_number_is_a_loop_once);
 	tcase_add_test(what, other_numbers_are_no_loop);
