@@ -112,18 +112,20 @@ static void free_parts(struct daemon *d)
 	ev_loop_destroy(d->loop);
 }
 
-/* Signals are the control thread's: every other one is born with all of them blocked. */
+/*
+ * Signals are the control thread's: every other one is born with all of them blocked. They wait
+ * until somebody listens: daemon_run().
+ */
 static void start_threads(struct daemon *d)
 {
-	sigset_t all, old;
+	sigset_t all;
 
 	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
+	pthread_sigmask(SIG_SETMASK, &all, &d->signals);
 	mirror_start(d->mirror);
 	mirror_wait_loaded(d->mirror, LOAD_WAIT_MS);
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_start(d->workers[i]);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
 bool daemon_start(struct daemon *d, const char *conf_file, struct conf *conf, FILE *errors)
@@ -276,6 +278,7 @@ void daemon_run(struct daemon *d)
 	listen_to(d, &d->on_term, SIGTERM, on_end);
 	listen_to(d, &d->on_int, SIGINT, on_end);
 	listen_to(d, &d->on_hup, SIGHUP, on_hangup);
+	pthread_sigmask(SIG_SETMASK, &d->signals, NULL);
 	event_note(EVENT_NOTICE, "ready: %zu zones, %u workers, file %s", d->plan->zone_count,
 		   d->worker_count, d->conf_file);
 	ev_run(d->loop, 0);

@@ -8,6 +8,7 @@
 #ifndef DAEMON_H
 #define DAEMON_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,6 +36,7 @@ struct daemon {
 	uint64_t started_us;		/* monotonic */
 	uint8_t cookie_secret[COOKIE_SECRET_LEN];
 	ev_signal on_term, on_int, on_hup;
+	sigset_t signals;		/* blocked before we began */
 };
 
 /*

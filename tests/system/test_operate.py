@@ -5,9 +5,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
+import dns.message
 import pytest
 
 import configurations
@@ -352,3 +354,31 @@ def test_address_in_use_is_said_and_ends(stage):
     assert understudy.process.wait(10) != 0
     understudy.thread.join(5)
     assert str(fake.port) in understudy.log_text()
+
+
+def wait_first_answer(where):
+    """Without a pause, and no longer than it takes."""
+    ask_version = dns.message.make_query("version.bind", "TXT", "CH").to_wire()
+    end = time.monotonic() + 10
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.connect(where)
+        client.settimeout(0.001)
+        while time.monotonic() < end:
+            try:
+                client.send(ask_version)
+                return client.recv(512)
+            except OSError:
+                pass
+    raise AssertionError("no answer")
+
+
+def test_signal_is_heeded_from_the_first_answer_on(stage, example_zone):
+    """SIGHUP would end it by default: it answers before it listens to signals."""
+    nsd = stage.nsd({"example.com": example_zone}).start()
+    for i in range(10):
+        front = stage.understudy(configurations.failover(nsd.where), name=f"front{i}")
+        front.start(wait=False)
+        wait_first_answer(front.where)
+        front.process.send_signal(signal.SIGHUP)
+        front.wait_event("config_reloaded")
+        assert front.stop() == 0
