@@ -6,9 +6,9 @@
  *           answers some and drops the others, probes among them. Asked less, it answers all. So
  *           when part of its answers stay away, what it gets is cut to what it answered; when that
  *           helps, it grows again, slowly at first; when it does not help, it is loss and no
- *           overload, and the limit goes. Clients can fake that: names which a server never answers,
- *           asked in short bursts. So now and then much more goes there for a moment: if it answers that,
- *           it was no overload, or it is over.
+ *           overload, and the limit goes. Clients can fake that: names which a server never
+ *           answers, asked in short bursts. So now and then much more goes there for a moment:
+ *           if it answers that, it was no overload, or it is over.
  *
  *             a third is lost                hardly any is lost
  *      OFF ----------------------> SEEKING ---------------------> FOUND
