@@ -35,6 +35,7 @@ struct connection {
 	uint32_t serial;		/* never reused */
 	uint16_t backend;
 	bool is_open;			/* connected; else the handshake is on */
+	uint64_t begun_us;		/* the handshake; what waits for it makes it no younger */
 	uint64_t opened_us;		/* when connected; 0: not yet */
 	uint64_t used_us;		/* last sent on, or begun */
 	uint64_t heard_us;		/* last byte received, or when it began to owe */
@@ -126,7 +127,7 @@ static struct connection *connection_new(struct upstream_tcp *u, unsigned backen
 	c->backend = (uint16_t)backend;
 	c->is_open = false;
 	c->opened_us = 0;
-	c->used_us = now_us(u);
+	c->begun_us = c->used_us = now_us(u);
 	c->owed = 0;
 	c->has_answered = false;
 	c->in_len = c->out_pos = c->out_len = 0;
@@ -208,7 +209,7 @@ void upstream_tcp_set_address(struct upstream_tcp *u, unsigned index, const stru
 static bool has_outlived_itself(const struct connection *c, uint64_t now)
 {
 	if (!c->is_open)
-		return now - c->used_us > CONNECT_US;
+		return now - c->begun_us > CONNECT_US;
 	if (c->owed > 0 && now - c->heard_us > MUTE_US)
 		return true;
 	return now - c->used_us > IDLE_US;

@@ -124,7 +124,7 @@ struct sim_socket { uint32_t serial; uint64_t born_us, close_us; };
 struct sim_connection {
 	uint32_t serial;		/* 0: none */
 	bool is_open;
-	uint64_t opened_us, used_us, heard_us;
+	uint64_t begun_us, opened_us, used_us, heard_us;
 	unsigned owed;
 	uint32_t waiting;		/* messages until it is open */
 };

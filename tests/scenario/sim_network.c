@@ -162,7 +162,7 @@ static struct sim_connection *connection_open(struct sim_server *s, struct sim_c
 {
 	sim.last_tcp += 2;
 	*c = (struct sim_connection){
-		.serial = sim.last_tcp, .used_us = sim.now_us, .waiting = SIM_NOBODY,
+		.serial = sim.last_tcp, .begun_us = sim.now_us, .used_us = sim.now_us, .waiting = SIM_NOBODY,
 	};
 	handshake(s, c->serial);
 	if (!sim.sweeps)
@@ -241,7 +241,7 @@ void sim_closed(unsigned server, uint32_t serial)
 static bool has_outlived_itself(const struct sim_connection *c)
 {
 	if (!c->is_open)
-		return sim.now_us - c->used_us > CONNECT_US;
+		return sim.now_us - c->begun_us > CONNECT_US;
 	if (c->owed > 0 && sim.now_us - c->heard_us > MUTE_US)
 		return true;
 	return sim.now_us - c->used_us > IDLE_US;
