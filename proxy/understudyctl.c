@@ -58,7 +58,7 @@ static void print_usage(FILE *out)
 {
 	fprintf(out, "usage: understudyctl [-s SOCKET] VERB [ARGUMENTS] [--json]\n\n");
 	for (int i = 0; i < ROWS; i++)
-		fprintf(out, "  %-10s %-24s %s\n", rows[i].name, rows[i].arguments,
+		fprintf(out, "  %-10s %-26s %s\n", rows[i].name, rows[i].arguments,
 			rows[i].sentence);
 	fprintf(out, "\nexit: 0 done, 1 refused, 2 usage, 3 not running, 4 degraded (status)\n");
 }

@@ -36,8 +36,8 @@ struct words;
 	  "orders a backend's state; auto: health decides") \
 	X(failover, "POOL on|off|auto", 2, 2, \
 	  "on: without the first tier; off: never leave it") \
-	X(drill, "POOL PERCENT DURATION | POOL off", 2, 3, \
-	  "serves a share of the queries from the mirror for a while") \
+	X(drill, "POOL off|PERCENT DURATION", 2, 3, \
+	  "serves a share of the queries from the mirror, for a while") \
 	X(refresh, "ZONE", 1, 1, \
 	  "asks the primary for a newer serial now") \
 	X(retransfer, "ZONE", 1, 1, \

@@ -196,7 +196,7 @@ static const struct { const char *line, *kind, *error; } bad[] = {
 	{ "backend ns1 sideways", "usage", "'sideways' is none of up, down, auto, drain" },
 	{ "failover nil on", "refused", "no pool 'nil'" },
 	{ "failover main maybe", "usage", "'maybe' is none of on, off, auto" },
-	{ "drill main", "usage", "usage: drill POOL PERCENT DURATION | POOL off" },
+	{ "drill main", "usage", "usage: drill POOL off|PERCENT DURATION" },
 	{ "drill main 10", "usage", "usage: drill POOL PERCENT DURATION, or drill POOL off" },
 	{ "drill main 0 10m", "usage", "'0' is no share: write a whole number from 1 to 100" },
 	{ "drill main 101 10m", "usage", "'101' is no share" },
