@@ -24,8 +24,8 @@ static bool was_tried(const struct balance_ask *ask, unsigned backend)
 	return false;
 }
 
-/* failover POOL off: the operator trusts the first tier more than its probes. */
-static bool is_held_up(const struct plan_pool *pool, const struct plan_target *t)
+/* failover POOL off: the operator trusts the first tier, whatever probes say, or its data. */
+static bool is_trusted(const struct plan_pool *pool, const struct plan_target *t)
 {
 	return atomic_load_explicit(pool->forced, memory_order_relaxed) == POOL_FAILOVER_OFF
 	       && t->tier == pool->targets[0].tier;
@@ -57,7 +57,7 @@ static bool is_eligible(const struct balance_ask *ask, const struct plan_target 
 		return false;
 	if (atomic_load_explicit(&t->backend->is_looping, memory_order_relaxed))
 		return ask->through_loops;
-	if (is_held_up(ask->pool, t))
+	if (is_trusted(ask->pool, t))
 		return true;
 	if (!ask->takes_held && is_held(ask, t))
 		return false;

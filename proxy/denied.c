@@ -4,7 +4,7 @@
 #include "cache/answer.h"
 #include "cache/serial.h"
 
-enum { RECORDS_MAX = 32 };	/* the SOA of a denial stands among the first */
+enum { LOOKS_MAX = 32 };	/* the SOA of a denial stands among the first */
 
 /* Servers answer these in ways of their own: minimal ANY, proofs made on the fly, ALIAS. */
 static bool is_of_ordinary_type(uint16_t type)
@@ -47,7 +47,7 @@ static enum ground ground_of(const struct generation *g, const uint8_t *qname, s
 	struct wire again = w;
 	uint32_t serial;
 
-	count = count < RECORDS_MAX ? count : RECORDS_MAX;
+	count = count < LOOKS_MAX ? count : LOOKS_MAX;
 	if (message_find_serial(&again, count, g->origin, &serial))
 		return serial_is_newer(serial, g->soa.serial) ? GROUND_NEWER : GROUND_NO_NEWER;
 	for (; count > 0 && name_parse(&w, owner); count--) {

@@ -89,7 +89,7 @@ void guard_alarm(struct guard *g, uint64_t now)
 		g->next_us = at;
 }
 
-void guard_suspect(struct guard *g, size_t zone, uint64_t now)
+void guard_on_hint(struct guard *g, size_t zone, uint64_t now)
 {
 	if (!g->is_looping && !g->is_hinted && !g->was_hinted) {
 		g->turn = g->zone;

@@ -86,7 +86,7 @@ void guard_hurry(struct guard *g, size_t zones, uint64_t now);
 void guard_alarm(struct guard *g, uint64_t now);
 
 /* The same, and this zone is the next; not twice in a row, and as long as no loop is known. */
-void guard_suspect(struct guard *g, size_t zone, uint64_t now);
+void guard_on_hint(struct guard *g, size_t zone, uint64_t now);
 
 bool guard_is_due(const struct guard *g, uint64_t now);
 

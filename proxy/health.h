@@ -21,7 +21,8 @@
  * After an acquittal silence is looked into without leaving UP for a while: clients can fake slow
  * names, and the log is not theirs to fill. A bad probe then makes it SUSPECT as ever.
  *
- * A loop is no illness of the backend, and no probe is asked: what we send there comes back to us.
+ * A loop is no illness that probes could show: what we send there comes back to us. The guard finds
+ * it and says when it is over (guard.h); until then good probes count for nothing.
  *
  * From first evidence to the verdict: under 300 ms for `fall` up to 40, as long as the
  * backend's round trip is below 33 ms (a probe must be given time to come back).

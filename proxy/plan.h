@@ -136,12 +136,14 @@ const struct plan_zone *plan_find_for(const struct plan *p, const uint8_t *name,
 
 /* The zone of exactly this origin. */
 const struct plan_zone *plan_zone_named(const struct plan *p, const uint8_t *origin);
+
 /* Sets what targets know of their tiers. plan_new() does it. */
 void plan_pool_measure(struct plan_pool *pool);
 
 /* Without a second tier nobody is left when the first is taken out. */
 bool plan_pool_has_one_tier(const struct plan_pool *pool);
-/* By all workers, in all drills. */
+
+/* Queries that the mirror was given by all workers, in all drills of the pool. */
 uint64_t plan_drill_served(struct plan_drill *drill);
 
 const struct plan_pool *plan_pool_named(const struct plan *p, const char *name);

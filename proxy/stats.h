@@ -18,7 +18,7 @@
 	X(answers_primary,	"answers that a primary gave") \
 	X(answers_backend,	"answers that another backend gave") \
 	X(answers_mirror,	"answers from the mirror") \
-	X(answers_refused,	"REFUSED by us: unlisted names, transfers and NOTIFY of strangers") \
+	X(answers_refused,	"REFUSED by us: unlisted names, updates, transfers and NOTIFY of strangers") \
 	X(answers_error,	"FORMERR, NOTIMP, NOTAUTH, answered NOTIFY, CHAOS texts") \
 	X(answers_servfail,	"SERVFAIL by us, NOTIMP to rare opcodes: no target left") \
 	X(dropped_malformed,	"packets that must not be answered: short, or QR set") \
@@ -27,9 +27,9 @@
 	X(rescued,		"queries answered by a later target after an attempt failed") \
 	X(rescued_silent,	"of these, by the first failure: no reply in time") \
 	X(rescued_unreachable,	"of these: ICMP, a connection refused or closed, no socket") \
-	X(rescued_servfail,	"of these: SERVFAIL for a mirrored zone; and so on") \
-	X(rescued_refused,	"of these: REFUSED") \
-	X(rescued_notauth,	"of these: NOTAUTH") \
+	X(rescued_servfail,	"of these: SERVFAIL for a mirrored zone") \
+	X(rescued_refused,	"of these: REFUSED for one") \
+	X(rescued_notauth,	"of these: NOTAUTH for one") \
 	X(rescued_lame,		"of these: AA clear and no referral") \
 	X(rescued_denied,	"of these: a denial of what the mirror has under the same serial") \
 	X(spilled,		"queries that passed over a server which had as many as it can take") \

@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 
+#include "cache/clock.h"
 #include "cache/event.h"
 #include "cache/memory.h"
-#include "cache/clock.h"
 #include "proxy/ring.h"
 
 enum { RING_ENTRIES = 64 };	/* a power of two */

@@ -3,9 +3,11 @@
  * watch - probes the backends, hears the workers' evidence, publishes who may serve.
  *
  * Purpose:  the shell around health.h: SOA probes over UDP and TCP, one event line for each
- *           change of state, failover and failback of pools, orders of the operator.
- * Not here: the decisions (health.h), the mirror's refreshes (it is only told when a probe saw
- *           a newer serial).
+ *           change of state, failover and failback of pools, orders of the operator. And around
+ *           gate.h, limit.h, guard.h and shadow.h, which say what else may be wrong: watched.h
+ *           lists the files.
+ * Not here: the decisions, the mirror's refreshes (it is only told when a probe saw a newer
+ *           serial).
  * Owns:     a struct health and the probe sockets for each backend (watched.h).
  * Threads:  control's loop; only watch_wake() may be called by workers.
  * Time:     one clock read for each turn of the loop.
@@ -44,6 +46,7 @@ void watch_suspect(struct watch *w, unsigned worker, const struct suspicion *s);
 
 /* Orders. False when there is no such backend (in any pool), or pool. */
 bool watch_order_backend(struct watch *w, const char *name, enum health_order order);
+bool watch_order_failover(struct watch *w, const char *pool, enum plan_failover order);
 
 /*
  * A primary's data of this zone is right, whatever its serial: the hold ends, and the mirror takes
@@ -57,8 +60,6 @@ bool watch_accept(struct watch *w, const struct plan_zone *z, uint32_t *serial, 
  */
 bool watch_order_drill(struct watch *w, const struct plan_pool *pool, unsigned percent,
 		       uint64_t duration_us, const char **why);
-
-bool watch_order_failover(struct watch *w, const char *pool, enum plan_failover order);
 
 /* For understudyctl: arrays of objects, new references. */
 json_t *watch_backends_json(struct watch *w);
@@ -87,7 +88,7 @@ json_t *watch_examples_json(struct watch *w, const struct plan_zone *z);
 /* The backends that answer otherwise than the mirror by design: "ns1, ns2". False: none. */
 bool watch_zone_others(struct watch *w, const struct plan_zone *z, char text[WATCH_HELD_MAX]);
 
-/* True when some pool is not served by its first tier, or some backend is not UP. */
+/* Some pool is not served by its first tier, some backend is not UP, or a zone is held there. */
 bool watch_is_degraded(struct watch *w);
 
 #endif

@@ -84,7 +84,7 @@ static void start(struct check *c, const uint8_t *name)
 					  : health_probe_timeout_us(&b->health, &b->rules),
 	};
 
-	limit_note(c);
+	limits_note(c);
 	c->probe = probe_start(b->watch->loop, &b->watch->random, &ask, on_verdict, c);
 }
 

@@ -101,7 +101,7 @@ static void hear_hint(struct watched *b, uint64_t now)
 	if (hint == 0 || b->guard.number != 0)
 		return;
 	atomic_store_explicit(&b->slot->guard_hint, 0, memory_order_relaxed);
-	guard_suspect(&b->guard, zone, now);
+	guard_on_hint(&b->guard, zone, now);
 }
 
 /* About to return, in doubt, or busy: it may be for a loop. */

@@ -65,7 +65,7 @@ static json_t *backend_json(const struct watched *b, uint64_t now)
 	if (b->health.state == HEALTH_DOWN && b->health.order == ORDER_AUTO && !b->health.is_looping)
 		json_object_set_new(o, "returns_in_s", json_integer((json_int_t)(
 			(health_return_us(&b->health, &b->rules, now) + US_PER_S - 1) / US_PER_S)));
-	if (limit_is_on(b, &sum))
+	if (limits_are_on(b, &sum))
 		json_object_set_new(o, "limit_per_s", json_integer(sum.limit));
 	json_object_set_new(o, "held", json_boolean(b->health.is_held));
 	json_object_set_new(o, "held_zones", json_integer((json_int_t)b->loud_zones));
@@ -256,7 +256,7 @@ static bool is_limited(const struct watched_pool *p, const struct plan_target *t
 	if (!b)
 		return false;
 	backend_sum(b->slot, &sum);
-	return limit_is_on(b, &sum);
+	return limits_are_on(b, &sum);
 }
 
 /* A drill gives it a share of the queries. */

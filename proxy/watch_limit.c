@@ -12,7 +12,7 @@ enum {
 #define ALIVE_US	(150 * US_PER_MS)	/* since its last answer to anybody */
 #define OVER_US		(5 * US_PER_S)		/* without a limit: then it is over */
 
-bool limit_is_on(const struct watched *b, const struct evidence_sum *sum)
+bool limits_are_on(const struct watched *b, const struct evidence_sum *sum)
 {
 	return sum->limit > 0 && b->pool->plan->conf->has_adaptive_limit
 	       && b->health.state != HEALTH_DOWN;
@@ -23,7 +23,7 @@ static enum transport transport_of(const struct check *c)
 	return c->is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP;
 }
 
-void limit_note(struct check *c)
+void limits_note(struct check *c)
 {
 	struct evidence_sum sum;
 
@@ -32,7 +32,7 @@ void limit_note(struct check *c)
 	c->expired = sum.heard[transport_of(c)].expired;
 }
 
-bool limit_excuses(const struct watched *b, const struct check *c, uint64_t now)
+bool limits_excuse(const struct watched *b, const struct check *c, uint64_t now)
 {
 	enum transport t = transport_of(c);
 	const struct hearing_sum *heard;
@@ -45,26 +45,16 @@ bool limit_excuses(const struct watched *b, const struct check *c, uint64_t now)
 	expired = heard->expired - c->expired;
 	if (in_time >= REPLIES_MIN && in_time >= MOST * expired)
 		return true;
-	return limit_is_on(b, &sum) && (sum.limit_signs & (unsigned)LIMIT_SIGN_UDP << t)
+	return limits_are_on(b, &sum) && (sum.limit_signs & (unsigned)LIMIT_SIGN_UDP << t)
 	       && heard->last_reply_us != 0 && now - heard->last_reply_us < ALIVE_US;
-}
-
-static void begin(struct event *e, enum event_level level, const char *name,
-		  const struct watched *b)
-{
-	char address[ADDRESS_TEXT_MAX];
-
-	event_begin(e, level, name);
-	event_text(e, "backend", b->slot->name);
-	event_text(e, "pool", b->slot->pool);
-	event_text(e, "address", address_to_text(&b->slot->address, address));
 }
 
 static void tell_limited(const struct watched *b, const struct evidence_sum *sum)
 {
 	struct event e;
 
-	begin(&e, EVENT_WARNING, b->limit.is_rationed ? "suspected_rrl" : "backend_limited", b);
+	event_begin(&e, EVENT_WARNING, b->limit.is_rationed ? "suspected_rrl" : "backend_limited");
+	watched_identify(&e, b);
 	if (sum->limit > 0)
 		event_number(&e, "per_s", sum->limit);
 	event_end(&e);
@@ -74,15 +64,16 @@ static void tell_over(const struct watched *b, const struct evidence_sum *sum, u
 {
 	struct event e;
 
-	begin(&e, EVENT_NOTICE, "backend_unlimited", b);
+	event_begin(&e, EVENT_NOTICE, "backend_unlimited");
+	watched_identify(&e, b);
 	event_number(&e, "held_ms", (now - b->limit.since_us) / US_PER_MS);
 	event_number(&e, "spared", sum->spared - b->limit.spared);
 	event_end(&e);
 }
 
-void limit_look(struct watched *b, const struct evidence_sum *sum, uint64_t now)
+void limits_look(struct watched *b, const struct evidence_sum *sum, uint64_t now)
 {
-	bool is_on = limit_is_on(b, sum), is_found = is_on && (sum->limit_signs & LIMIT_SIGN_FOUND);
+	bool is_on = limits_are_on(b, sum), is_found = is_on && (sum->limit_signs & LIMIT_SIGN_FOUND);
 	bool is_rationed = sum->limit_signs & LIMIT_SIGN_RATIONED;
 
 	if (is_on || is_rationed)

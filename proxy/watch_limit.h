@@ -14,19 +14,19 @@
 #include "proxy/watch_check.h"
 
 /* A probe leaves: notes what clients get meanwhile. */
-void limit_note(struct check *c);
+void limits_note(struct check *c);
 
 /*
  * The probe had no reply, and that proves nothing: while it was under way clients had most of
  * theirs; or the server answers part of what it is asked, and is asked less for it. Neither holds
  * for long once it falls silent altogether.
  */
-bool limit_excuses(const struct watched *b, const struct check *c, uint64_t now);
+bool limits_excuse(const struct watched *b, const struct check *c, uint64_t now);
 
 /* Looks at what workers found since the last look, and tells of a change. */
-void limit_look(struct watched *b, const struct evidence_sum *sum, uint64_t now);
+void limits_look(struct watched *b, const struct evidence_sum *sum, uint64_t now);
 
 /* Workers limit what it gets now. */
-bool limit_is_on(const struct watched *b, const struct evidence_sum *sum);
+bool limits_are_on(const struct watched *b, const struct evidence_sum *sum);
 
 #endif

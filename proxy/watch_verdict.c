@@ -166,7 +166,7 @@ void verdict_on_check(struct watched *b, const struct check *c, const struct pro
 		b->blind_us = now;
 	counts = c->sample.type || v->is_ours || note_zone(b, c, v, now);
 	is_of_server = counts && !v->is_ours && !c->is_sweep
-		       && !(v->cause == CAUSE_TIMEOUT && limit_excuses(b, c, now));
+		       && !(v->cause == CAUSE_TIMEOUT && limits_excuse(b, c, now));
 	if (is_of_server && is_bad && judge_server(b, c, v, now))
 		return;
 	if (b->pool->zone_count > 0)
@@ -241,7 +241,7 @@ void verdict_look(struct watched *b, uint64_t now)
 	backend_sum(b->slot, &sum);
 	cause = find_evidence(b, &sum, now);
 	b->seen = sum;
-	limit_look(b, &sum, now);
+	limits_look(b, &sum, now);
 	if (cause != CAUSE_NONE) {
 		if (is_calm(b))
 			b->bad = (struct probe_verdict){ .cause = CAUSE_NONE };

@@ -10,11 +10,11 @@
 #include "cache/dns.h"
 #include "cache/event.h"
 #include "cache/rdata.h"
-#include "proxy/watch_shadow.h"
 #include "proxy/watch_gate.h"
 #include "proxy/watch_guard.h"
+#include "proxy/watch_shadow.h"
 
-enum { TOLD_MAX = 50 };		/* failback_held of one backend, each minute */
+enum { TOLD_MAX = 50 };		/* failback_held and divergence of one backend, each minute */
 #define TOLD_US	(60 * US_PER_S)
 
 bool watched_mirror_serial(const struct plan_zone *z, uint32_t *serial)
@@ -166,7 +166,7 @@ static const char *change_event(enum health_state to)
 	return "backend_up";
 }
 
-static void put_identity(struct event *e, const struct watched *b)
+void watched_identify(struct event *e, const struct watched *b)
 {
 	char address[ADDRESS_TEXT_MAX];
 
@@ -181,7 +181,7 @@ void watched_tell(const struct watched *b, const struct health_change *c, uint64
 	char text[WATCHED_TEXT_MAX];
 
 	event_begin(&e, c->to == HEALTH_DOWN ? EVENT_WARNING : EVENT_NOTICE, change_event(c->to));
-	put_identity(&e, b);
+	watched_identify(&e, b);
 	event_text(&e, "from", health_state_text(c->from));
 	event_text(&e, "cause", health_cause_text(c->cause));
 	event_text(&e, "evidence", watched_evidence(b, c, now, text));
@@ -213,7 +213,7 @@ bool watched_tell_held(struct watched *b, size_t zone, uint64_t now)
 		return false;
 	}
 	event_begin(&e, EVENT_WARNING, "failback_held");
-	put_identity(&e, b);
+	watched_identify(&e, b);
 	event_name(&e, "zone", b->pool->zones[zone].plan->conf->origin);
 	if (g->gate.has_serial)
 		event_number(&e, "serial", g->gate.serial);
@@ -239,7 +239,7 @@ bool watched_tell_divergence(struct watched *b, const struct suspicion *s,
 		return false;
 	event_begin(&e, EVENT_WARNING, "divergence");
 	event_name(&e, "zone", s->origin);
-	put_identity(&e, b);
+	watched_identify(&e, b);
 	event_name(&e, "name", s->name);
 	event_text(&e, "type", rdata_type_text(s->type, type));
 	event_number(&e, "serial", s->serial);
@@ -258,7 +258,7 @@ void watched_tell_released(const struct watched *b, size_t zone, const char *cau
 	struct event e;
 
 	event_begin(&e, EVENT_NOTICE, "failback_released");
-	put_identity(&e, b);
+	watched_identify(&e, b);
 	event_name(&e, "zone", b->pool->zones[zone].plan->conf->origin);
 	event_number(&e, "serial", g->gate.serial);
 	event_text(&e, "cause", cause);

@@ -2,14 +2,21 @@
 /*
  * watched - one backend, and one pool, as the watch sees them: the structs behind watch.h.
  *
- * Purpose:  shared by the files that make up the watch: watch.c (time, plans, orders),
- *           watch_check.c (probes under way), watch_verdict.c (what follows from them),
- *           watch_gate.c (which zones are held), watch_limit.c (how much a server can take),
- *           watch_guard.c (does it lead back to us),
- *           watch_takeover.c (which tier serves), watch_shadow.c (answers beside the mirror's),
- *           watch_drill.c (drills), watch_json.c (views); and the sentences of
- *           its event lines.
+ * Purpose:  shared by the files that make up the watch.
  * Threads:  control.
+ *
+ *      watch.c             time, plans, orders
+ *      watch_check.c       probes under way
+ *      watch_verdict.c     what follows from them
+ *      watch_fitness.c     which zones it serves at all, and whose turn it is
+ *      watch_gate.c        which zones are held
+ *      watch_limit.c       how much a server can take
+ *      watch_guard.c       does it lead back to us
+ *      watch_shadow.c      its answers beside the mirror's
+ *      watch_takeover.c    which tier of a pool serves
+ *      watch_drill.c       drills
+ *      watch_json.c        all of it as operators see it
+ *      watched.c           the sentences of its event lines
  */
 #ifndef WATCHED_H
 #define WATCHED_H
@@ -18,10 +25,10 @@
 
 #include "cache/random.h"
 #include "proxy/guard.h"
-#include "proxy/watch_fitness.h"
 #include "proxy/plan.h"
 #include "proxy/probe.h"
 #include "proxy/watch.h"
+#include "proxy/watch_fitness.h"
 
 enum { WATCHED_TEXT_MAX = 256, WATCHED_NAMES_MAX = 1024 };
 
@@ -70,11 +77,12 @@ struct watched_limit {
 	bool is_rationed;		/* it is said to be RRL */
 };
 
-struct watched_gate;
-struct divergence;	/* watch_shadow.h, as are shadows and suspicion */
-struct shadows;
+struct watched_gate;	/* watch_gate.h */
+struct divergence;	/* watch_shadow.h */
+struct shadows;		/* there, too */
 struct suspicion;
-struct check;	/* a probe on its way: watch_check.c */
+struct event;
+struct check;		/* a probe on its way: watch_check.h */
 
 struct watched {
 	struct watch *watch;
@@ -144,14 +152,19 @@ const char *watched_state_text(const struct watched *b);
 const char *watched_evidence(const struct watched *b, const struct health_change *c, uint64_t now,
 			     char text[WATCHED_TEXT_MAX]);
 
+/* Which backend an event line is about. */
+void watched_identify(struct event *e, const struct watched *b);
+
 /* event=backend_down and its like. */
 void watched_tell(const struct watched *b, const struct health_change *c, uint64_t now);
 
 /* event=failback_held. False when too many were told of late: it is to be tried again. */
 bool watched_tell_held(struct watched *b, size_t zone, uint64_t now);
+
 /* event=divergence. False when too many lines about this backend were told of late. */
 bool watched_tell_divergence(struct watched *b, const struct suspicion *s,
 			     const struct divergence *v, uint64_t now);
+
 void watched_tell_released(const struct watched *b, size_t zone, const char *cause, uint64_t now);
 
 #endif

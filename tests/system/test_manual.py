@@ -7,6 +7,8 @@ import glob
 import os
 import re
 
+import pytest
+
 from servers import ROOT
 
 # Who writes an event line, or is handed the name of one; and who gives names away.
@@ -63,6 +65,8 @@ def test_each_module_is_in_the_architecture_once():
         assert sorted(listed) == sorted(modules)
 
 
-def test_each_part_of_dispatch_is_in_its_list():
-    listed = re.findall(r"^ \* {6}(dispatch\w*\.c) ", read("proxy", "dispatch_parts.h"), re.MULTILINE)
-    assert sorted(listed) == sorted(map(os.path.basename, glob.glob(f"{ROOT}/proxy/dispatch*.c")))
+@pytest.mark.parametrize("header, files", [("dispatch_parts.h", "dispatch*.c"), ("watched.h", "watch*.c")])
+def test_a_header_that_many_files_share_lists_them(header, files):
+    listed = re.findall(r"^ \* {6}(\w+\.c) ", read("proxy", header), re.MULTILINE)
+    there = glob.glob(f"{ROOT}/proxy/{files}")
+    assert sorted(listed) == sorted(map(os.path.basename, there))

@@ -199,10 +199,10 @@ END_TEST
 START_TEST(hint_says_which_zone)
 {
 	guard_hurry(&guard, 100, now);
-	guard_suspect(&guard, 70, now);
+	guard_on_hint(&guard, 70, now);
 	ck_assert_uint_eq(guard.zone, 70);
 	round_of(100, true, true);
-	guard_suspect(&guard, 3, now);
+	guard_on_hint(&guard, 3, now);
 	ck_assert_uint_eq(guard.zone, 70);	/* that which is known to go in a circle */
 }
 END_TEST
@@ -213,7 +213,7 @@ START_TEST(hints_for_one_zone_take_no_other_its_turn)
 
 	guard_hurry(&guard, 8, now);
 	for (unsigned i = 0; i < 16; i++) {
-		guard_suspect(&guard, 2, now);	/* a stranger's, without end */
+		guard_on_hint(&guard, 2, now);	/* a stranger's, without end */
 		was_asked[guard.zone] = true;
 		round_of(8, false, true);
 	}
