@@ -14,6 +14,7 @@ import pytest
 
 import configurations
 import faults
+from accounts import assert_accounts_balance
 from faults import FAULTS, Faulty
 from hostile import open_files
 from servers import Stage, wait_for
@@ -111,18 +112,6 @@ def assert_events_in_order(front, backend="ns1", is_alone=True):
 def assert_counts_are_true(front):
     told = sum(int(event["rescued"]) for _, event in front.events("backend_down"))
     assert told <= sum(row["rescued"] for row in front.json("backends")["backends"]), told
-
-
-RESCUES = ("silent", "unreachable", "servfail", "refused", "notauth", "lame", "denied")
-
-
-def assert_accounts_balance(front):
-    rows = {name: front.stat(name) for name in (
-        "queries_udp", "queries_tcp", "answers_primary", "answers_backend", "answers_mirror",
-        "answers_refused", "answers_error", "answers_servfail", "dropped_malformed", "dropped_closed")}
-    asked = rows.pop("queries_udp") + rows.pop("queries_tcp")
-    assert asked == sum(rows.values()), rows
-    assert front.stat("rescued") == sum(front.stat("rescued_" + reason) for reason in RESCUES)
 
 
 def wait_verdict(theatre, fault, fault_at):

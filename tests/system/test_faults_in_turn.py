@@ -4,9 +4,10 @@ import pytest
 
 import configurations
 import faults
+from accounts import assert_accounts_balance
 from faults import FAULTS, Faulty
 from servers import IS_SANITIZED
-from test_faults import HEALTH, ZONES, assert_accounts_balance, assert_events_in_order
+from test_faults import HEALTH, ZONES, assert_events_in_order
 
 pytestmark = pytest.mark.threads
 

@@ -16,8 +16,9 @@ import pytest
 
 import configurations
 import hostile
+from accounts import assert_accounts_balance, unbalanced
 from fake import connect, exchange, exchange_udp, receive_message, send_message
-from hostile import Villain, ask_pipelined, ask_udp, assert_accounts_balance, open_files
+from hostile import Villain, ask_pipelined, ask_udp, open_files
 from servers import Stage, free_port, wait_for
 from test_forward import opt, option, question
 
@@ -80,14 +81,6 @@ def theatre(house):
     house.behave()
     for front in (house.front, house.lonely):
         wait_for(lambda: not unbalanced(front), "the accounts to balance")
-
-
-def unbalanced(front):
-    try:
-        assert_accounts_balance(front)
-    except AssertionError as failure:
-        return failure
-    return None
 
 
 # ---- Servers ----

@@ -9,10 +9,11 @@ import pytest
 
 import configurations
 import faults
+from accounts import assert_accounts_balance
 from faults import FAULTS
 from servers import free_port, wait_for
-from test_faults import (HEALTH, RATE, ZONES, assert_accounts_balance, assert_counts_are_true,
-                         assert_events_in_order, assert_nobody_noticed, nsd, play, theatre)  # noqa: F401
+from test_faults import (HEALTH, RATE, ZONES, assert_counts_are_true, assert_events_in_order,
+                         assert_nobody_noticed, nsd, play, theatre)  # noqa: F401
 
 pytestmark = pytest.mark.timing
 
