@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "system"))
 
 import configurations  # noqa: E402  (after the path is set)
 import faults  # noqa: E402
-from servers import ROOT, NameServer, Stage, wait_for  # noqa: E402
+from servers import ROOT, NameServer, Stage  # noqa: E402
 
 RATE, HEALTHY_S, FAULT_S, AFTER_S = 1000, 1, 3, 1
 ZONES = ("example.com", "example.org")

@@ -7,11 +7,10 @@ import struct
 import threading
 import time
 
-import dns.message
 import pytest
 
 import configurations
-from fake import (FakeBackend, connect, exchange, exchange_udp, good_answer, question_end, receive_message,
+from fake import (FakeBackend, connect, exchange, exchange_udp, question_end, receive_message,
                   send_message)
 from servers import ask, free_port, records, wait_for
 

@@ -11,7 +11,6 @@ import socket
 import struct
 import time
 
-import dns.message
 import pytest
 
 import configurations

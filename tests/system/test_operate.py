@@ -14,7 +14,7 @@ import pytest
 
 import configurations
 from fake import FakeBackend, connect, receive_message, send_message
-from servers import BUILD, IS_SANITIZED, ROOT, ask, find_key, free_port, records, wait_for
+from servers import BUILD, IS_SANITIZED, ROOT, ask, find_key, free_port, wait_for
 from test_forward import echo, question
 
 
