@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "proxy/balance.h"
+#include "proxy/balance_parts.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -16,84 +16,6 @@ struct candidates {
 	const struct plan_target *spared;	/* the first that is eligible and has no room */
 };
 
-static bool was_tried(const struct balance_ask *ask, unsigned backend)
-{
-	for (unsigned i = 0; i < ask->tried_count; i++)
-		if (ask->tried[i] == backend)
-			return true;
-	return false;
-}
-
-/* failover POOL off: the operator trusts the first tier, whatever probes say, or its data. */
-static bool is_trusted(const struct plan_pool *pool, const struct plan_target *t)
-{
-	return atomic_load_explicit(pool->forced, memory_order_relaxed) == POOL_FAILOVER_OFF
-	       && t->tier == pool->targets[0].tier;
-}
-
-/* Slow start: of the choices that would fall on a target it gets its share. */
-static bool share_allows(uint32_t share, struct random *random)
-{
-	if (share >= BACKEND_SHARE_FULL || share == 0)
-		return share != 0;
-	return !random || random_below(random, BACKEND_SHARE_FULL) < share;
-}
-
-/* Its data of this zone is older than others', or otherwise not to be trusted. */
-static bool is_held(const struct balance_ask *ask, const struct plan_target *t)
-{
-	return ask->zone && plan_zone_holds(ask->zone, (unsigned)(t - ask->pool->targets));
-}
-
-/* `random` NULL: asks whether it could be chosen at all. */
-static bool is_eligible(const struct balance_ask *ask, const struct plan_target *t,
-			struct random *random)
-{
-	if (t->kind == TARGET_MIRROR)
-		return ask->mirror_can_answer;
-	if (was_tried(ask, t->backend->index))
-		return false;
-	if (atomic_load_explicit(&t->backend->is_barred, memory_order_relaxed))
-		return false;
-	if (atomic_load_explicit(&t->backend->is_looping, memory_order_relaxed))
-		return ask->through_loops;
-	if (is_trusted(ask->pool, t))
-		return true;
-	if (!ask->takes_held && is_held(ask, t))
-		return false;
-	if (ask->is_last_resort)
-		return true;
-	return share_allows(atomic_load_explicit(&t->backend->share, memory_order_relaxed), random);
-}
-
-/* More than this must not wait for it, whoever else is there. */
-static bool is_full(const struct balance *b, const struct plan_target *t)
-{
-	return t->kind == TARGET_BACKEND
-	       && b->views[t->backend->index].outstanding >= t->max_outstanding;
-}
-
-static bool is_limited(const struct balance *b, const struct balance_ask *ask,
-		       const struct plan_target *t)
-{
-	return t->kind == TARGET_BACKEND && !ask->takes_limited && ask->pool->conf->has_adaptive_limit
-	       && !limit_allows(&b->views[t->backend->index].limit[ask->transport], ask->now_us);
-}
-
-static bool has_room(const struct balance *b, const struct balance_ask *ask,
-		     const struct plan_target *t)
-{
-	return !is_full(b, t) && !is_limited(b, ask, t);
-}
-
-static unsigned first_allowed(const struct balance_ask *ask)
-{
-	bool is_forced = atomic_load_explicit(ask->pool->forced, memory_order_relaxed)
-			 == POOL_FAILOVER_ON;
-
-	return is_forced && !ask->is_last_resort ? ask->pool->targets[0].tier_end : 0;
-}
-
 static void add(struct candidates *c, const struct plan_target *t)
 {
 	c->target[c->count++] = t;
@@ -109,11 +31,11 @@ static void collect_tier(struct balance *b, const struct balance_ask *ask, struc
 	for (unsigned i = from; i < end; i++) {
 		const struct plan_target *t = &ask->pool->targets[i];
 
-		if (t == c->but || !is_eligible(ask, t, random))
+		if (t == c->but || !balance_is_eligible(ask, t, random))
 			continue;
-		if (t->kind == TARGET_MIRROR && is_held(ask, t))
+		if (t->kind == TARGET_MIRROR && balance_is_held(ask, t))
 			lagging = t;
-		else if (has_room(b, ask, t))
+		else if (balance_has_room(b, ask, t))
 			add(c, t);
 		else if (!c->spared)
 			c->spared = t;
@@ -129,12 +51,14 @@ static void collect(struct balance *b, const struct balance_ask *ask, struct ran
 
 	c->count = c->weight = 0;
 	c->spared = NULL;
-	for (unsigned from = first_allowed(ask), end; from < pool->target_count && !c->count;
+	for (unsigned from = balance_first_allowed(ask), end; from < pool->target_count && !c->count;
 	     from = end) {
 		end = pool->targets[from].tier_end;
 		collect_tier(b, ask, random, from, end, c);
 	}
 }
+
+/* ---- The policies, among candidates ---- */
 
 /* The target on whose stretch of the summed weights `point` falls. */
 static const struct plan_target *at_weight(const struct candidates *c, unsigned point)
@@ -342,7 +266,7 @@ static const struct plan_target *first_choice(struct balance *b, const struct ba
 					      struct random *random)
 {
 	const struct plan_target *targets = ask->pool->targets;
-	unsigned from = first_allowed(ask);
+	unsigned from = balance_first_allowed(ask);
 
 	if (from >= ask->pool->target_count)
 		return NULL;
@@ -365,8 +289,8 @@ static const struct plan_target *first_choice(struct balance *b, const struct ba
 static bool is_ready(struct balance *b, const struct balance_ask *ask, const struct plan_target *t,
 		     struct random *random)
 {
-	return is_eligible(ask, t, random) && has_room(b, ask, t)
-	       && !(t->kind == TARGET_MIRROR && is_held(ask, t));
+	return balance_is_eligible(ask, t, random) && balance_has_room(b, ask, t)
+	       && !(t->kind == TARGET_MIRROR && balance_is_held(ask, t));
 }
 
 /* Another one of the tier of `x`, by weight. NULL: it is alone. */
@@ -381,7 +305,7 @@ static const struct plan_target *other_in_tier(const struct balance_ask *ask,
 	point = random_below(random, sum - x->weight);
 	if (point >= x->weight_end - x->weight)
 		point += x->weight;
-	return in_tier(targets, first_allowed(ask), point);
+	return in_tier(targets, balance_first_allowed(ask), point);
 }
 
 /* The first choice is ready: it, or NULL when all have to be looked at. */
@@ -458,7 +382,7 @@ const struct plan_target *balance_choose(struct balance *b, const struct balance
 		t = choose_quickly(b, ask, drawn, random);
 		if (t)
 			return t;
-	} else if (drawn && !has_room(b, ask, drawn)) {
+	} else if (drawn && !balance_has_room(b, ask, drawn)) {
 		drawn = NULL;
 	} else {
 		c.but = drawn && drawn->kind == TARGET_BACKEND ? drawn : NULL;
@@ -485,27 +409,8 @@ const struct plan_target *balance_drill(const struct balance_ask *ask, struct ra
 	for (unsigned i = 0; i < ask->pool->target_count; i++) {
 		const struct plan_target *t = &ask->pool->targets[i];
 
-		if (t->kind == TARGET_MIRROR && !is_held(ask, t))
+		if (t->kind == TARGET_MIRROR && !balance_is_held(ask, t))
 			return random_below(random, 100) < percent ? t : NULL;
 	}
 	return NULL;
-}
-
-bool balance_has_target(struct balance *b, const struct balance_ask *ask)
-{
-	struct balance_ask any = *ask;
-
-	any.takes_held = true;
-	for (unsigned i = first_allowed(ask); i < ask->pool->target_count; i++)
-		if (is_eligible(&any, &ask->pool->targets[i], NULL) && !is_full(b, &ask->pool->targets[i]))
-			return true;
-	return false;
-}
-
-bool balance_mirror_may_serve(const struct balance_ask *ask)
-{
-	for (unsigned i = first_allowed(ask); i < ask->pool->target_count; i++)
-		if (ask->pool->targets[i].kind == TARGET_MIRROR)
-			return ask->mirror_can_answer && !is_held(ask, &ask->pool->targets[i]);
-	return false;
 }

@@ -65,7 +65,8 @@ def test_each_module_is_in_the_architecture_once():
         assert sorted(listed) == sorted(modules)
 
 
-@pytest.mark.parametrize("header, files", [("dispatch_parts.h", "dispatch*.c"), ("watched.h", "watch*.c")])
+@pytest.mark.parametrize("header, files", [
+    ("balance_parts.h", "balance*.c"), ("dispatch_parts.h", "dispatch*.c"), ("watched.h", "watch*.c")])
 def test_a_header_that_many_files_share_lists_them(header, files):
     listed = re.findall(r"^ \* {6}(\w+\.c) ", read("proxy", header), re.MULTILINE)
     there = glob.glob(f"{ROOT}/proxy/{files}")
