@@ -9,11 +9,15 @@
 
 #define CONF_FILE_DEFAULT "/etc/understudy/understudy.conf"
 
+enum { EXIT_USAGE = 2 };
+
 static void print_usage(FILE *out)
 {
 	fprintf(out, "usage: understudy [-t] [-c FILE]\n"
+		     "       understudy -h | -V\n"
 		     "  -c FILE  the configuration; default %s\n"
 		     "  -t       checks it and ends: exit 0, or 1 with FILE:LINE: and what is wrong\n"
+		     "  -h       prints this\n"
 		     "  -V       prints the version\n", CONF_FILE_DEFAULT);
 }
 
@@ -57,12 +61,12 @@ int main(int argc, char **argv)
 			return EXIT_SUCCESS;
 		default:
 			print_usage(stderr);
-			return EXIT_FAILURE;
+			return EXIT_USAGE;
 		}
 	}
 	if (optind != argc) {
 		print_usage(stderr);
-		return EXIT_FAILURE;
+		return EXIT_USAGE;
 	}
 	return run(file, is_test);
 }

@@ -91,10 +91,16 @@ def test_all_errors_are_told_in_one_run(stage):
     assert len(re.findall(r"understudy\.conf:\d+:", said)) >= 3, said
 
 
-def test_missing_file_and_bad_usage():
+def test_missing_file_is_1():
     assert check("/nonexistent/understudy.conf")[0] == 1
-    done = subprocess.run([os.path.join(BUILD, "understudy"), "--nonsense"], capture_output=True, text=True)
-    assert done.returncode not in (0, -signal.SIGSEGV)
+
+
+@pytest.mark.parametrize("words", [["--nonsense"], ["-c"], ["understudy.conf"]])
+def test_wrong_usage_of_understudy_is_2(words):
+    """As the manual says; it was 1, the code of a bad configuration."""
+    done = subprocess.run([os.path.join(BUILD, "understudy"), *words], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "usage: understudy" in done.stderr
 
 
 # ---- understudyctl ----
