@@ -14,6 +14,7 @@ from servers import ROOT
 # Who writes an event line, or is handed the name of one; and who gives names away.
 WRITES = re.compile(r"\b(?:event_begin|log_failure|zonelog_not_saved)\b|\bEVENT_(?:ERROR|WARNING|NOTICE|INFO),")
 GIVES = re.compile(r"^static const char \*change_event\(.*?^}", re.MULTILINE | re.DOTALL)
+FIELD = re.compile(r'\bevent_(?:text|number|name|format)\(&?e, "(\w+)"')
 NAME = re.compile(r'"([a-z]+(?:_[a-z]+)*)"')
 ITEM = re.compile(r"^\.It Cm (.*)$", re.MULTILINE)
 
@@ -47,6 +48,13 @@ def test_each_event_is_in_the_manual_and_the_manual_has_no_other():
     written = {name for item in items for name in item.split(" , ")}
     assert len(written) > 20
     assert written == set().union(*map(events_of, sources()))
+
+
+def test_each_field_of_an_event_is_in_the_manual():
+    fields = set(FIELD.findall("\n".join(sources()))) - {"text"}       # that of a note
+    words = set(re.findall(r"\w+", section(read("contrib", "understudy.8"), ".Sh DIAGNOSTICS", ".Sh ")))
+    assert len(fields) > 40
+    assert fields <= words, fields - words
 
 
 def test_each_verb_is_in_the_manual_and_the_manual_has_no_other():
