@@ -305,6 +305,10 @@ def parse_event(line):
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
+# The longest that a query may be under way: give-up is 5 s at the most.
+ACCOUNTS_S = 6
+
+
 class Understudy(Server):
     """The program under test. `conf` may name {listen}, {port}, {control}, {state}, {folder}."""
 
@@ -341,13 +345,29 @@ class Understudy(Server):
 
     def stop(self, timeout=20):
         was_running = self.is_running()
+        wrong = self.unbalanced_accounts() if was_running else None
         code = super().stop(timeout)
         text = self.log_text()
+        assert not wrong, f"{self.name}: its accounts do not balance: {wrong}"
         cry = SANITIZER_CRIES.search(text)
         assert not cry, f"{self.name}:\n{text[cry.start():cry.start() + 6000]}"
         if was_running:
             assert code == 0, f"{self.name} ended with {code}:\n{text[-3000:]}"
         return code
+
+    def unbalanced_accounts(self):
+        """What does not add up when all queries have their end; None in a test that left it unable to say."""
+        import accounts     # which needs this module
+
+        end = time.monotonic() + ACCOUNTS_S
+        while True:
+            try:
+                wrong = accounts.unbalanced(self)
+            except (AssertionError, subprocess.TimeoutExpired):
+                return None
+            if not wrong or time.monotonic() > end:
+                return wrong
+            time.sleep(0.05)
 
     def events(self, name=None, since=0.0, **fields):
         """All events so far: [(monotonic time, {field: text})]."""
