@@ -106,8 +106,9 @@ void gate_want_soa(struct gate *g)
 enum gate_ask gate_next(const struct gate *g, uint32_t now_ms, uint32_t again_ms)
 {
 	bool is_slow = g->reason == GATE_DIFFERS || g->reason == GATE_SHRUNK;
+	bool is_early = now_ms - g->asked_ms < again_ms;
 
-	if (g->is_out)
+	if (g->is_out || (g->is_mute && is_early))
 		return GATE_ASK_NOTHING;
 	if (g->is_due)
 		return GATE_ASK_SOA;
@@ -198,8 +199,12 @@ void gate_on_soa(struct gate *g, enum health_cause why, const uint32_t *serial,
 		on_no_zone(g, f, fall);
 		return;
 	}
-	if (why != CAUSE_NONE || !serial)
-		return;			/* it says nothing of the zone */
+	if (why != CAUSE_NONE || !serial) {	/* it says nothing of the zone */
+		g->is_mute = why != CAUSE_NONE || g->is_cut;
+		g->is_cut = why == CAUSE_NONE;
+		return;
+	}
+	g->is_mute = false;
 	g->is_due = false;
 	g->bad = 0;
 	g->was_compared = f->has_newest;

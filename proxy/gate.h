@@ -79,6 +79,8 @@ struct gate {
 	bool is_calm : 1;	/* these samples are to learn how it answers when all is well */
 	bool is_other : 1;	/* it answers otherwise by design */
 	bool was_denied : 1;	/* denied_ms is set */
+	bool is_cut : 1;	/* its SOA does not fit UDP: it is asked by TCP */
+	bool is_mute : 1;	/* the last time its SOA was asked nothing came of it */
 };
 
 enum gate_ask { GATE_ASK_NOTHING, GATE_ASK_SOA, GATE_ASK_SAMPLE };

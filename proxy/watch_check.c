@@ -104,7 +104,9 @@ static void send_check(struct watched *b, bool is_tcp)
 void check_ask(struct watched *b, size_t zone, const struct sample *sample,
 	       const struct gate_facts *facts)
 {
-	struct check *c = check_new(&(struct check){ .b = b, .is_sweep = true, .zone = zone });
+	struct check *c = check_new(&(struct check){
+		.b = b, .is_sweep = true, .zone = zone, .is_tcp = !sample && b->gates[zone].gate.is_cut,
+	});
 
 	c->facts = *facts;
 	if (sample)

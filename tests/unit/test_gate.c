@@ -144,6 +144,33 @@ static const struct { const char *story; enum gate_reason reason; } lags[] = {
 	{ "fos====", GATE_OPEN }, { "foa", GATE_OPEN }, { "foao", GATE_BEHIND },
 };
 
+/* Rate limiting, or an SOA of that size: a question by UDP brings a truncated reply, and the next another. */
+START_TEST(truncated_soa_is_asked_for_by_tcp_and_then_not_over_and_over)
+{
+	uint32_t serial = 42;
+
+	gate_on_asked(&g, 1000);
+	gate_on_soa(&g, CAUSE_NONE, NULL, &f, FALL);
+	gate_on_lost(&g);
+	ck_assert(g.is_cut);
+	ck_assert_int_eq(gate_next(&g, 1001, 500), GATE_ASK_SOA);
+	gate_on_asked(&g, 1001);
+	gate_on_soa(&g, CAUSE_NONE, NULL, &f, FALL);	/* not by TCP either */
+	gate_on_lost(&g);
+	ck_assert_int_eq(gate_next(&g, 1002, 500), GATE_ASK_NOTHING);
+	ck_assert_int_eq(gate_next(&g, 1501, 500), GATE_ASK_SOA);
+	gate_on_asked(&g, 1501);
+	gate_on_soa(&g, CAUSE_TIMEOUT, NULL, &f, FALL);	/* TCP is dead */
+	gate_on_lost(&g);
+	ck_assert(!g.is_cut);
+	ck_assert_int_eq(gate_next(&g, 1502, 500), GATE_ASK_NOTHING);
+	gate_on_asked(&g, 2001);
+	gate_on_soa(&g, CAUSE_NONE, &serial, &f, FALL);
+	gate_on_lost(&g);
+	ck_assert_int_eq(gate_next(&g, 2002, 500), GATE_ASK_SAMPLE);
+}
+END_TEST
+
 START_TEST(secondary_lags_and_catches_up)
 {
 	f.is_primary = false;
@@ -235,6 +262,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_loop_test(tc, story_ends_as_it_should, 0, ROWS(stories));
+	tcase_add_test(tc, truncated_soa_is_asked_for_by_tcp_and_then_not_over_and_over);
 	tcase_add_loop_test(tc, secondary_lags_and_catches_up, 0, ROWS(lags));
 	tcase_add_test(tc, lag_ends_with_one_question);
 	tcase_add_test(tc, going_back_is_remembered);
