@@ -215,6 +215,7 @@ struct sim {
 	bool is_woken;
 	uint64_t held_until_us, held_us;	/* the whole process is held up; so long in all */
 	bool lacks_descriptors;
+	uint64_t blind_us;		/* the last time that it had none to probe with */
 	uint32_t last_udp, last_tcp;	/* serials */
 	bool sweeps;
 

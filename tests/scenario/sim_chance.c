@@ -329,6 +329,7 @@ static void hold(void)
 static void change_descriptors(void)
 {
 	sim.lacks_descriptors = !sim.lacks_descriptors;
+	sim.blind_us = sim.now_us;
 	sim.ordered_us = sim.now_us;
 	sim_say("descriptors: %s", sim.lacks_descriptors ? "none" : "enough");
 	if (sim.lacks_descriptors)

@@ -108,6 +108,8 @@ static const struct { const char *story; enum gate_reason reason; const char *wh
 	{ "fXr",	GATE_OPEN,	"nobody else could serve the zone" },
 	{ "DXU",	GATE_OPEN,	"nor when it returns" },
 	{ "DXs",	GATE_OPEN,	"nor while it does" },
+	{ "DXsB",	GATE_UNPROVEN,	"it was let off while the mirror was expired, and has not returned yet" },
+	{ "DXsBs====U",	GATE_OPEN,	"but has shown the zone since" },
 	{ "DXBU",	GATE_UNPROVEN,	"the mirror expired while it was away, and is good again" },
 	{ "foa",	GATE_OPEN,	"accepted" },
 	{ "foao",	GATE_OPEN,	"and so it stays" },
