@@ -516,6 +516,43 @@ static TCase *parse_case(void)
 	return tc;
 }
 
+/* ---- The serial of a SOA ---- */
+
+#define ZONE "\7example\3com\0"
+#define TIMES "\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1"
+#define SOA_OF(owner, class, rdlength, serial) \
+	owner "\0\6\0" class "\0\0\0\74\0" rdlength "\1n\0\1h\0" serial TIMES
+#define A_OF_ZONE ZONE "\0\1\0\1\0\0\0\74\0\4\300\0\2\1"
+
+static const struct { const char *what; const char *bytes; size_t len; unsigned count; bool is_found, is_bad; } serials[] = {
+#define ROW(what, bytes, count, is_found, is_bad) { what, bytes, sizeof(bytes) - 1, count, is_found, is_bad }
+	ROW("the zone's", SOA_OF(ZONE, "\1", "\32", "\0\0\0\7"), 1, true, false),
+	ROW("in another case", SOA_OF("\7EXAMPLE\3com\0", "\1", "\32", "\0\0\0\7"), 1, true, false),
+	ROW("behind another record", A_OF_ZONE SOA_OF(ZONE, "\1", "\32", "\0\0\0\7"), 2, true, false),
+	ROW("behind those that count", A_OF_ZONE SOA_OF(ZONE, "\1", "\32", "\0\0\0\7"), 1, false, false),
+	ROW("of none", "", 0, false, false),
+	ROW("of another zone", SOA_OF("\3org\0", "\1", "\32", "\0\0\0\7"), 1, false, false),
+	ROW("of another class", SOA_OF(ZONE, "\3", "\32", "\0\0\0\7"), 1, false, false),
+	ROW("whose length lies", SOA_OF(ZONE, "\1", "\33", "\0\0\0\7"), 1, false, true),
+	ROW("cut in its numbers", ZONE "\0\6\0\1\0\0\0\74\0\32\1n\0\1h\0\0\0", 1, false, true),
+	ROW("cut in its first name", ZONE "\0\6\0\1\0\0\0\74\0\32\1", 1, false, true),
+	ROW("cut in its second name", ZONE "\0\6\0\1\0\0\0\74\0\32\1n\0\1", 1, false, true),
+	ROW("of an owner that is cut", "\7exam", 1, false, true),
+	ROW("behind a record that is cut", ZONE "\0\1\0\1\0\0\0\74\0\4\300", 2, false, true),
+#undef ROW
+};
+
+START_TEST(serial_is_that_of_the_zone_or_none)
+{
+	struct wire w = wire_over((const uint8_t *)serials[_i].bytes, serials[_i].len);
+	uint32_t serial = 0;
+	bool is_found = message_find_serial(&w, serials[_i].count, (const uint8_t *)ZONE, &serial);
+
+	ck_assert_msg(is_found == serials[_i].is_found && w.bad == serials[_i].is_bad, "%s", serials[_i].what);
+	ck_assert(!is_found || serial == 7);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("message");
@@ -525,6 +562,7 @@ int main(void)
 	tcase_add_loop_test(tc, error_reply_is_what_the_client_is_owed, 0, COUNT(replies));
 	tcase_add_test(tc, reply_never_exceeds_its_room);
 	suite_add_tcase(s, parse_case());
+	tcase_add_loop_test(tc, serial_is_that_of_the_zone_or_none, 0, sizeof(serials) / sizeof(serials[0]));
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
