@@ -51,6 +51,13 @@ static inline struct limit *limit_of(struct dispatch *d, unsigned backend, bool 
 	return &d->balance.views[backend].limit[is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP];
 }
 
+/* The first failure is the reason of a rescue; those after it are the rescue's own troubles. */
+static inline void dispatch_note_failure(struct query *q, enum failure why)
+{
+	if (q && q->failure == FAILURE_NONE)
+		q->failure = (uint8_t)why;
+}
+
 /* An attempt began or has its verdict: both sides of the number change together. */
 static inline void count_outstanding(struct dispatch *d, unsigned backend, int change)
 {

@@ -92,13 +92,16 @@ static unsigned target_of(const struct plan_pool *pool, unsigned backend)
 static bool is_denied(const struct asked *asked, unsigned backend, const uint8_t *reply,
 		      size_t len)
 {
-	unsigned target = target_of(asked->pool, backend);
+	unsigned target;
 
 	if (!asked->generation || asked->message.qclass != CLASS_IN || asked->message.is_signed
-	    || target == asked->pool->target_count || plan_has_target(&asked->zone->others, target)
 	    || !denied_is_reply(asked->generation, &asked->message, &asked->key, reply, len))
 		return false;
-	plan_set_target(asked->zone->denied, target, true);
+	target = target_of(asked->pool, backend);
+	if (target == asked->pool->target_count || plan_has_target(&asked->zone->others, target))
+		return false;
+	if (!plan_has_target(asked->zone->denied, target))	/* other workers read this line */
+		plan_set_target(asked->zone->denied, target, true);
 	return true;
 }
 
@@ -156,7 +159,7 @@ static bool turned_away(struct dispatch *d, struct query *q, unsigned backend, u
 	if (has_target || !asked.generation) {	/* without a target: another round */
 		dispatch_proceed(d, &asked, why);
 	} else {			/* the mirror was ordered out, and is still there */
-		q->failure = q->failure == FAILURE_NONE ? (uint8_t)why : q->failure;
+		dispatch_note_failure(q, why);
 		dispatch_answer_mirror(d, &asked);
 	}
 	return true;

@@ -285,16 +285,9 @@ static bool may_try_more(const struct query *q)
 	return q->tried_count < QUERY_TRIES_MAX && q->try_count < QUERY_TRIES_ALL;
 }
 
-/* The first failure is the reason of a rescue; those after it are the rescue's own troubles. */
-static void note_failure(struct query *q, enum failure why)
-{
-	if (q && q->failure == FAILURE_NONE)
-		q->failure = (uint8_t)why;
-}
-
 void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why)
 {
-	note_failure(asked->query, why);
+	dispatch_note_failure(asked->query, why);
 	if (asked->query && d->now_us >= prompt_end(d, asked, asked->query->try_count)) {
 		dispatch_answer_mirror(d, asked);
 		return;
@@ -312,7 +305,7 @@ void dispatch_proceed(struct dispatch *d, struct asked *asked, enum failure why)
 			if (start_attempt(d, asked, t->backend))
 				return;
 			why = FAILURE_UNREACHABLE;
-			note_failure(asked->query, why);
+			dispatch_note_failure(asked->query, why);
 			continue;
 		}
 		/* The mirror's turn; or all are busy, broken or gone, and it is still there. */
