@@ -24,6 +24,7 @@
 #include "proxy/plan.h"
 #include "proxy/stats.h"
 #include "proxy/suspicion.h"
+#include "proxy/watch_newer.h"
 #include "proxy/wheel.h"
 
 struct dispatch_ops {
@@ -53,6 +54,9 @@ struct dispatch_ops {
 
 	/* A backend's answer was not the mirror's: control may find out why. */
 	void (*suspect)(void *shell, const struct suspicion *s);
+
+	/* A backend's answer has a newer serial than the mirror: control should look at once. */
+	void (*newer)(void *shell, const struct newer *n);
 };
 
 /* Kinds of wheel items; the shell adds its own behind TIMER_SHELL. */

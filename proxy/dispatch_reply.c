@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <assert.h>
 
+#include "cache/serial.h"
 #include "cache/wire.h"
 #include "proxy/denied.h"
 #include "proxy/dispatch_parts.h"
@@ -100,8 +101,8 @@ static bool is_denied(const struct asked *asked, unsigned backend, const uint8_t
 	target = target_of(asked->pool, backend);
 	if (target == asked->pool->target_count || plan_has_target(&asked->zone->others, target))
 		return false;
-	if (!plan_has_target(asked->zone->denied, target))	/* other workers read this line */
-		plan_set_target(asked->zone->denied, target, true);
+	if (!plan_has_target(&asked->zone->heard->denied, target))	/* other workers read this line */
+		plan_set_target(&asked->zone->heard->denied, target, true);
 	return true;
 }
 
@@ -165,6 +166,40 @@ static bool turned_away(struct dispatch *d, struct query *q, unsigned backend, u
 	return true;
 }
 
+static bool is_soa_answer(const struct query *q, const uint8_t *reply)
+{
+	return wire_get_u16(reply + 6) > 0 && q->question_end > DNS_HEADER_LEN
+	       && wire_get_u16(reply + q->question_end - 4) == TYPE_SOA;
+}
+
+/*
+ * The client sees a newer serial than the mirror's: what others have is old from now on. Control
+ * hears of each serial once; one that comes back after it went back is left to probes.
+ */
+static void note_serial(struct dispatch *d, struct query *q, unsigned backend, const uint8_t *reply,
+			size_t len)
+{
+	struct wire w = wire_over(reply, len);
+	_Atomic uint64_t *heard;
+	struct newer newer = { .backend = backend };
+	struct asked asked;
+	uint64_t before;
+
+	dispatch_recall(d, q, &asked);
+	wire_skip(&w, q->question_end);
+	if (!asked.zone || !asked.generation
+	    || !message_find_serial(&w, wire_get_u16(reply + 6), asked.generation->origin, &newer.serial)
+	    || !serial_is_newer(newer.serial, asked.generation->soa.serial))
+		return;
+	heard = &asked.zone->heard->newer;
+	before = atomic_load_explicit(heard, memory_order_relaxed);
+	if (before && !serial_is_newer(newer.serial, (uint32_t)before))
+		return;
+	atomic_store_explicit(heard, PLAN_HEARD | newer.serial, memory_order_relaxed);
+	memcpy(newer.origin, asked.zone->conf->origin, name_len(asked.zone->conf->origin));
+	d->ops->newer(d->shell, &newer);
+}
+
 bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8_t *packet,
 		    size_t len)
 {
@@ -191,6 +226,8 @@ bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8
 	if ((!(flags & DNS_AA) || (flags & DNS_RCODE) > RCODE_NOERROR || denied_is_denial(packet))
 	    && turned_away(d, q, backend, packet, len))
 		return true;
+	if (is_soa_answer(q, packet))
+		note_serial(d, q, backend, packet, len);
 	dispatch_deliver(d, q, backend, packet, len);
 	return true;
 }

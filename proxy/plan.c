@@ -164,12 +164,12 @@ static void plan_add_zones(struct plan *p)
 	size_t *counts = memory_zeroed(p->pool_count, sizeof(*counts));
 
 	p->zones = memory_zeroed(p->zone_count, sizeof(*p->zones));
-	p->denied = memory_zeroed(p->zone_count, sizeof(*p->denied));
+	p->heard = memory_zeroed(p->zone_count, sizeof(*p->heard));
 	tree_init(&p->by_name, &zone_ops);
 	for (size_t i = 0; i < p->zone_count; i++) {
 		p->zones[i].conf = &p->conf->zones[i];
 		p->zones[i].pool = pool_of(p, p->conf->zones[i].pool);
-		p->zones[i].denied = &p->denied[i];
+		p->zones[i].heard = &p->heard[i];
 		p->zones[i].number = counts[p->zones[i].pool->index]++;
 		tree_put(&p->by_name, &p->zones[i]);
 	}
@@ -241,7 +241,7 @@ void plan_free(struct plan *p)
 		pool_fini(&p->pools[i]);
 	free(p->pools);
 	free(p->zones);
-	free(p->denied);
+	free(p->heard);
 	conf_free(p->conf);
 	free(p);
 }

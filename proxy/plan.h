@@ -54,6 +54,14 @@ struct plan_pool {
 	struct plan_drill *drill;	/* shared likewise */
 };
 
+/* What servers told clients of a zone: workers write it, control reads. */
+struct plan_heard {
+	struct plan_targets denied;	/* what the mirror has, under no newer serial; control takes it */
+	_Atomic uint64_t newer;		/* a newer serial than the mirror's: PLAN_HEARD | serial; 0: none */
+};
+
+#define PLAN_HEARD	((uint64_t)1 << 32)
+
 struct plan_zone {
 	const struct conf_zone *conf;
 	const struct plan_pool *pool;
@@ -66,8 +74,7 @@ struct plan_zone {
 	struct plan_targets held;
 	/* Answers otherwise than the mirror by design: what it denies is believed. Likewise. */
 	struct plan_targets others;
-	/* Denied what the mirror has, under no newer serial. Workers set it, control takes it. */
-	struct plan_targets *denied;
+	struct plan_heard *heard;
 };
 
 static inline bool plan_has_target(const struct plan_targets *t, unsigned target)
@@ -102,7 +109,7 @@ struct plan {
 	struct plan_pool *pools;
 	unsigned pool_count;
 	struct plan_zone *zones;
-	struct plan_targets *denied;	/* for each zone: all that workers write */
+	struct plan_heard *heard;	/* for each zone: all that workers write */
 	size_t zone_count;
 	struct tree by_name;		/* of struct plan_zone */
 	const struct plan_pool *unlisted;	/* NULL: refuse */

@@ -14,6 +14,7 @@
 #include "proxy/watch_drill.h"
 #include "proxy/watch_gate.h"
 #include "proxy/watch_guard.h"
+#include "proxy/watch_newer.h"
 #include "proxy/watch_shadow.h"
 #include "proxy/watch_takeover.h"
 #include "proxy/watch_verdict.h"
@@ -38,6 +39,7 @@ static void look(struct watch *w, bool is_tick)
 		check_send_due(w->by_index[i], now);
 		guards_look(w->by_index[i], now);
 	}
+	newers_look(w, now);
 	if (is_tick) {
 		shadows_tick(w, now);
 		gates_tick(w, now);
@@ -87,6 +89,12 @@ void watch_wake(struct watch *w)
 void watch_suspect(struct watch *w, unsigned worker, const struct suspicion *s)
 {
 	shadows_put(w->shadows, worker, s);
+}
+
+void watch_newer(struct watch *w, unsigned worker, const struct newer *n)
+{
+	newers_put(w->newers, worker, n);
+	watch_wake(w);
 }
 
 /* ---- Plans ---- */
@@ -249,6 +257,7 @@ struct watch *watch_new(struct ev_loop *loop, struct mirror *mirror, unsigned wo
 
 	w->loop = loop;
 	w->shadows = shadows_new(worker_count);
+	w->newers = newers_new(worker_count);
 	w->mirror = mirror;
 	random_init(&w->random);
 	ev_timer_init(&w->timer, on_timer, 0., 0.);
@@ -269,6 +278,7 @@ void watch_free(struct watch *w)
 		watched_free(w->by_index[i]);
 	free_pools(w->pools, w->pool_count);
 	shadows_free(w->shadows);
+	newers_free(w->newers);
 	free(w);
 }
 

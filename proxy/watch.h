@@ -25,6 +25,7 @@
 
 struct watch;
 struct suspicion;
+struct newer;
 
 enum { WATCH_HELD_MAX = 256 };
 
@@ -43,6 +44,9 @@ void watch_wake(struct watch *w);
 
 /* [worker] A backend's answer was not the mirror's: it is looked into, some time. */
 void watch_suspect(struct watch *w, unsigned worker, const struct suspicion *s);
+
+/* [worker] A backend's answer has a newer serial than the mirror: it is followed in this turn. */
+void watch_newer(struct watch *w, unsigned worker, const struct newer *n);
 
 /* Orders. False when there is no such backend (in any pool), or pool. */
 bool watch_order_backend(struct watch *w, const char *name, enum health_order order);

@@ -37,7 +37,7 @@ static uint8_t samples_of(const struct watched_pool *p)
 	return (uint8_t)(n > SAMPLES_MAX ? SAMPLES_MAX : n < SAMPLES_MIN ? SAMPLES_MIN : n);
 }
 
-static bool is_open_at(const struct watched *b, size_t zone)
+bool gates_are_open_for(const struct watched *b, size_t zone)
 {
 	const struct gate *g = &b->gates[zone].gate;
 
@@ -63,7 +63,7 @@ struct gate_facts gates_facts(const struct watched *b, size_t zone)
 	for (unsigned i = 0; i < b->pool->primary_count; i++) {
 		const struct watched *p = b->pool->primaries[i];
 
-		if (p == b || !is_open_at(p, zone) ||
+		if (p == b || !gates_are_open_for(p, zone) ||
 		    (f.has_newest && !serial_is_newer(p->gates[zone].gate.serial, f.newest)))
 			continue;
 		f.has_newest = true;
@@ -183,7 +183,7 @@ static void settle(struct watched *b, size_t zone, const char *cause, uint64_t n
 static bool is_alone(const struct watched *b, size_t zone)
 {
 	for (unsigned i = 0; i < b->pool->primary_count; i++)
-		if (b->pool->primaries[i] != b && is_open_at(b->pool->primaries[i], zone))
+		if (b->pool->primaries[i] != b && gates_are_open_for(b->pool->primaries[i], zone))
 			return false;
 	return true;
 }
@@ -314,13 +314,13 @@ static void ask(struct watched *b, size_t zone, uint64_t now)
 /* Workers saw it deny what the mirror has, since the last look. */
 static bool has_denied(const struct watched *b, size_t zone)
 {
-	struct plan_targets *denied = b->pool->zones[zone].plan->denied;
+	struct plan_targets *denied = &b->pool->zones[zone].plan->heard->denied;
 
 	return plan_has_target(denied, watched_target(b)) &&
 	       plan_set_target(denied, watched_target(b), false);
 }
 
-static void look_at(struct watched_pool *p, size_t zone, uint64_t now)
+void gates_look(struct watched_pool *p, size_t zone, uint64_t now)
 {
 	look_at_mirror(p, zone);
 	for (unsigned i = 0; i < p->plan->target_count; i++) {
@@ -351,7 +351,7 @@ void gates_tick(struct watch *w, uint64_t now)
 		size_t most = LOOKS_MAX / w->pool_count / (p->plan->target_count + 1) + 1;
 
 		for (size_t n = 0; n < p->zone_count && n < most; n++) {
-			look_at(p, p->cursor, now);
+			gates_look(p, p->cursor, now);
 			p->cursor = (p->cursor + 1) % p->zone_count;
 		}
 	}

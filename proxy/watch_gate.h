@@ -48,9 +48,15 @@ void gates_on_order(struct watched *b, uint64_t now);
 /* Time passes: looks at a part of the zones, and asks. */
 void gates_tick(struct watch *w, uint64_t now);
 
+/* The same for one zone, at once. */
+void gates_look(struct watched_pool *p, size_t zone, uint64_t now);
+
 /* A reply about a zone has come: SOA or sample. */
 void gates_on_check(struct watched *b, const struct check *c, const struct probe_verdict *v,
 		    uint64_t now);
+
+/* It serves, and its gate of this zone is open. */
+bool gates_are_open_for(const struct watched *b, size_t zone);
 
 /* Some zone may be served, or there is none. */
 bool gates_are_open(const struct watched *b);

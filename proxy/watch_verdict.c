@@ -89,8 +89,8 @@ void verdict_follow(struct watched *b, struct health_change c, uint64_t now)
 
 /* ---- Verdicts ---- */
 
-/* A newer serial than the mirror's: it should fetch, but not over and over if it cannot. */
-static void tell_mirror(struct watched *b, size_t zone, uint32_t serial, uint64_t now)
+/* It should fetch, but not over and over if it cannot. */
+void verdict_tell_mirror(struct watched *b, size_t zone, uint32_t serial, uint64_t now)
 {
 	struct watched_zone *z = &b->pool->zones[zone];
 	uint32_t held;
@@ -127,7 +127,7 @@ static bool note_zone(struct watched *b, const struct check *c, const struct pro
 	counts = fitness_counts(b->fitness, c->zone, v->cause);
 	fitness_note(b->fitness, c->zone, v->cause);
 	if (v->has_serial && v->cause == CAUSE_NONE)
-		tell_mirror(b, c->zone, v->serial, now);
+		verdict_tell_mirror(b, c->zone, v->serial, now);
 	return counts;
 }
 

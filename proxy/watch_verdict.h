@@ -21,6 +21,9 @@ void verdict_follow(struct watched *b, struct health_change c, uint64_t now);
 void verdict_on_check(struct watched *b, const struct check *c, const struct probe_verdict *v,
 		      uint64_t now);
 
+/* Its serial of this zone is newer than the mirror's, it may be: then the mirror should fetch. */
+void verdict_tell_mirror(struct watched *b, size_t zone, uint32_t serial, uint64_t now);
+
 /* Looks at what workers counted since the last look, and at the time. */
 void verdict_look(struct watched *b, uint64_t now);
 

@@ -80,6 +80,7 @@ struct watched_limit {
 struct watched_gate;	/* watch_gate.h */
 struct divergence;	/* watch_shadow.h */
 struct shadows;		/* there, too */
+struct newers;		/* watch_newer.h */
 struct suspicion;
 struct event;
 struct check;		/* a probe on its way: watch_check.h */
@@ -130,6 +131,7 @@ struct watch {
 	unsigned pool_count;
 	const struct plan *plan;	/* what they were made from */
 	struct shadows *shadows;
+	struct newers *newers;
 	uint64_t checks;		/* questions asked so far */
 	struct watched *by_index[BACKENDS_MAX];	/* slots of the registry; NULL: not watched */
 };

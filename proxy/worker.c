@@ -107,9 +107,17 @@ static void shell_suspect(void *shell, const struct suspicion *s)
 	watch_suspect(w->watch, w->index, s);
 }
 
+static void shell_newer(void *shell, const struct newer *n)
+{
+	struct worker *w = shell;
+
+	watch_newer(w->watch, w->index, n);
+}
+
 static const struct dispatch_ops shell_ops = {
 	.room = shell_room, .answer = shell_answer, .send = shell_send, .alarm = shell_alarm,
 	.refresh = shell_refresh, .transfer = shell_transfer, .suspect = shell_suspect,
+	.newer = shell_newer,
 };
 
 /* Ends a batch: sends what it queued. Failures to send may answer, hence the order. */

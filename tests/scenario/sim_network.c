@@ -370,9 +370,16 @@ static void network_suspect(void *shell, const struct suspicion *s)
 	watch_suspect(sim.watch, 0, s);
 }
 
+static void network_newer(void *shell, const struct newer *n)
+{
+	(void)shell;
+	watch_newer(sim.watch, 0, n);
+}
+
 const struct dispatch_ops sim_ops = {
 	.room = sim_room, .answer = sim_answer, .send = network_send, .alarm = network_alarm,
 	.refresh = network_refresh, .suspect = network_suspect,
+	.newer = network_newer,
 };
 
 /* ---- What comes back ---- */

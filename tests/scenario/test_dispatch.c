@@ -33,6 +33,8 @@ static struct world {
 	struct client client;
 	unsigned suspicions;
 	struct suspicion suspicion;	/* the latest */
+	unsigned newers;
+	struct newer newer;		/* the latest */
 	unsigned transfers;
 	bool is_transfer_slot_free;
 	struct outgoing_ask transfer;	/* the latest; its pointers are stale but for `zone` */
@@ -102,8 +104,16 @@ static void fake_suspect(void *shell, const struct suspicion *s)
 	world.suspicion = *s;
 }
 
+static void fake_newer(void *shell, const struct newer *n)
+{
+	(void)shell;
+	world.newers++;
+	world.newer = *n;
+}
+
 static const struct dispatch_ops ops = {
 	fake_room, fake_answer, fake_send, fake_alarm, fake_refresh, fake_transfer, fake_suspect,
+	fake_newer,
 };
 
 /* ---- The world ---- */
@@ -589,7 +599,7 @@ START_TEST(denial_of_what_the_mirror_has_is_not_believed_but_under_a_newer_seria
 	assert_one_answer(is_rescued ? RCODE_NOERROR : denials[_i].flags & DNS_RCODE);
 	ck_assert_msg(counter_get(&world.stats.rescued_denied) == is_rescued, "%s", denials[_i].what);
 	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), is_rescued);
-	ck_assert_msg(plan_set_target(zone->denied, 0, false) == is_rescued, "control hears of it");
+	ck_assert_msg(plan_set_target(&zone->heard->denied, 0, false) == is_rescued, "control hears of it");
 }
 END_TEST
 
@@ -1939,6 +1949,35 @@ START_TEST(denial_that_is_not_believed_is_suspected_all_the_same)
 }
 END_TEST
 
+static void reply_with_serial(unsigned serial)
+{
+	char soa[12 + 22] = "\300\14\0\6\0\1\0\0\0\74\0\26";
+
+	soa[17] = (char)serial;
+	ask(0, "example.com.", TYPE_SOA);
+	ck_assert(reply_with(last_sent(), DNS_AA, 1, 0, soa, sizeof(soa)));
+}
+
+/* The mirror has serial 1. */
+START_TEST(newer_serial_is_told_once)
+{
+	given(MIRRORED, true);
+	reply_with_serial(1);
+	reply_with_serial(0);
+	ck_assert_uint_eq(world.newers, 0);
+	reply_with_serial(3);
+	ck_assert_uint_eq(world.newers, 1);
+	ck_assert_uint_eq(world.newer.serial, 3);
+	ck_assert_uint_eq(world.newer.backend, backend_named("ns1")->index);
+	ck_assert(name_is_equal(world.newer.origin, (const uint8_t *)"\7example\3com"));
+	reply_with_serial(3);
+	reply_with_serial(2);
+	ck_assert_uint_eq(world.newers, 1);
+	reply_with_serial(4);
+	ck_assert_uint_eq(world.newers, 2);
+}
+END_TEST
+
 START_TEST(what_cannot_be_compared_is_left_alone)
 {
 	given(SHADOWED("100"), true);
@@ -2174,6 +2213,7 @@ int main(void)
 	tcase_add_test(tc, same_answer_is_compared_and_nothing_said);
 	tcase_add_test(tc, other_answer_reaches_the_client_and_is_suspected);
 	tcase_add_test(tc, denial_that_is_not_believed_is_suspected_all_the_same);
+	tcase_add_test(tc, newer_serial_is_told_once);
 	tcase_add_test(tc, what_cannot_be_compared_is_left_alone);
 	tcase_add_loop_test(tc, share_of_answers_is_compared, 0, 4);
 	tcase_add_test(tc, drill_is_answered_by_the_mirror_and_counted);

@@ -20,6 +20,7 @@
 #include "proxy/guard.h"
 #include "proxy/suspicion.h"
 #include "proxy/watch.h"
+#include "proxy/watch_newer.h"
 
 enum mood { WELL, SILENT, REFUSING, LAME, GARBAGE, TCP_HANGS };
 enum { LINES_MAX = 64 };
@@ -592,6 +593,7 @@ START_TEST(regression_is_held_and_told_once_and_ends)
 	ck_assert_uint_eq(line_count, at + 1);
 	ck_assert(plan_zone_holds(&plan->zones[0], 0));
 	server.serial = 42;
+	run_ms(700);		/* first the serial: samples under the old one would be right, too */
 	server.has_other_data = server.is_empty = false;
 	at = wait_line("event=failback_released backend=ns1", at, 3000);
 	ck_assert_ptr_nonnull(strstr(lines[at], "zone=example.com. serial=42 cause=caught_up held_ms="));
@@ -715,6 +717,44 @@ START_TEST(mirror_behind_a_primary_is_marked)
 	server.serial = 42;
 	run_ms(500);
 	ck_assert(!plan_zone_holds(z, 1));
+}
+END_TEST
+
+static void given_answer(uint32_t serial)
+{
+	struct newer n = { .backend = backend->index, .serial = serial, .origin = "\7example\3com" };
+
+	watch_newer(watch, 0, &n);
+	ev_run(server.loop, EVRUN_ONCE);
+}
+
+/* A client saw the new serial, and the next one was given the old by the mirror. */
+START_TEST(mirror_behind_what_a_client_was_told_is_marked_at_once)
+{
+	const struct plan_zone *z = &plan->zones[0];
+
+	run_ms(300);
+	given_answer(42);
+	given_answer(41);
+	ck_assert(!plan_zone_holds(z, 1));
+	server.serial = 43;
+	given_answer(43);
+	ck_assert(plan_zone_holds(z, 1));
+	ck_assert(!plan_zone_holds(z, 0));
+	run_ms(500);
+	ck_assert(plan_zone_holds(z, 1));
+	ck_assert_uint_eq(line_count, 0);
+}
+END_TEST
+
+START_TEST(server_that_is_held_marks_nobody)
+{
+	const struct plan_zone *z = &plan->zones[0];
+
+	given_regression(0);
+	given_answer(43);
+	ck_assert(!plan_zone_holds(z, 1));
+	ck_assert(plan_zone_holds(z, 0));
 }
 END_TEST
 
@@ -1230,6 +1270,8 @@ int main(void)
 	tcase_add_test(tc, newer_mirror_asks_before_it_judges);
 	tcase_add_test(tc, short_lag_is_no_news);
 	tcase_add_test(tc, mirror_behind_a_primary_is_marked);
+	tcase_add_test(tc, mirror_behind_what_a_client_was_told_is_marked_at_once);
+	tcase_add_test(tc, server_that_is_held_marks_nobody);
 	tcase_add_test(tc, server_that_always_answers_otherwise_is_not_held_for_it);
 	tcase_add_test(tc, ordered_up_is_up_for_every_zone);
 	tcase_add_test(tc, reload_keeps_what_is_held);
