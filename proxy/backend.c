@@ -70,6 +70,7 @@ static void backend_init(struct backend *b, const char *pool, const char *name,
 	atomic_store(&b->share, BACKEND_SHARE_FULL);	/* start-up must not wait for probes */
 	atomic_store(&b->is_suspect, false);
 	atomic_store(&b->probe_rtt_us, 0);
+	atomic_store(&b->probe_least_us, 0);
 	atomic_store(&b->is_barred, false);
 	atomic_store(&b->is_looping, false);
 	atomic_store(&b->guard_number, 0);

@@ -93,6 +93,8 @@ struct backend {
 	/* Round trip of probes by UDP; 0: not known. Of those who were never asked anything else it
 	 * is all that we know. Control writes. */
 	_Atomic uint32_t probe_rtt_us;
+	/* The least of these in the last one to two minutes. Likewise. */
+	_Atomic uint32_t probe_least_us;
 
 	struct evidence evidence[WORKERS_MAX];
 };

@@ -72,17 +72,30 @@ static uint32_t known_udp_us(const struct balance_view *view, const struct backe
 	     : atomic_load_explicit(&b->probe_rtt_us, memory_order_relaxed);
 }
 
+/* At its best, likewise: whoever is first asked when it is slow already is not far for that. */
+static uint32_t known_least_us(const struct balance_view *view, const struct backend *b)
+{
+	uint32_t probed = atomic_load_explicit(&b->probe_least_us, memory_order_relaxed);
+	uint32_t own = rtt_least_us(&view->udp);
+
+	return own == 0 || (probed != 0 && probed < own) ? probed : own;
+}
+
 struct rtt dispatch_rtt(struct dispatch *d, const struct backend *b, bool is_tcp)
 {
 	const struct balance_view *view = &d->balance.views[b->index];
 	struct rtt rtt = is_tcp ? view->tcp : view->udp;
+	unsigned handshake = is_tcp ? 2 : 1;	/* a round trip for it, too */
 	uint64_t guess_us = rtt.srtt_us == 0 ? known_udp_us(view, b) : 0;
+	uint32_t least_us = known_least_us(view, b) * handshake;
 
 	if (guess_us != 0) {
-		guess_us *= is_tcp ? 2 : 1;	/* the handshake, too */
+		guess_us *= handshake;
 		rtt_add(&rtt, guess_us);
 		rtt_note_least(&rtt, guess_us, d->now_us);
 	}
+	if (least_us != 0 && (rtt.least_us[0] == 0 || least_us < rtt.least_us[0]))
+		rtt.least_us[0] = least_us;
 	return rtt;
 }
 

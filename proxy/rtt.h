@@ -58,13 +58,19 @@ static inline void rtt_note_least(struct rtt *r, uint64_t sample_us, uint64_t no
 		r->least_us[0] = s;
 }
 
+/* The least of both windows. 0: nothing measured in them. */
+static inline uint32_t rtt_least_us(const struct rtt *r)
+{
+	uint32_t least = r->least_us[0];
+
+	return least == 0 || (r->least_us[1] != 0 && r->least_us[1] < least) ? r->least_us[1] : least;
+}
+
 /* After so long a server is slow by its own measure. UINT64_MAX: it has none yet. */
 static inline uint64_t rtt_slow_us(const struct rtt *r)
 {
-	uint64_t least = r->least_us[0];
+	uint64_t least = rtt_least_us(r);
 
-	if (least == 0 || (r->least_us[1] != 0 && r->least_us[1] < least))
-		least = r->least_us[1];
 	return least ? least + RTT_SLOW_US : UINT64_MAX;
 }
 

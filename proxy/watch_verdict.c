@@ -25,6 +25,7 @@ void verdict_publish(struct watched *b, uint64_t now)
 	bool is_suspect = health_is_suspect(&b->health) || b->health.state == HEALTH_DOWN;
 
 	atomic_store_explicit(&b->slot->probe_rtt_us, (uint32_t)b->health.rtt_us, memory_order_relaxed);
+	atomic_store_explicit(&b->slot->probe_least_us, rtt_least_us(&b->probed), memory_order_relaxed);
 	atomic_store_explicit(&b->slot->share, share, memory_order_relaxed);
 	atomic_store_explicit(&b->slot->is_suspect, is_suspect, memory_order_relaxed);
 	atomic_store_explicit(&b->slot->is_barred, is_barred, memory_order_relaxed);
@@ -137,10 +138,12 @@ static bool judge_server(struct watched *b, const struct check *c, const struct 
 {
 	struct health_change change;
 
-	if (v->cause != CAUSE_NONE)
+	if (v->cause != CAUSE_NONE) {
 		remember_bad(b, c, v);
-	else if (!c->is_tcp)
+	} else if (!c->is_tcp) {
 		health_on_rtt(&b->health, v->rtt_us);
+		rtt_note_least(&b->probed, v->rtt_us, now);
+	}
 	b->good_run = b->health.udp.good + (v->cause == CAUSE_NONE && !c->is_tcp);
 	change = health_on_probe(&b->health, &b->rules, c->is_tcp, v->cause, gates_are_open(b), now);
 	verdict_follow(b, change, now);

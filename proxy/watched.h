@@ -27,6 +27,7 @@
 #include "proxy/guard.h"
 #include "proxy/plan.h"
 #include "proxy/probe.h"
+#include "proxy/rtt.h"
 #include "proxy/watch.h"
 #include "proxy/watch_fitness.h"
 
@@ -92,6 +93,7 @@ struct watched {
 	struct backend *slot;
 	struct health health;
 	struct health_rules rules;
+	struct rtt probed;		/* by UDP; its least alone */
 	struct fitness *fitness;
 	struct check *checks;		/* list */
 	unsigned udp_out, tcp_out;	/* checks under way, sweeps not counted */

@@ -46,6 +46,8 @@ enum {
 	QUERY_MAX = 300,
 	MESSAGE_MAX = 65535,
 	TROUBLES_MAX = 100,
+	SLOW_US = 60000,
+	SLOW_MAX = 40,
 	US = 1000000,
 };
 
@@ -722,6 +724,18 @@ static void print_latencies(void)
 	free(sorted);
 }
 
+static void print_slow(void)
+{
+	unsigned n = 0;
+
+	printf(", \"slow\": [");
+	for (size_t i = 0; i < query_count && n < SLOW_MAX; i++)
+		if (queries[i].fate == ANSWERED && queries[i].latency_us >= SLOW_US)
+			printf("%s[\"%s\", %.1f, %.1f]", n++ ? ", " : "", queries[i].transport == TCP ? "tcp" : "udp",
+			       (double)(queries[i].sent_us - started_us) / 1000, queries[i].latency_us / 1000.0);
+	printf("]");
+}
+
 static void print_result(void)
 {
 	printf("{\"result\": {\"sent\": %zu, \"udp\": %" PRIu64 ", \"tcp\": %" PRIu64, query_count,
@@ -733,6 +747,7 @@ static void print_result(void)
 	       count.answered, count.lost, count.wrong, count.error_rcodes, count.duplicates, count.late,
 	       count.strangers, count.tcp_closed, count.socket_errors, count.truncated);
 	print_latencies();
+	print_slow();
 	printf(", \"rcodes\": {");
 	for (int i = 0, n = 0; i < 16; i++)
 		if (count.by_rcode[i])
