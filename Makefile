@@ -92,7 +92,7 @@ help:
 	@echo 'make fuzz          each fuzzer with clang for FUZZ_SECONDS=60 (FUZZ=name: one)'
 	@echo 'make check-long    a million simulated hours; the soak, and each fuzzer, for half an hour'
 	@echo 'make cover         branch coverage of what decides about answers'
-	@echo 'make bench         measures against the limits and the peers'
+	@echo 'sudo make bench    measures against the limits and the peers (ROWS="forward latency": some)'
 	@echo 'sudo make faults   each way to fail, side by side with dnsdist (FAULTS=pattern: some)'
 	@echo 'make lint          second opinions: clang, cppcheck, banned functions, man pages'
 	@echo 'make sizes         files, functions and lines that grew too long'
@@ -167,7 +167,7 @@ $(BUILD)/tests/%: $(OBJ)/tests/system/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call brief,LINK)$(LINK) -o $@ $^ $(LIBS)
 
-tests: $(UNIT_PROGRAMS) $(SIM_PROGRAMS) $(FUZZ_PROGRAMS) $(TOOL_PROGRAMS)
+tests: $(UNIT_PROGRAMS) $(SIM_PROGRAMS) $(FUZZ_PROGRAMS) $(TOOL_PROGRAMS) $(BUILD)/tests/bench/instructions
 
 # ---- Running and testing ----
 
@@ -222,8 +222,11 @@ fuzz-run:
 cover: deps-check
 	@MAKE='$(MAKE)' JOBS='$(JOBS)' tests/check --cover
 
-bench: all $(BENCH_PROGRAMS) $(TOOL_PROGRAMS)
-	@set -e; for b in $(BENCH_PROGRAMS) $(wildcard tests/bench/bench_*.py); do echo "== $$b"; $$b; done
+ROWS ?=
+bench:
+	@contrib/install-deps build run check bench
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCH_PROGRAMS) $(TOOL_PROGRAMS)
+	@UNDERSTUDY_BUILD='$(BUILD)' UNDERSTUDY_TOOLS='$(BUILD)' tests/bench/bench.py $(ROWS)
 
 FAULTS ?=
 faults:

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * flood - asks a server as fast as it answers, or at a steady rate, by UDP from many ports.
+ *
+ * Purpose:  the client of `make bench`. It keeps a number of queries under way and asks the next
+ *           when one is answered; with a rate it asks by the clock, and tells how long answers
+ *           took. It looks at ID, QR and rcode alone: what answers say is for the tests.
+ * Output:   one line of JSON.
+ * Time:     CLOCK_MONOTONIC, microseconds. It spins: give it a CPU of its own.
+ * Failure:  a query without answer after LOST_US is counted, and another takes its place.
+ *
+ *   flood -s ADDR:PORT -q FILE [-d SECONDS] [-w QUERIES UNDER WAY] [-r RATE]
+ *
+ * FILE has lines of NAME TYPE-NUMBER, or NAME TYPE-NUMBER do.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cache/address.h"
+#include "cache/clock.h"
+#include "cache/dns.h"
+#include "cache/name.h"
+#include "cache/wire.h"
+
+enum {
+	SOCKETS = 32,
+	WINDOW_MAX = 128,		/* of one socket */
+	BATCH = 32,
+	QUERY_MAX = 300,
+	QUESTIONS_MAX = 1 << 20,
+	LATENCIES_MAX = 1 << 22,
+	LOST_US = 500000,
+};
+
+struct question { uint16_t len; uint8_t wire[QUERY_MAX]; };
+
+/* One query under way; its ID is its place, with a generation above. */
+struct slot { uint64_t sent_us; uint16_t id; bool is_busy; };
+
+struct port {
+	int fd;
+	unsigned busy;
+	struct slot slots[WINDOW_MAX];
+};
+
+static struct question *questions;
+static size_t question_count, question_next;
+static struct port ports[SOCKETS];
+static unsigned window = 16;		/* of each socket */
+static uint32_t *latencies;
+static size_t latency_count;
+static uint64_t sent, answered, lost, rcodes[16];
+
+static void die(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	exit(1);
+}
+
+/* ---- Questions ---- */
+
+static void add_question(const char *text, unsigned type, bool has_do)
+{
+	static const uint8_t head[12] = { 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1 };
+	struct question *q = &questions[question_count++];
+	struct wire_out o = wire_into(q->wire, sizeof(q->wire));
+	uint8_t name[NAME_LEN_MAX];
+
+	if (!name_from_text(text, name))
+		die("no name: %s", text);
+	wire_add_bytes(&o, head, sizeof(head));
+	wire_add_bytes(&o, name, name_len(name));
+	wire_add_u16(&o, (uint16_t)type);
+	wire_add_u16(&o, CLASS_IN);
+	wire_add_u8(&o, 0);
+	wire_add_u16(&o, TYPE_OPT);
+	wire_add_u16(&o, 1232);
+	wire_add_u32(&o, has_do ? 0x8000 : 0);
+	wire_add_u16(&o, 0);
+	q->len = (uint16_t)o.len;
+}
+
+static void read_questions(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	char line[512], name[400], word[8];
+	unsigned type;
+
+	if (!f)
+		die("%s: %s", path, strerror(errno));
+	questions = calloc(QUESTIONS_MAX, sizeof(*questions));
+	while (fgets(line, sizeof(line), f) && question_count < QUESTIONS_MAX) {
+		int n = sscanf(line, "%399s %u %7s", name, &type, word);
+
+		if (n >= 2)
+			add_question(name, type, n == 3);
+	}
+	fclose(f);
+	if (question_count == 0)
+		die("%s: no questions", path);
+}
+
+/* ---- Asking ---- */
+
+static void open_ports(const char *where)
+{
+	struct address a;
+
+	if (!address_from_text(where, 53, &a))
+		die("no address: %s", where);
+	for (unsigned i = 0; i < SOCKETS; i++) {
+		int size = 4 << 20;
+
+		ports[i].fd = socket(a.storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+		setsockopt(ports[i].fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+		if (connect(ports[i].fd, (struct sockaddr *)&a.storage, a.len) < 0)
+			die("%s: %s", where, strerror(errno));
+	}
+}
+
+/* Fills up to `most` free slots of the port and sends them. */
+static unsigned ask(struct port *p, unsigned most, uint64_t now)
+{
+	static uint8_t copies[BATCH][QUERY_MAX];
+	struct mmsghdr m[BATCH];
+	struct iovec v[BATCH];
+	unsigned n = 0;
+	int done;
+
+	memset(m, 0, sizeof(m));
+	for (unsigned i = 0; i < window && n < BATCH && n < most; i++) {
+		const struct question *q = &questions[question_next];
+
+		if (p->slots[i].is_busy)
+			continue;
+		question_next = (question_next + 1) % question_count;
+		p->slots[i].id = (uint16_t)(p->slots[i].id + WINDOW_MAX);
+		p->slots[i].sent_us = now;
+		p->slots[i].is_busy = true;
+		memcpy(copies[n], q->wire, q->len);
+		wire_put_u16(copies[n], (uint16_t)(p->slots[i].id / WINDOW_MAX * WINDOW_MAX + i));
+		v[n] = (struct iovec){ copies[n], q->len };
+		m[n].msg_hdr.msg_iov = &v[n];
+		m[n++].msg_hdr.msg_iovlen = 1;
+	}
+	if (n == 0)
+		return 0;
+	done = sendmmsg(p->fd, m, n, 0);	/* what does not leave is lost, in time */
+	p->busy += n;
+	sent += n;
+	return done < 0 ? 0 : n;
+}
+
+static void take(struct port *p, const uint8_t *reply, size_t len, uint64_t now, bool is_timed)
+{
+	unsigned id = wire_get_u16(reply), i = id % WINDOW_MAX;
+	struct slot *s = &p->slots[i];
+
+	if (len < DNS_HEADER_LEN || !(reply[2] & 0x80) || i >= window || !s->is_busy ||
+	    id / WINDOW_MAX != s->id / WINDOW_MAX)
+		return;
+	s->is_busy = false;
+	p->busy--;
+	answered++;
+	rcodes[reply[3] & 15]++;
+	if (is_timed && latency_count < LATENCIES_MAX)
+		latencies[latency_count++] = (uint32_t)(now - s->sent_us);
+}
+
+static void hear(struct port *p, bool is_timed)
+{
+	static uint8_t replies[BATCH][4096];
+	struct mmsghdr m[BATCH];
+	struct iovec v[BATCH];
+	int n;
+
+	memset(m, 0, sizeof(m));
+	for (unsigned i = 0; i < BATCH; i++) {
+		v[i] = (struct iovec){ replies[i], sizeof(replies[i]) };
+		m[i].msg_hdr.msg_iov = &v[i];
+		m[i].msg_hdr.msg_iovlen = 1;
+	}
+	n = recvmmsg(p->fd, m, BATCH, MSG_DONTWAIT, NULL);
+	for (int i = 0; i < n; i++)
+		take(p, replies[i], m[i].msg_len, clock_monotonic_us(), is_timed);
+}
+
+static void give_up(struct port *p, uint64_t now)
+{
+	for (unsigned i = 0; p->busy > 0 && i < window; i++) {
+		if (!p->slots[i].is_busy || now - p->slots[i].sent_us < LOST_US)
+			continue;
+		p->slots[i].is_busy = false;
+		p->busy--;
+		lost++;
+	}
+}
+
+static void run(double seconds, double rate)
+{
+	uint64_t start = clock_monotonic_us(), now = start, end = start + (uint64_t)(seconds * 1e6);
+	unsigned turn = 0;
+
+	while (now < end) {
+		struct port *p = &ports[turn++ % SOCKETS];
+		uint64_t due = rate > 0 ? (uint64_t)((double)(now - start) * rate / 1e6) : UINT64_MAX;
+
+		hear(p, rate > 0);
+		if (rate <= 0)
+			ask(p, BATCH, now);
+		else if (sent < due)
+			ask(p, 1, now);
+		if (turn % 1024 < SOCKETS)
+			give_up(p, now);
+		now = clock_monotonic_us();
+	}
+	for (uint64_t wait = now + LOST_US; clock_monotonic_us() < wait;)
+		for (unsigned i = 0; i < SOCKETS; i++)
+			if (ports[i].busy > 0)
+				hear(&ports[i], rate > 0);
+	for (unsigned i = 0; i < SOCKETS; i++)
+		lost += ports[i].busy;
+}
+
+/* ---- The result ---- */
+
+static int compare(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static uint32_t percentile(unsigned per_mille)
+{
+	return latency_count ? latencies[latency_count * per_mille / 1000] : 0;
+}
+
+static void print_result(double seconds)
+{
+	qsort(latencies, latency_count, sizeof(*latencies), compare);
+	printf("{\"seconds\": %.3f, \"sent\": %lu, \"answered\": %lu, \"lost\": %lu", seconds, sent, answered, lost);
+	printf(", \"p50_us\": %u, \"p99_us\": %u, \"p999_us\": %u, \"rcodes\": {", percentile(500), percentile(990),
+	       percentile(999));
+	for (unsigned i = 0, n = 0; i < 16; i++)
+		if (rcodes[i])
+			printf("%s\"%u\": %lu", n++ ? ", " : "", i, rcodes[i]);
+	printf("}}\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *server = NULL, *file = NULL;
+	double seconds = 2, rate = 0;
+	int c;
+
+	while ((c = getopt(argc, argv, "s:q:d:w:r:")) != -1) {
+		switch (c) {
+		case 's': server = optarg; break;
+		case 'q': file = optarg; break;
+		case 'd': seconds = strtod(optarg, NULL); break;
+		case 'w': window = ((unsigned)strtoul(optarg, NULL, 10) + SOCKETS - 1) / SOCKETS; break;
+		case 'r': rate = strtod(optarg, NULL); break;
+		default: return 2;
+		}
+	}
+	if (!server || !file || window == 0 || window > WINDOW_MAX)
+		die("usage: flood -s ADDR:PORT -q FILE [-d SECONDS] [-w QUERIES] [-r RATE]");
+	latencies = calloc(LATENCIES_MAX, sizeof(*latencies));
+	read_questions(file);
+	open_ports(server);
+	run(seconds, rate);
+	print_result(seconds);
+	return 0;
+}
