@@ -89,8 +89,8 @@ bool gate_look(struct gate *g, const struct gate_facts *f)
 			open(g);
 		g->was_compared = false;
 	} else if (!g->was_compared || g->compared != f->newest) {
-		if (f->is_away && !g->was_compared && g->reason == GATE_OPEN)
-			gate_forget(g, f->samples);	/* let off while there was nobody to ask */
+		if (f->is_away && g->reason == GATE_OPEN)
+			gate_forget(g, f->samples);	/* what let it off is of the past */
 		g->is_due = true;	/* what it showed is older news than ours */
 		if (g->reason == GATE_OPEN && g->samples_left == 0) {
 			g->is_calm = true;
