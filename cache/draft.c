@@ -27,6 +27,7 @@ struct draft_set {
 	uint32_t *index;	/* INDEX_SLOTS places of records + 1 by hash; 0: free */
 	bool is_indexed;	/* `index` knows every record */
 	uint64_t seed;		/* of its hashes */
+	size_t gone;		/* where the record was that went last; at most view.rdata_len */
 };
 
 static void *grown(void *p, size_t bytes)
@@ -110,6 +111,7 @@ static struct draft_set *set_new(struct draft *d, uint32_t key, uint32_t ttl)
 
 	memmove(&d->sets[i + 1], &d->sets[i], (d->set_count - i) * sizeof(*d->sets));
 	spare.is_indexed = false;
+	spare.gone = 0;
 	spare.seed = d->seed;
 	spare.view = (struct rrset){
 		.type = (uint16_t)(key >> 16), .covered = (uint16_t)key, .ttl = ttl, .rdata = spare.bytes,
@@ -191,18 +193,38 @@ static void index_build(struct draft_set *set)
 	set->is_indexed = true;
 }
 
-/* Where the record is, or SIZE_MAX. */
-static size_t record_find(struct draft_set *set, const struct draft_record *r)
+/* Where the record is from `pos` on and before `end`, or SIZE_MAX. */
+static size_t record_look(const struct draft_set *set, const struct draft_record *r, size_t pos,
+			  size_t end)
 {
-	if (set->view.count >= INDEX_FROM) {
-		if (!set->is_indexed)
-			index_build(set);
-		return (size_t)*index_slot(set, r) - 1;
-	}
-	for (size_t pos = 0; pos < set->view.rdata_len; pos += 2u + wire_get_u16(set->bytes + pos))
+	for (; pos < end; pos += 2u + wire_get_u16(set->bytes + pos))
 		if (is_record_at(set, pos, r))
 			return pos;
 	return SIZE_MAX;
+}
+
+/* Where the record is, or SIZE_MAX. */
+static size_t record_find(struct draft_set *set, const struct draft_record *r)
+{
+	if (set->view.count < INDEX_FROM)
+		return record_look(set, r, 0, set->view.rdata_len);
+	if (!set->is_indexed)
+		index_build(set);
+	return (size_t)*index_slot(set, r) - 1;
+}
+
+/*
+ * The same for one that is to go. An index would have to be built anew for each: those of a
+ * set go one after the other, mostly in its order.
+ */
+static size_t record_find_gone(struct draft_set *set, const struct draft_record *r)
+{
+	size_t at;
+
+	if (set->is_indexed)
+		return record_find(set, r);
+	at = record_look(set, r, set->gone, set->view.rdata_len);
+	return at != SIZE_MAX ? at : record_look(set, r, 0, set->gone);
 }
 
 static void record_append(struct draft_set *set, const struct draft_record *r)
@@ -259,7 +281,7 @@ enum zone_error draft_add(struct draft *d, const struct draft_record *r, bool *i
 bool draft_del(struct draft *d, const struct draft_record *r)
 {
 	struct draft_set *set = set_find(d, set_key_of(r));
-	size_t pos = set ? record_find(set, r) : SIZE_MAX;
+	size_t pos = set ? record_find_gone(set, r) : SIZE_MAX;
 
 	if (pos == SIZE_MAX)
 		return false;
@@ -269,6 +291,7 @@ bool draft_del(struct draft *d, const struct draft_record *r)
 	set->view.rdata_len -= (uint32_t)len;
 	set->view.count--;
 	set->is_indexed = false;	/* places behind it have moved */
+	set->gone = pos;
 	if (set->view.count == 0)
 		set_del(d, set);
 	d->is_changed = true;
