@@ -23,6 +23,7 @@
 
 #define CONNECT_S	3.0
 #define IDLE_S		15.0
+#define LONE_S		2.0	/* whether anything follows a single SOA */
 #define TOTAL_S		(30.0 * 60)
 
 enum {
@@ -37,6 +38,8 @@ enum state {
 	STATE_ENDED,		/* no watcher runs but perhaps `idle`, to deliver a failure */
 };
 
+enum asking { ASKING_SOA, ASKING_IXFR, ASKING_AXFR };
+
 struct fetch {
 	struct ev_loop *loop;
 	ev_io io;
@@ -44,8 +47,8 @@ struct fetch {
 	int fd;			/* -1: none */
 	enum state state;
 	enum fetch_want want;
-	bool is_zone_asked;
-	bool is_second_use;	/* AXFR was asked on the connection that served the SOA */
+	enum asking asking;
+	bool is_second_use;	/* asked on a connection that has served another request */
 	bool is_reply_seen;	/* some byte came since the last request */
 	struct address address;
 	struct generation *const *held;
@@ -101,20 +104,36 @@ static void wait_for(struct fetch *f, int events, double patience_s)
 	ev_timer_again(f->loop, &f->idle);
 }
 
+static void set_patience(struct fetch *f, double patience_s)
+{
+	if (f->idle.repeat == patience_s)
+		return;
+	f->idle.repeat = patience_s;
+	ev_timer_again(f->loop, &f->idle);
+}
+
 /* ---- Asking ---- */
 
-static void write_request(struct fetch *f)
+static size_t write_question(struct fetch *f, uint8_t *at)
 {
 	uint16_t id = random_u16(f->random);
 	uint64_t now_s = clock_wall_us() / US_PER_S;
-	uint8_t *at = f->out + LENGTH_LEN;
-	size_t len;
 
-	f->is_zone_asked = f->is_zone_asked || f->want == FETCH_ANYWAY;
-	if (f->is_zone_asked)
-		len = transfer_ask_axfr(f->transfer, id, now_s, at, TRANSFER_ASK_MAX);
-	else
-		len = transfer_ask_soa(f->transfer, id, now_s, at, TRANSFER_ASK_MAX);
+	switch (f->asking) {
+	case ASKING_SOA:
+		return transfer_ask_soa(f->transfer, id, now_s, at, TRANSFER_ASK_MAX);
+	case ASKING_IXFR:
+		return transfer_ask_ixfr(f->transfer, *f->held, id, now_s, at, TRANSFER_ASK_MAX);
+	case ASKING_AXFR:
+		return transfer_ask_axfr(f->transfer, id, now_s, at, TRANSFER_ASK_MAX);
+	}
+	abort();
+}
+
+static void write_request(struct fetch *f)
+{
+	size_t len = write_question(f, f->out + LENGTH_LEN);
+
 	assert(len > 0);
 	wire_put_u16(f->out, (uint16_t)len);
 	f->out_len = LENGTH_LEN + len;
@@ -163,7 +182,7 @@ static void on_connected(struct fetch *f)
 
 /*
  * The connection is over. RFC 7766 s.6.2.4 wants us ready for a server that closes early:
- * when it had answered the SOA and nothing of the AXFR, that is worth one more connection.
+ * when it had answered the SOA and nothing of what came next, that is worth one more.
  */
 static void on_closed(struct fetch *f, int err)
 {
@@ -171,7 +190,6 @@ static void on_closed(struct fetch *f, int err)
 
 	if (f->is_second_use && !f->is_reply_seen) {
 		disconnect(f);
-		f->is_zone_asked = true;
 		error = connect_to(f);
 		if (error < 0)
 			end_errno(f, "cannot connect", -error);
@@ -200,6 +218,18 @@ static void on_writable(struct fetch *f)
 
 /* ---- Reading ---- */
 
+/* Another request on the same connection. */
+static void ask_next(struct fetch *f)
+{
+	f->is_second_use = true;
+	ask(f);
+}
+
+static enum asking what_is_next(const struct fetch *f)
+{
+	return f->want == FETCH_DIFFERENCE && *f->held ? ASKING_IXFR : ASKING_AXFR;
+}
+
 /* One whole message. True when reading goes on; false when `f` may be gone. */
 static bool take_message(struct fetch *f, const uint8_t *message, size_t len)
 {
@@ -207,14 +237,18 @@ static bool take_message(struct fetch *f, const uint8_t *message, size_t len)
 
 	switch (transfer_take_message(f->transfer, *f->held, message, len, now_s)) {
 	case TRANSFER_MORE:
+		set_patience(f, transfer_is_lone(f->transfer) ? LONE_S : IDLE_S);
+		return true;
+	case TRANSFER_ASK_AGAIN:
+		ask_next(f);
 		return true;
 	case TRANSFER_NEWER:
 		if (f->want == FETCH_SOA_ONLY) {
 			end(f, FETCH_NEWER);
 			return false;
 		}
-		f->is_zone_asked = f->is_second_use = true;
-		ask(f);
+		f->asking = what_is_next(f);
+		ask_next(f);
 		return true;
 	case TRANSFER_DONE:
 		end(f, FETCH_ZONE);
@@ -330,6 +364,7 @@ struct fetch *fetch_new(struct ev_loop *loop, const struct fetch_job *job, struc
 		abort();
 	f->loop = loop;
 	f->want = job->want;
+	f->asking = job->want == FETCH_ANYWAY ? ASKING_AXFR : ASKING_SOA;
 	f->address = *job->address;
 	f->held = job->held;
 	f->random = random;
@@ -365,7 +400,12 @@ struct transfer *fetch_transfer(struct fetch *f)
 
 bool fetch_is_zone_coming(const struct fetch *f)
 {
-	return f->is_zone_asked;
+	return f->asking != ASKING_SOA;
+}
+
+bool fetch_is_ixfr(const struct fetch *f)
+{
+	return f->asking == ASKING_IXFR;
 }
 
 uint64_t fetch_duration_us(const struct fetch *f)

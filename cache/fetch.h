@@ -3,8 +3,8 @@
  * fetch - one zone asked of one primary over one TCP connection (or two).
  *
  * Purpose:  moves the messages of a transfer: connect, ask for the SOA, and ask for the zone
- *           on the same connection when that is newer; deadlines for all of it. A primary
- *           that closes after the SOA reply is connected to once more.
+ *           (or for differences) on the same connection when that is newer; deadlines for all
+ *           of it. A primary that closes after the SOA reply is connected to once more.
  * Not here: what messages say (transfer.h), whom to ask and when (mirror_work.h).
  * Owns:     its socket, watchers and the transfer.
  * Threads:  the thread of the loop.
@@ -12,7 +12,7 @@
  * Memory:   one buffer of a message.
  * Failure:  ends in one call of `on_end`, never from inside fetch_new(); the callee may
  *           fetch_free() there.
- * Spec:     RFC 7766 (framing, closing), RFC 5936 s.4.1 (AXFR over TCP).
+ * Spec:     RFC 7766 (framing, closing), RFC 5936 s.4.1 (AXFR over TCP), RFC 1995 s.2.
  */
 #ifndef FETCH_H
 #define FETCH_H
@@ -37,6 +37,7 @@ enum fetch_outcome {
 
 enum fetch_want {
 	FETCH_IF_NEWER,		/* SOA, then the zone */
+	FETCH_DIFFERENCE,	/* SOA, then by IXFR what has changed, if anything is held */
 	FETCH_SOA_ONLY,
 	FETCH_ANYWAY,		/* the zone at once */
 };
@@ -59,8 +60,9 @@ void fetch_free(struct fetch *f);	/* at any time, without on_end; NULL is fine *
 
 struct transfer *fetch_transfer(struct fetch *f);
 
-/* True once the AXFR has been asked for. */
+/* True once the zone has been asked for, by AXFR or IXFR; true once it was by IXFR. */
 bool fetch_is_zone_coming(const struct fetch *f);
+bool fetch_is_ixfr(const struct fetch *f);
 
 uint64_t fetch_duration_us(const struct fetch *f);	/* since fetch_new() */
 

@@ -55,9 +55,12 @@ static bool is_patient(const struct mirror_work *w)
 
 static enum fetch_want what_to_fetch(const struct mirror_work *w)
 {
-	if (w->is_forced)
+	if (w->is_forced || w->is_whole)
 		return FETCH_ANYWAY;
-	return is_shared(w) && !w->has_lease && is_patient(w) ? FETCH_SOA_ONLY : FETCH_IF_NEWER;
+	if (is_shared(w) && !w->has_lease && is_patient(w))
+		return FETCH_SOA_ONLY;
+	return ixfr_is_trusted(&w->ixfr[w->primary], clock_monotonic_us()) ? FETCH_DIFFERENCE
+									    : FETCH_IF_NEWER;
 }
 
 static uint64_t held_number(const struct mirror_work *w)
@@ -91,7 +94,7 @@ void round_begin(struct mirror_work *w, uint64_t now_us)
 	w->schedule.next_us = UINT64_MAX;
 	w->shop->rounds++;
 	w->primary = 0;
-	w->is_confirmed = w->is_blemished = false;
+	w->is_confirmed = w->is_blemished = w->is_whole = false;
 	if (w->is_forced || w->has_lease || !is_shared(w)) {
 		ask_primary(w);
 		return;
@@ -146,9 +149,11 @@ static void confirm(struct mirror_work *w)
 {
 	const struct generation *g = holding_current(&w->hold);
 	unsigned failures = w->schedule.failures;
+	uint64_t known_until = w->schedule.expires_at;
 	struct zone_times times;
 
 	schedule_success(&w->schedule, &g->soa, clock_monotonic_us(), wall_s(), &w->shop->random);
+	schedule_limit(&w->schedule, w->confirmed_s, known_until, clock_monotonic_us(), wall_s());
 	times = times_of(&w->schedule);
 	holding_confirm(&w->hold, &times);
 	w->behind = 0;
@@ -199,6 +204,7 @@ static uint64_t seconds_until(uint64_t then_us, uint64_t now_us)
 static void attempt_over(struct mirror_work *w)
 {
 	drop_fetch(w);
+	w->is_whole = false;
 	if (++w->primary < w->conf->primary_count)
 		ask_primary(w);
 	else
@@ -233,13 +239,31 @@ static void attempt_failed(struct mirror_work *w, enum zone_error broken, const 
 	attempt_over(w);
 }
 
+/* RFC 1995 s.4: the same primary is asked for the zone. `reason` may live in the fetch. */
+static void ask_whole(struct mirror_work *w, const char *reason)
+{
+	char source[ADDRESS_TEXT_MAX];
+	struct zonelog_failure f = {
+		.source = source_text(w, source), .reason = reason, .retry_s = UINT64_MAX,
+		.now_us = clock_monotonic_us(),
+	};
+
+	ixfr_failed(&w->ixfr[w->primary], f.now_us);
+	zonelog_ixfr_failed(&w->log, &f);
+	w->is_blemished = w->is_whole = true;
+	drop_fetch(w);
+	ask_primary(w);
+}
+
 static void take_failure(struct mirror_work *w, struct transfer *t)
 {
 	const uint8_t *owner;
 	enum zone_error broken = transfer_zone_error(t, &owner);
 	char text[NAME_TEXT_MAX];
 
-	if (broken != ZONE_OK)
+	if (fetch_is_ixfr(w->fetch))
+		ask_whole(w, transfer_reason(t));
+	else if (broken != ZONE_OK)
 		attempt_failed(w, broken, zone_error_text(broken), name_to_text(owner, text));
 	else
 		attempt_failed(w, ZONE_OK, transfer_reason(t), NULL);
@@ -262,6 +286,10 @@ static void take_not_newer(struct mirror_work *w, uint32_t serial)
 /* The SOA reply has it, or a zone that a store delivered first: what we hold is confirmed. */
 static void take_same(struct mirror_work *w)
 {
+	uint32_t left_s = transfer_expire_s(fetch_transfer(w->fetch));
+
+	if (!w->is_confirmed || left_s > w->confirmed_s)
+		w->confirmed_s = left_s;
 	w->is_confirmed = true;
 	if (is_last_attempt(w))
 		settle(w);
@@ -275,15 +303,21 @@ static void deliver(struct mirror_work *w, struct generation *g)
 	char source[ADDRESS_TEXT_MAX];
 	struct zonelog_transfer done = {
 		.old = old, .new = g, .source = source_text(w, source),
+		.is_difference = transfer_is_difference(fetch_transfer(w->fetch)),
+		.records = transfer_records(fetch_transfer(w->fetch)),
 		.bytes = transfer_bytes(fetch_transfer(w->fetch)),
 		.duration_us = fetch_duration_us(w->fetch),
 	};
+	uint32_t left_s = transfer_expire_s(fetch_transfer(w->fetch));
 	struct zone_times times;
 
 	schedule_success(&w->schedule, &g->soa, clock_monotonic_us(), wall_s(), &w->shop->random);
+	schedule_limit(&w->schedule, left_s, 0, clock_monotonic_us(), wall_s());
 	times = times_of(&w->schedule);
 	w->behind = 0;
 	w->last_error[0] = '\0';
+	if (fetch_is_ixfr(w->fetch))
+		ixfr_worked(&w->ixfr[w->primary]);
 	holding_publish(&w->hold, g, &times, source);
 	zonelog_transferred(&w->log, &done);
 	holding_check_faithful(&w->hold);
@@ -323,7 +357,9 @@ static void take_zone(struct mirror_work *w, struct transfer *t)
 	uint32_t serial = transfer_serial(t);
 	struct generation *g = finish(w, t, &why, owner);
 
-	if (!g) {
+	if (!g && fetch_is_ixfr(w->fetch)) {
+		ask_whole(w, zone_error_text(why));
+	} else if (!g) {
 		attempt_failed(w, why, zone_error_text(why), owner[0] ? owner : NULL);
 	} else if (!w->is_forced && !holding_wants(&w->hold, serial)) {
 		generation_free(g);

@@ -169,6 +169,7 @@ void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf)
 	round_cancel(w);	/* its fetch borrows a key of the old one */
 	w->conf = conf;
 	w->log.origin = conf->origin;
+	memset(w->ixfr, 0, sizeof(w->ixfr));
 	free(old);
 	schedule_start(&w->schedule, clock_monotonic_us(), 0, &w->shop->random);
 	work_rearm(w);

@@ -25,6 +25,7 @@
 #include <ev.h>
 
 #include "cache/fetch.h"
+#include "cache/ixfr_trust.h"
 #include "cache/mirror_holding.h"
 #include "cache/mirror.h"
 #include "cache/schedule.h"
@@ -51,10 +52,13 @@ struct mirror_work {
 	bool is_forced;			/* fetch whatever the serial: the operator asked */
 	bool is_hurried;		/* asked for during a round: another one after it */
 	bool is_confirmed;		/* some primary of this round has what we hold */
+	uint32_t confirmed_s;		/* for so long, the best of them says; UINT32_MAX: no limit */
 	bool is_blemished;		/* some primary of this round failed */
 	unsigned primary;
 	uint64_t asked_with;		/* number of the generation held then; 0: none */
 	unsigned behind;		/* rounds in a row that saw newer and left it to others */
+	bool is_whole;			/* this primary's IXFR has failed: now its AXFR is asked for */
+	struct ixfr_trust ixfr[MIRROR_PRIMARIES_MAX];
 	struct fetch *fetch;
 
 	bool has_lease;

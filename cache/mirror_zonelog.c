@@ -62,14 +62,15 @@ static bool is_news(struct zonelog *l, const char *event, const struct zonelog_f
 	return true;
 }
 
-static void log_failure(struct zonelog *l, const char *event, const struct zonelog_failure *f)
+static void log_failure(struct zonelog *l, enum event_level level, const char *event,
+			const struct zonelog_failure *f)
 {
 	unsigned suppressed;
 	struct event e;
 
 	if (!is_news(l, event, f, &suppressed))
 		return;
-	event_begin(&e, EVENT_WARNING, event);
+	event_begin(&e, level, event);
 	event_name(&e, "zone", l->origin);
 	event_text(&e, "source", f->source);
 	if (f->owner)
@@ -82,14 +83,19 @@ static void log_failure(struct zonelog *l, const char *event, const struct zonel
 	event_end(&e);
 }
 
+void zonelog_ixfr_failed(struct zonelog *l, const struct zonelog_failure *f)
+{
+	log_failure(l, EVENT_NOTICE, "ixfr_failed", f);
+}
+
 void zonelog_failed(struct zonelog *l, const struct zonelog_failure *f)
 {
-	log_failure(l, "zone_transfer_failed", f);
+	log_failure(l, EVENT_WARNING, "zone_transfer_failed", f);
 }
 
 void zonelog_rejected(struct zonelog *l, const struct zonelog_failure *f)
 {
-	log_failure(l, "zone_rejected", f);
+	log_failure(l, EVENT_WARNING, "zone_rejected", f);
 }
 
 void zonelog_not_saved(struct zonelog *l, const char *event, const char *reason, uint64_t now_us)
@@ -114,12 +120,12 @@ void zonelog_transferred(const struct zonelog *l, const struct zonelog_transfer 
 
 	event_begin(&e, EVENT_NOTICE, "zone_transferred");
 	event_name(&e, "zone", l->origin);
-	event_text(&e, "kind", "axfr");
+	event_text(&e, "kind", t->is_difference ? "ixfr" : "axfr");
 	if (t->old)
 		event_number(&e, "from_serial", t->old->soa.serial);
 	event_number(&e, "serial", t->new->soa.serial);
 	event_number(&e, "generation", t->new->number);
-	event_number(&e, "records", t->new->records);
+	event_number(&e, "records", t->is_difference ? t->records : t->new->records);
 	event_number(&e, "bytes", t->bytes);
 	event_number(&e, "duration_ms", t->duration_us / US_PER_MS);
 	event_text(&e, "source", t->source);

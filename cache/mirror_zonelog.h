@@ -37,7 +37,8 @@ void zonelog_forget(struct zonelog *l);
 struct zonelog_transfer {
 	const struct generation *old, *new;	/* old NULL: nothing was held */
 	const char *source;
-	uint64_t bytes, duration_us;
+	bool is_difference;
+	uint64_t records, bytes, duration_us;	/* records: of a difference */
 };
 
 void zonelog_transferred(const struct zonelog *l, const struct zonelog_transfer *t);
@@ -53,6 +54,8 @@ struct zonelog_failure {
 	uint64_t now_us;
 };
 
+/* Differences could not be had; the zone is asked for now. event=ixfr_failed. */
+void zonelog_ixfr_failed(struct zonelog *l, const struct zonelog_failure *f);
 void zonelog_failed(struct zonelog *l, const struct zonelog_failure *f);
 void zonelog_rejected(struct zonelog *l, const struct zonelog_failure *f);
 

@@ -51,6 +51,22 @@ void schedule_success(struct schedule *s, const struct soa *soa, uint64_t now_us
 	s->failures = 0;
 }
 
+void schedule_limit(struct schedule *s, uint32_t left_s, uint64_t known_until, uint64_t now_us,
+		    uint64_t wall_s)
+{
+	uint64_t until = wall_s + left_s, halfway_us;
+
+	if (left_s == UINT32_MAX)
+		return;
+	if (until < known_until)
+		until = known_until;
+	if (until < s->expires_at)
+		s->expires_at = until;
+	halfway_us = now_us + (s->expires_at - wall_s) * US_PER_S / 2;
+	if (halfway_us < s->next_us)
+		s->next_us = halfway_us;
+}
+
 /* 1, 2, 4, ... seconds: a zone that we do not hold at all is wanted soon. */
 static uint64_t first_retry_s(unsigned failures)
 {

@@ -9,7 +9,8 @@
  *           outlives the process.
  * Memory:   none.
  * Failure:  none.
- * Spec:     RFC 1034 s.4.3.5, RFC 1035 s.3.3.13, RFC 1996 s.4.4 (NOTIFY as a timer that ends).
+ * Spec:     RFC 1034 s.4.3.5, RFC 1035 s.3.3.13, RFC 7314 s.4, RFC 1996 s.4.4 (NOTIFY as a timer
+ *           that ends).
  */
 #ifndef SCHEDULE_H
 #define SCHEDULE_H
@@ -49,6 +50,15 @@ void schedule_start(struct schedule *s, uint64_t now_us, uint64_t spread_us, str
  */
 void schedule_success(struct schedule *s, const struct soa *soa, uint64_t now_us, uint64_t wall_s,
 		      struct random *r);
+
+/*
+ * After schedule_success(): the primary's own copy expires in `left_s` (RFC 7314; UINT32_MAX: it
+ * did not say), so ours does no later, unless another's word made it good until `known_until`
+ * (wall seconds; 0 for a zone just transferred). What would expire before the next question is
+ * asked about halfway.
+ */
+void schedule_limit(struct schedule *s, uint32_t left_s, uint64_t known_until, uint64_t now_us,
+		    uint64_t wall_s);
 
 /* It did not: SOA retry, or a quick exponential back-off from 1 s while nothing is held. */
 void schedule_failure(struct schedule *s, const struct soa *held, uint64_t now_us,

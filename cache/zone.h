@@ -51,6 +51,7 @@ enum zone_error {
 	ZONE_TYPES_TOO_MANY,	/* over ZONE_NODE_TYPES_MAX types at one name */
 	ZONE_TOO_BIG,		/* over the limits given to zone_edit_new() */
 	ZONE_NO_RECORD,		/* deletion of a record that is not there */
+	ZONE_DUPLICATE,		/* addition of one that is: zone_edit_add_new() */
 	ZONE_BAD_RDATA,		/* does not parse as its type, or the type is not for zones */
 	ZONE_SHRUNK,		/* next to nothing left: generation_has_shrunk() */
 };
@@ -196,6 +197,13 @@ void zone_edit_free(struct zone_edit *e);	/* NULL is fine */
  */
 enum zone_error zone_edit_add(struct zone_edit *e, const uint8_t *owner, uint16_t type,
 			      uint32_t ttl, const uint8_t *rdata, uint16_t rdata_len);
+
+/*
+ * The same, but a duplicate is ZONE_DUPLICATE: a difference that adds what is there was made
+ * for another zone.
+ */
+enum zone_error zone_edit_add_new(struct zone_edit *e, const uint8_t *owner, uint16_t type,
+				  uint32_t ttl, const uint8_t *rdata, uint16_t rdata_len);
 
 /* Removes a record (its TTL does not matter). Names left without purpose go too. */
 enum zone_error zone_edit_del(struct zone_edit *e, const uint8_t *owner, uint16_t type,

@@ -258,32 +258,54 @@ static bool is_over(const struct zone_edit *e, size_t more_bytes)
 	return e->max_bytes && (e->bytes > e->max_bytes || more_bytes > e->max_bytes - e->bytes);
 }
 
-enum zone_error zone_edit_add(struct zone_edit *e, const uint8_t *owner, uint16_t type,
-			      uint32_t ttl, const uint8_t *rdata, uint16_t rdata_len)
+static enum zone_error add_record(struct zone_edit *e, const uint8_t *owner,
+				  const struct draft_record *r, bool *is_new)
 {
-	/* RFC 2181 s.8: a TTL with the top bit set is 0. */
-	struct draft_record r = { type, rdata_len, ttl >> 31 ? 0 : ttl, rdata };
+	enum zone_error why;
 	struct owner *o;
-	bool is_new;
 
-	if (!is_data_type(type))
+	if (!is_data_type(r->type))
 		return ZONE_BAD_RDATA;
 	if (!name_is_at_or_below(owner, e->origin))
 		return ZONE_OUT_OF_ZONE;
-	o = open_for(e, owner, &r);
-	if (type == TYPE_SOA && !is_apex(e, &o->key))
+	o = open_for(e, owner, r);
+	if (r->type == TYPE_SOA && !is_apex(e, &o->key))
 		return ZONE_SOA_ELSEWHERE;
 	if (o->draft.set_count == 0)	/* the case as in its first record */
 		memcpy(o->draft.owner, owner, name_len(owner));
-	enum zone_error why = draft_add(&o->draft, &r, &is_new);
-
-	if (why != ZONE_OK || !is_new)
+	why = draft_add(&o->draft, r, is_new);
+	if (why != ZONE_OK || !*is_new)
 		return why;
-	if (is_over(e, wire_len(owner, rdata_len)))
+	if (is_over(e, wire_len(owner, r->rdata_len)))
 		return ZONE_TOO_BIG;
 	e->records++;
-	e->bytes += wire_len(owner, rdata_len);
+	e->bytes += wire_len(owner, r->rdata_len);
 	return ZONE_OK;
+}
+
+/* RFC 2181 s.8: a TTL with the top bit set is 0. */
+static uint32_t sane_ttl(uint32_t ttl)
+{
+	return ttl >> 31 ? 0 : ttl;
+}
+
+enum zone_error zone_edit_add(struct zone_edit *e, const uint8_t *owner, uint16_t type,
+			      uint32_t ttl, const uint8_t *rdata, uint16_t rdata_len)
+{
+	struct draft_record r = { type, rdata_len, sane_ttl(ttl), rdata };
+	bool is_new;
+
+	return add_record(e, owner, &r, &is_new);
+}
+
+enum zone_error zone_edit_add_new(struct zone_edit *e, const uint8_t *owner, uint16_t type,
+				  uint32_t ttl, const uint8_t *rdata, uint16_t rdata_len)
+{
+	struct draft_record r = { type, rdata_len, sane_ttl(ttl), rdata };
+	bool is_new = true;
+	enum zone_error why = add_record(e, owner, &r, &is_new);
+
+	return why == ZONE_OK && !is_new ? ZONE_DUPLICATE : why;
 }
 
 enum zone_error zone_edit_del(struct zone_edit *e, const uint8_t *owner, uint16_t type,

@@ -18,7 +18,7 @@ from fake import question_end, receive_message
 from servers import free_port
 
 CLOSE, RESET, HANG = "close", "reset", "hang"
-SOA, AXFR = 6, 252
+SOA, IXFR, AXFR = 6, 251, 252
 
 
 class Raw(bytes):

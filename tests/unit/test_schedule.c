@@ -56,6 +56,33 @@ START_TEST(start_keeps_what_is_known_of_the_age)
 }
 END_TEST
 
+/* RFC 7314: a refresh of 3600, so the next question comes after 3240 s at least. */
+static const struct {
+	const char *what;
+	uint32_t left_s;
+	uint64_t known_s;		/* from now */
+	uint64_t expire_s, next_least_s, next_most_s;
+} limits[] = {
+	{ "not said", UINT32_MAX, 0, 86400, 3240, 3600 },
+	{ "more than the SOA's", 100000, 0, 86400, 3240, 3600 },
+	{ "less", 80000, 0, 80000, 3240, 3600 },
+	{ "less, but known for longer", 80000, 80001, 80001, 3240, 3600 },
+	{ "known for less", 80000, 79999, 80000, 3240, 3600 },
+	{ "before the next question", 100, 0, 100, 50, 50 },
+	{ "one second", 1, 0, 1, 0, 1 },
+	{ "the largest that can be said", UINT32_MAX - 1, 0, 86400, 3240, 3600 },
+};
+
+START_TEST(expiry_is_no_later_than_the_primarys)
+{
+	schedule_success(&s, &ordinary, NOW, WALL, &rnd);
+	schedule_limit(&s, limits[_i].left_s, WALL + limits[_i].known_s, NOW, WALL);
+	ck_assert_msg(s.expires_at == WALL + limits[_i].expire_s, "%s: %llu", limits[_i].what,
+		      (unsigned long long)(s.expires_at - WALL));
+	check_between(s.next_us - NOW, limits[_i].next_least_s, limits[_i].next_most_s);
+}
+END_TEST
+
 START_TEST(success_waits_for_refresh_less_a_little)
 {
 	schedule_failure(&s, &ordinary, NOW, &rnd);
@@ -169,6 +196,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, start_asks_at_once_or_within_the_spread);
 	tcase_add_test(tc, start_keeps_what_is_known_of_the_age);
+	tcase_add_loop_test(tc, expiry_is_no_later_than_the_primarys, 0,
+			    sizeof(limits) / sizeof(limits[0]));
 	tcase_add_test(tc, success_waits_for_refresh_less_a_little);
 	tcase_add_loop_test(tc, odd_timers_are_clamped, 0, sizeof(odd) / sizeof(odd[0]));
 	tcase_add_test(tc, failure_changes_nothing_of_the_age);

@@ -10,7 +10,10 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define NOW 1700000000ull
 
-enum { SOA_ID = 0x1111, AXFR_ID = 0x2222, MESSAGE_MAX = 4096 };
+enum { SOA_ID = 0x1111, AXFR_ID = 0x2222, IXFR_ID = 0x3333, MESSAGE_MAX = 4096 };
+
+#define OPT	"\0\0\x29\x04\xd0\0\0\0\0\0\4\0\11\0\0"	/* asks for EXPIRE */
+#define OPT_LEN	15
 
 static const uint8_t ORIGIN[] = "\7example\3com";
 static const struct transfer_limits LIMITS = { 1000, 1 << 20, 3 };
@@ -37,6 +40,7 @@ struct message {
 	uint16_t id_xor, flags_xor, qtype;
 	int more_questions;
 	unsigned missing, authority;	/* missing: counted, but not there */
+	const char *opt;		/* of an OPT in the additional section; the first byte: its length */
 	const char *qname;
 	size_t cut, junk;
 };
@@ -61,13 +65,19 @@ static void put_head(struct wire_out *o, const char *owner, uint16_t type, uint1
 	wire_add_u32(o, 60);
 }
 
-static void put_soa(struct wire_out *o, const char *owner, uint32_t serial)
+static void put_soa_timed(struct wire_out *o, const char *owner, uint32_t serial, uint32_t refresh)
 {
 	put_head(o, owner, TYPE_SOA, CLASS_IN);
 	wire_add_u16(o, 24);
 	wire_add_bytes(o, "\xc0\x0c\xc0\x0c", 4);	/* compressed: the question's name */
 	wire_add_u32(o, serial);
-	wire_add_bytes(o, "\0\0\xe\x10\0\0\2\x58\0\1\x51\x80\0\0\0\74", 16);
+	wire_add_u32(o, refresh);
+	wire_add_bytes(o, "\0\0\2\x58\0\1\x51\x80\0\0\0\74", 12);
+}
+
+static void put_soa(struct wire_out *o, const char *owner, uint32_t serial)
+{
+	put_soa_timed(o, owner, serial, 3600);
 }
 
 static void put_record(struct wire_out *o, char what)
@@ -77,7 +87,11 @@ static void put_record(struct wire_out *o, char what)
 	switch (what) {
 	case 'S': put_soa(o, "example.com", 7); break;
 	case 'C': put_soa(o, "EXAMPLE.com", 7); break;
+	case '5': put_soa(o, "example.com", 5); break;
+	case '6': put_soa(o, "example.com", 6); break;
 	case '8': put_soa(o, "example.com", 8); break;
+	case 'X': put_soa_timed(o, "example.com", 7, 1); break;
+	case 'Y': put_soa_timed(o, "example.com", 5, 1); break;
 	case 'B': put_soa(o, "below.example.com", 7); break;
 	case 'F': put_soa(o, "example.net", 7); break;
 	case 'N': put_head(o, "example.com", TYPE_NS, CLASS_IN); put_rdata(o, "\2ns\xc0\x0c", 5); break;
@@ -109,7 +123,7 @@ static size_t write_message(const struct message *m, uint8_t out[MESSAGE_MAX])
 	wire_add_u16(&o, (uint16_t)(1 + m->more_questions));
 	wire_add_u16(&o, (uint16_t)(strlen(m->records) + m->missing - m->authority));
 	wire_add_u16(&o, (uint16_t)m->authority);
-	wire_add_u16(&o, 0);
+	wire_add_u16(&o, m->opt != NULL);
 	for (int i = 0; i < 1 + m->more_questions; i++) {
 		wire_add_bytes(&o, name, name_from_text(m->qname ? m->qname : "example.com", name));
 		wire_add_u16(&o, m->qtype ? m->qtype : asked_type);
@@ -117,6 +131,10 @@ static size_t write_message(const struct message *m, uint8_t out[MESSAGE_MAX])
 	}
 	for (const char *r = m->records; *r; r++)
 		put_record(&o, *r);
+	if (m->opt) {
+		wire_add_bytes(&o, "\0\0\51\4\320\0\0\0\0", 9);
+		put_rdata(&o, m->opt + 1, (size_t)m->opt[0]);
+	}
 	for (size_t i = 0; i < m->junk; i++)
 		wire_add_u8(&o, 0);
 	ck_assert(!o.full);
@@ -161,8 +179,8 @@ START_TEST(requests_are_plain_queries_of_class_in)
 	uint8_t out[TRANSFER_ASK_MAX];
 	size_t len = transfer_ask_soa(transfer, SOA_ID, NOW, out, sizeof(out));
 
-	ck_assert_uint_eq(len, 29);
-	ck_assert_mem_eq(out, "\x11\x11\0\0\0\1\0\0\0\0\0\0\7example\3com\0\0\6\0\1", 29);
+	ck_assert_uint_eq(len, 29 + OPT_LEN);
+	ck_assert_mem_eq(out, "\x11\x11\0\0\0\1\0\0\0\0\0\1\7example\3com\0\0\6\0\1" OPT, len);
 }
 END_TEST
 
@@ -170,8 +188,48 @@ START_TEST(axfr_is_asked_with_an_id_of_its_own)
 {
 	uint8_t out[TRANSFER_ASK_MAX];
 
-	ck_assert_uint_eq(transfer_ask_axfr(transfer, AXFR_ID, NOW, out, sizeof(out)), 29);
-	ck_assert_mem_eq(out, "\x22\x22\0\0\0\1\0\0\0\0\0\0\7example\3com\0\0\xfc\0\1", 29);
+	ck_assert_uint_eq(transfer_ask_axfr(transfer, AXFR_ID, NOW, out, sizeof(out)), 29 + OPT_LEN);
+	ck_assert_mem_eq(out, "\x22\x22\0\0\0\1\0\0\0\0\0\1\7example\3com\0\0\xfc\0\1" OPT,
+			 29 + OPT_LEN);
+}
+END_TEST
+
+START_TEST(who_does_not_know_edns_is_asked_without)
+{
+	uint8_t out[TRANSFER_ASK_MAX];
+
+	given_soa_asked();
+	ck_assert_int_eq(take(&(struct message)SAY("", .flags_xor = RCODE_FORMERR), NULL),
+			 TRANSFER_ASK_AGAIN);
+	ck_assert_uint_eq(transfer_ask_soa(transfer, SOA_ID, NOW, out, sizeof(out)), 29);
+	ck_assert_mem_eq(out, "\x11\x11\0\0\0\1\0\0\0\0\0\0\7example\3com\0\0\6\0\1", 29);
+	ck_assert_int_eq(take(&(struct message)SAY("S"), NULL), TRANSFER_NEWER);
+	given_axfr_asked();
+	ck_assert_int_eq(take(&(struct message)SAY("", .flags_xor = RCODE_FORMERR), NULL), TRANSFER_FAILED);
+	ck_assert_str_eq(transfer_reason(transfer), "primary answers FORMERR");
+}
+END_TEST
+
+static const struct {
+	const char *what, *opt;
+	uint32_t expect;
+} expires[] = {
+	{ "none", NULL, UINT32_MAX },
+	{ "nothing in OPT", "\0", UINT32_MAX },
+	{ "a day", "\10\0\11\0\4\0\1\121\200", 86400 },
+	{ "behind another option", "\15\0\3\0\1x\0\11\0\4\0\0\0\2", 2 },
+	{ "zero", "\10\0\11\0\4\0\0\0\0", UINT32_MAX },
+	{ "without a value", "\4\0\11\0\0", UINT32_MAX },
+	{ "of another length", "\7\0\11\0\3\0\0\1", UINT32_MAX },
+	{ "longer than OPT", "\6\0\11\0\4\0\1", UINT32_MAX },
+};
+
+START_TEST(expire_option_is_read)
+{
+	given_soa_asked();
+	ck_assert_int_eq(take(&(struct message)SAY("S", .opt = expires[_i].opt), NULL), TRANSFER_NEWER);
+	ck_assert_msg(transfer_expire_s(transfer) == expires[_i].expect, "%s: %u", expires[_i].what,
+		      transfer_expire_s(transfer));
 }
 END_TEST
 
@@ -469,6 +527,258 @@ START_TEST(echoed_signature_is_refused)
 }
 END_TEST
 
+/* ---- Differences: of a zone of serial 5 with NS, www, hosta and hostb ---- */
+
+static struct generation *held;
+
+/* Takes the parts between bars as messages of their own. The last status. */
+static enum transfer_status take_all(const char *parts)
+{
+	enum transfer_status status = TRANSFER_MORE;
+	char part[100];
+
+	for (const char *at = parts; *at && status == TRANSFER_MORE; at += *at == '|') {
+		size_t len = strcspn(at, "|");
+
+		memcpy(part, at, len);
+		part[len] = '\0';
+		at += len;
+		status = take(&(struct message){ .records = part }, held);
+	}
+	return status;
+}
+
+static void given_ixfr_asked(void)
+{
+	uint8_t out[TRANSFER_ASK_MAX];
+
+	asked_id = IXFR_ID;
+	asked_type = TYPE_IXFR;
+	transfer_ask_ixfr(transfer, held, IXFR_ID, NOW, out, sizeof(out));
+}
+
+static void setup_held(void)
+{
+	setup();
+	given_axfr_asked();
+	ck_assert_int_eq(take_all("5NAab5"), TRANSFER_DONE);
+	held = finish();
+	transfer_free(transfer);
+	transfer = transfer_new(ORIGIN, NULL, &LIMITS);
+}
+
+static void teardown_held(void)
+{
+	teardown();
+	generation_free(held);
+}
+
+START_TEST(ixfr_is_asked_with_the_serial_that_we_hold)
+{
+	uint8_t out[TRANSFER_ASK_MAX];
+	size_t len = transfer_ask_ixfr(transfer, held, IXFR_ID, NOW, out, sizeof(out));
+
+	ck_assert_uint_eq(len, 29 + 34 + OPT_LEN);
+	ck_assert_mem_eq(out, "\x33\x33\0\0\0\1\0\0\0\1\0\1\7example\3com\0\0\xfb\0\1"
+			      "\xc0\x0c\0\6\0\1\0\0\0\0\0\x16\0\0\0\0\0\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+			      OPT, len);
+}
+END_TEST
+
+/* What the zone has then: of hosta .. hostd and www those that are in the string. */
+static const struct {
+	const char *what, *parts, *expect;
+	size_t records;		/* of the difference; 0: the whole zone came */
+} differences[] = {
+	{ "one step", "S5aScS", "Abc", 2 },
+	{ "two steps", "S5a6c6bSdS", "Acd", 4 },
+	{ "nothing removed", "S5ScS", "Aabc", 1 },
+	{ "nothing added", "S5aSS", "Ab", 1 },
+	{ "the SOA alone", "S5SS", "Aab", 0 },
+	{ "added, then removed again", "S5a6cd6cdSaS", "Aab", 6 },
+	{ "removed and added in one step", "S5abSabS", "Aab", 4 },
+	{ "one record a message", "S|5|a|S|c|S", "Abc", 2 },
+	{ "a message ends behind the first SOA", "S|5aScS", "Abc", 2 },
+	{ "empty messages between", "S||5a|Sc||S", "Abc", 2 },
+	{ "the whole zone", "SNAcS", "Ac", 4 },
+	{ "the whole zone, a record a message", "S|N|A|c|S", "Ac", 4 },
+	{ "SOA in another case", "C5aScC", "Abc", 2 },
+};
+
+static bool has_host(const struct generation *g, char which)
+{
+	char text[] = "hostX.example.com";
+	uint8_t name[NAME_LEN_MAX];
+	struct name_key at;
+
+	text[4] = which;
+	name_from_text(which == 'A' ? "www.example.com" : text, name);
+	name_to_key(name, &at);
+	return tree_get(&g->tree, &at) != NULL;
+}
+
+START_TEST(difference_is_applied_to_what_we_hold)
+{
+	const char *what = differences[_i].what;
+	enum transfer_status status;
+	struct generation *g;
+
+	given_ixfr_asked();
+	status = take_all(differences[_i].parts);
+	ck_assert_msg(status == TRANSFER_DONE, "%s: %d %s", what, (int)status, transfer_reason(transfer));
+	ck_assert_msg(transfer_is_difference(transfer) == !strchr(differences[_i].parts, 'N'), "%s", what);
+	if (differences[_i].records)
+		ck_assert_uint_eq(transfer_records(transfer), differences[_i].records);
+	g = finish();
+	ck_assert_uint_eq(g->soa.serial, 7);
+	ck_assert_uint_eq(g->records, 2 + strlen(differences[_i].expect));
+	for (const char *host = "Aabcd"; *host; host++)
+		ck_assert_msg(has_host(g, *host) == (strchr(differences[_i].expect, *host) != NULL),
+			      "%s: host%c", what, *host);
+	ck_assert(has_host(held, 'a') && held->soa.serial == 5 && held->records == 5);
+	generation_free(g);
+}
+END_TEST
+
+START_TEST(one_soa_that_is_not_newer_is_up_to_date)
+{
+	given_ixfr_asked();
+	ck_assert_int_eq(take_all("5"), TRANSFER_UP_TO_DATE);
+	ck_assert_uint_eq(transfer_serial(transfer), 5);
+}
+END_TEST
+
+START_TEST(one_newer_soa_alone_is_no_difference)
+{
+	given_ixfr_asked();
+	ck_assert(!transfer_is_lone(transfer));
+	ck_assert_int_eq(take_all("S"), TRANSFER_MORE);
+	ck_assert(transfer_is_lone(transfer));
+	transfer_close(transfer, "primary is silent");
+	ck_assert_ptr_nonnull(strstr(transfer_reason(transfer), "no difference from serial 5"));
+}
+END_TEST
+
+static const struct {
+	const char *what, *parts, *reason;
+} bad_differences[] = {
+	{ "removes what is absent", "S5cSS", "hostc.example.com. A: deletion of a record" },
+	{ "removes twice", "S5aaSS", "deletion of a record" },
+	{ "adds what is there", "S5SbS", "hostb.example.com. A: addition of a record" },
+	{ "adds twice", "S5SccS", "addition of a record" },
+	{ "begins elsewhere", "S6aScS", "from serial 6, but we are at 5" },
+	{ "begins later than it ends", "S8aScS", "from serial 8" },
+	{ "a gap between steps", "85a6cSb8d8", "from serial 7, but we are at 6" },
+	{ "a step to itself", "S5a5cS", "from serial 5 to 5" },
+	{ "past the end", "S5a8c8S", "from serial 5 to 8" },
+	{ "our SOA in other words", "SYaScS", "deletion of a record" },
+	{ "the new SOA in other words", "S5aXcS", "two SOAs of serial 7" },
+	{ "the last SOA in other words", "S5aScX", "differs" },
+	{ "an end too early", "85a6c8", "from serial 8, but we are at 6" },
+	{ "two SOAs and no difference", "SS", "no difference between" },
+	{ "no SOA first", "aS", "first record" },
+	{ "an old SOA and more", "5a", "not newer" },
+	{ "an old SOA and itself", "55", "not newer" },
+	{ "records after the end", "S5aScSd", "after the last" },
+	{ "owner out of zone", "S5aSOS", "outside" },
+	{ "SOA below the apex removed", "S5BSS", "deletion" },
+	{ "SOA below the apex added", "S5SBS", "SOA below" },
+	{ "class CH", "S5aSHS", "class" },
+	{ "rdata that does not parse", "S5LSS", "rdata" },
+	{ "a type that no zone has", "S5STS", "hold" },
+	{ "too many empty messages", "S|5a|||||", "without a record" },
+};
+
+START_TEST(difference_that_does_not_fit_fails)
+{
+	const char *what = bad_differences[_i].what;
+
+	given_ixfr_asked();
+	ck_assert_msg(take_all(bad_differences[_i].parts) == TRANSFER_FAILED, "%s: believed", what);
+	ck_assert_msg(strstr(transfer_reason(transfer), bad_differences[_i].reason) != NULL, "%s: '%s'", what,
+		      transfer_reason(transfer));
+	ck_assert_uint_eq(held->records, 5);
+}
+END_TEST
+
+START_TEST(difference_that_breaks_the_zone_is_found_at_the_end)
+{
+	enum zone_error why;
+
+	given_ixfr_asked();
+	ck_assert_int_eq(take_all("S5NSS"), TRANSFER_DONE);
+	ck_assert_ptr_null(zone_edit_finish(transfer_take_edit(transfer), 1, &why, NULL));
+	ck_assert_int_eq(why, ZONE_NO_NS);
+}
+END_TEST
+
+START_TEST(difference_larger_than_the_zone_fails)
+{
+	enum transfer_status status;
+
+	given_ixfr_asked();
+	status = take_all("S5");
+	for (int i = 0; i < 100000 && status == TRANSFER_MORE; i++)
+		status = take_all("abababababababababab|Sabababababababababab");
+	ck_assert_int_eq(status, TRANSFER_FAILED);
+}
+END_TEST
+
+START_TEST(difference_stays_within_the_limits_of_the_zone)
+{
+	transfer_free(transfer);
+	transfer = transfer_new(ORIGIN, NULL, &(struct transfer_limits){ 6, 0, 3 });
+	given_ixfr_asked();
+	ck_assert_int_eq(take_all("S5Sc|dS"), TRANSFER_FAILED);
+	ck_assert_str_eq(transfer_reason(transfer), zone_error_text(ZONE_TOO_BIG));
+}
+END_TEST
+
+START_TEST(what_we_hold_may_be_replaced_meanwhile)
+{
+	struct generation *g;
+
+	given_ixfr_asked();
+	ck_assert_int_eq(take_all("S5a"), TRANSFER_MORE);
+	generation_free(held);
+	held = NULL;
+	ck_assert_int_eq(take_all("ScS"), TRANSFER_DONE);
+	g = finish();
+	ck_assert(has_host(g, 'b') && has_host(g, 'c') && !has_host(g, 'a'));
+	generation_free(g);
+}
+END_TEST
+
+START_TEST(ixfr_may_be_asked_again_before_a_reply)
+{
+	given_ixfr_asked();
+	given_ixfr_asked();
+	ck_assert_int_eq(take(&(struct message)SAY("", .flags_xor = RCODE_FORMERR), held),
+			 TRANSFER_ASK_AGAIN);
+	given_ixfr_asked();
+	ck_assert_int_eq(take_all("S5aScS"), TRANSFER_DONE);
+	generation_free(finish());
+}
+END_TEST
+
+static TCase *difference_cases(void)
+{
+	TCase *tc = tcase_create("difference");
+
+	tcase_add_checked_fixture(tc, setup_held, teardown_held);
+	tcase_add_test(tc, ixfr_is_asked_with_the_serial_that_we_hold);
+	tcase_add_loop_test(tc, difference_is_applied_to_what_we_hold, 0, COUNT(differences));
+	tcase_add_test(tc, one_soa_that_is_not_newer_is_up_to_date);
+	tcase_add_test(tc, one_newer_soa_alone_is_no_difference);
+	tcase_add_loop_test(tc, difference_that_does_not_fit_fails, 0, COUNT(bad_differences));
+	tcase_add_test(tc, difference_that_breaks_the_zone_is_found_at_the_end);
+	tcase_add_test(tc, difference_larger_than_the_zone_fails);
+	tcase_add_test(tc, difference_stays_within_the_limits_of_the_zone);
+	tcase_add_test(tc, what_we_hold_may_be_replaced_meanwhile);
+	tcase_add_test(tc, ixfr_may_be_asked_again_before_a_reply);
+	return tc;
+}
+
 static TCase *good_cases(void)
 {
 	TCase *tc = tcase_create("good");
@@ -476,6 +786,8 @@ static TCase *good_cases(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, requests_are_plain_queries_of_class_in);
 	tcase_add_test(tc, axfr_is_asked_with_an_id_of_its_own);
+	tcase_add_test(tc, who_does_not_know_edns_is_asked_without);
+	tcase_add_loop_test(tc, expire_option_is_read, 0, COUNT(expires));
 	tcase_add_loop_test(tc, soa_reply_says_whether_to_go_on, 0, COUNT(soa_replies));
 	tcase_add_test(tc, zone_in_one_message_is_taken);
 	tcase_add_test(tc, zone_of_one_record_a_message_is_taken);
@@ -511,6 +823,7 @@ int main(void)
 
 	suite_add_tcase(s, good_cases());
 	suite_add_tcase(s, bad_cases());
+	suite_add_tcase(s, difference_cases());
 	r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
 	failed = srunner_ntests_failed(r);
