@@ -227,6 +227,7 @@ void mirror_free(struct mirror *m)
 	drop_commands(m);
 	work_list_free_all(&m->works);
 	work_list_free_all(&m->left);
+	aside_free(m->shop.aside);
 	free(m->configured.items);
 	store_free(m->shop.store);
 	retired_fini(&m->shop.retired);

@@ -31,9 +31,15 @@ void holding_fini(struct holding *h)
 {
 	struct generation *g = h->slot->current;
 
+	holding_wait_aside(h);
 	atomic_store_explicit(&h->slot->is_servable, false, memory_order_release);
 	rcu_publish(h->slot->current, NULL);
 	retired_add(&h->shop->retired, g);
+}
+
+uint64_t holding_next_number(const struct holding *h)
+{
+	return (h->seen > h->given ? h->seen : h->given) + 1;
 }
 
 const struct generation *holding_current(const struct holding *h)
@@ -142,28 +148,6 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
 
 /* ---- Saving ---- */
 
-/* A full disk is said once, not with every version of the zone. */
-static void note_snapshot(struct holding *h, int error)
-{
-	if (error < 0 && !h->is_snapshot_broken)
-		zonelog_not_saved(h->log, "snapshot_failed", strerrordesc_np(-error),
-				  clock_monotonic_us());
-	h->is_snapshot_broken = error < 0;
-}
-
-/* File calls may take long; no other thread's rcu_wait() is to wait for them. */
-void holding_save_snapshot(struct holding *h)
-{
-	const struct generation *g = holding_current(h);
-	int error;
-
-	rcu_sleep();
-	error = snapshot_write(h->shop->state_dir, g, &h->times);
-	rcu_wake();
-	ev_now_update(h->shop->loop);
-	note_snapshot(h, error);
-}
-
 void holding_save_store(struct holding *h, const struct generation *old)
 {
 	if (h->shop->store)
@@ -193,10 +177,7 @@ void holding_confirm(struct holding *h, const struct zone_times *times)
 	if (!is_worth_a_touch(h))
 		return;
 	h->touched_at = times->refreshed_at;
-	if (h->is_snapshot_broken)	/* what it lacks is the zone, not the time */
-		holding_save_snapshot(h);
-	else
-		note_snapshot(h, snapshot_touch(h->shop->state_dir, g, times));
+	holding_touch_snapshot(h);
 	if (h->shop->store && h->stored == g->number)
 		store_touch(h->shop->store, g->origin, g->number, times);
 }
@@ -207,60 +188,11 @@ void holding_renumber(struct holding *h)
 	struct zone_times times = h->times;
 	enum zone_error why;
 	struct generation *again =
-		zone_edit_finish(zone_edit_new(g->origin, g, 0, 0), h->seen + 1, &why, NULL);
+		zone_edit_finish(zone_edit_new(g->origin, g, 0, 0), holding_next_number(h), &why, NULL);
 
 	assert(again);		/* nothing was touched, so nothing can be wrong */
 	holding_publish(h, again, &times, h->source);
 	holding_save(h, NULL);
-}
-
-/* ---- Faithfulness ---- */
-
-/* Checks may take this part of the mirror's time: big zones that change often wait for theirs. */
-enum { CHECK_PART = 50 };
-
-static void check_faithful(struct holding *h)
-{
-	const struct generation *g = holding_current(h);
-	uint64_t begun_us = clock_monotonic_us(), end_us;
-
-	rcu_sleep();		/* only this thread retires it */
-	h->faithful = faithful_check(g, clock_wall_us() / US_PER_S);
-	rcu_wake();
-	ev_now_update(h->shop->loop);
-	end_us = clock_monotonic_us();
-	h->checked = g->number;
-	h->check_at_us = end_us + (end_us - begun_us) * CHECK_PART;
-}
-
-static enum faithful_fault fault_now(const struct holding *h)
-{
-	return faithful_at(&h->faithful, clock_wall_us() / US_PER_S);
-}
-
-void holding_check_faithful(struct holding *h)
-{
-	const struct generation *g = holding_current(h);
-	enum faithful_fault fault;
-
-	if (!g)
-		return;
-	if (h->checked != g->number) {
-		if (clock_monotonic_us() < h->check_at_us)
-			return;
-		check_faithful(h);
-	}
-	fault = fault_now(h);
-	if (fault == h->said)
-		return;
-	h->said = fault;
-	h->shop->report(h->slot->work, h->shop->report_arg);
-	zonelog_faithful(h->log, g->soa.serial, holding_unfaithful(h), h->faithful.owner);
-}
-
-const char *holding_unfaithful(const struct holding *h)
-{
-	return h->said == FAITHFUL ? NULL : faithful_text(h->said);
 }
 
 /* ---- Expiry ---- */

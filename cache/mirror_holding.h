@@ -3,7 +3,9 @@
  * mirror_holding - what the mirror holds of one zone: the published generation and its life after.
  *
  * Purpose:  publishes a generation to the workers, retires the one before, saves it (snapshot,
- *           then store), and keeps track of until when it may answer.
+ *           then store), and keeps track of until when it may answer. What goes through the
+ *           whole of a big zone is done aside, and not for each of its generations: an update
+ *           of ten records costs what ten cost (mirror_aside.c).
  * Not here: getting generations (mirror_work.c), freeing old ones (mirror_retired.h).
  * Owns:     slot->current, slot->is_servable and slot->expires_us: it is their only writer.
  * Threads:  the mirror's.
@@ -18,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cache/aside.h"
 #include "cache/faithful.h"
 #include "cache/mirror.h"
 #include "cache/random.h"
@@ -32,6 +35,7 @@ struct workshop {
 	bool is_store_known;		/* it has said up or down since the start */
 	unsigned lease_s;
 	const char *state_dir;
+	struct aside *aside;
 	struct random random;
 	struct retired retired;
 	unsigned rounds;		/* of all zones, running now */
@@ -47,6 +51,7 @@ struct holding {
 	struct zone_times times;
 	uint64_t expires_us;		/* monotonic: times.expires_at as seen when it was set */
 	uint64_t seen;			/* highest number that some generation has */
+	uint64_t given;			/* that we may have given before a crash */
 	uint64_t stored;		/* number of the one that the store has; 0: none */
 	uint64_t touched_at;		/* refreshed_at as the stores have it */
 	unsigned warned;		/* warnings given: 0 .. WARNINGS */
@@ -55,6 +60,14 @@ struct holding {
 	uint64_t check_at_us;		/* monotonic: not before, as checks cost time */
 	enum faithful_fault said;	/* the fault that was told last */
 	bool is_fresh;			/* came from a primary, not from a store */
+	struct check_job *checking;	/* under way aside, or NULL */
+
+	/* the snapshot */
+	struct write_job *writing;	/* under way aside, or NULL */
+	uint64_t in_snapshot;		/* number of the generation that the file has; 0: none */
+	uint64_t write_at_us;		/* monotonic: not before, as that costs time, too */
+	bool is_snapshot_due;		/* the file is to get what is held */
+	bool is_snapshot_big;		/* it has a big zone, and may lag */
 	bool is_snapshot_broken;	/* the last write failed */
 	char source[MIRROR_SOURCE_MAX];
 };
@@ -62,6 +75,9 @@ struct holding {
 void holding_init(struct holding *h, struct workshop *shop, struct mirror_zone *slot,
 		  struct zonelog *log);
 void holding_fini(struct holding *h);	/* unpublishes; the generation goes to retired */
+
+/* For a generation of ours: past all that were ever given. */
+uint64_t holding_next_number(const struct holding *h);
 
 /* What is held, or NULL. */
 const struct generation *holding_current(const struct holding *h);
@@ -85,9 +101,28 @@ void holding_publish(struct holding *h, struct generation *g, const struct zone_
 bool holding_restore(struct holding *h, struct generation *g, const struct zone_times *times,
 		     const char *source);
 
+/*
+ * A big zone's snapshot is behind by at most so many generations: whoever reads it after a
+ * crash gives none of their numbers again.
+ */
+enum { HOLDING_LAG_MAX = 1000 };
+
 /* Writes what is held to the snapshot, then to the store. `old`: the one before, or NULL. */
 void holding_save(struct holding *h, const struct generation *old);
-void holding_save_snapshot(struct holding *h);
+void holding_save_snapshot(struct holding *h);	/* that of a big zone aside, and when it is time */
+void holding_touch_snapshot(struct holding *h);	/* only its times */
+void holding_saw_snapshot(struct holding *h, const struct generation *g);	/* it was read */
+
+/* Begins what has become due. Called each second. */
+void holding_tend_snapshot(struct holding *h);
+
+/* At the end: writes what is due and waits. The other: no more writes, of a zone that leaves. */
+void holding_flush_snapshot(struct holding *h);
+void holding_leave_snapshot(struct holding *h);
+
+/* Until nothing of this zone is under way aside. */
+void holding_wait_aside(struct holding *h);
+
 void holding_save_store(struct holding *h, const struct generation *old);
 
 /* The primary confirmed the serial. Tells the stores when that is worth a write. */

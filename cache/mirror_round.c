@@ -336,7 +336,7 @@ static struct generation *finish(struct mirror_work *w, struct transfer *t, enum
 	if (!w->is_snapshot_seen)	/* its number must not be given again */
 		work_read_snapshot(w);
 	rcu_sleep();
-	g = zone_edit_finish(transfer_take_edit(t), w->hold.seen + 1, why, owner);
+	g = zone_edit_finish(transfer_take_edit(t), holding_next_number(&w->hold), why, owner);
 	rcu_wake();
 	ev_now_update(w->shop->loop);
 	return g;

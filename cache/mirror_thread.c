@@ -162,6 +162,7 @@ static void do_forget(struct mirror *m)
 	for (size_t i = 0; i < m->left.count; i++) {
 		const uint8_t *origin = m->left.items[i]->slot->origin;
 
+		holding_wait_aside(&m->left.items[i]->hold);
 		if (!work_list_find(&m->works, origin))	/* it may be back, with a new slot */
 			snapshot_remove(m->conf.state_dir, origin);
 	}
@@ -266,6 +267,7 @@ static void shut_down(struct mirror *m)
 	ev_timer farewell;
 
 	for (size_t i = 0; i < m->works.count; i++) {
+		holding_flush_snapshot(&m->works.items[i]->hold);
 		has_leases = has_leases || m->works.items[i]->has_lease;
 		work_stop(m->works.items[i]);
 	}
@@ -296,6 +298,7 @@ void mirror_thread_init(struct mirror *m)
 {
 	m->shop.report = on_report;
 	m->shop.report_arg = m;
+	m->shop.aside = aside_new(m->shop.loop);
 	if (m->conf.has_redis)
 		m->shop.store = store_new(m->shop.loop, &m->conf.store, &LISTENER, m);
 	ev_async_init(&m->wake, on_wake);

@@ -98,6 +98,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 	(void)revents;
 	holding_check_expiry(&w->hold);
 	holding_check_faithful(&w->hold);
+	holding_tend_snapshot(&w->hold);
 	tend_store(w, now_us);
 	if (w->round == ROUND_LEASE && now_us - w->lease_asked_us >= LEASE_PATIENCE_US)
 		round_go_on(w, true);
@@ -128,6 +129,7 @@ void work_start(struct mirror_work *w, struct workshop *shop, uint64_t spread_us
 void work_stop(struct mirror_work *w)
 {
 	round_cancel(w);
+	holding_leave_snapshot(&w->hold);
 	ev_timer_stop(w->shop->loop, &w->tick);
 	if (w->has_lease)
 		store_leave_lease(w->shop->store, w->conf->origin);
@@ -194,6 +196,8 @@ void work_read_snapshot(struct mirror_work *w)
 	rcu_wake();
 	ev_now_update(w->shop->loop);
 	bad.now_us = clock_monotonic_us();
+	if (g)
+		holding_saw_snapshot(&w->hold, g);
 	if (g && holding_restore(&w->hold, g, &times, "snapshot"))
 		take_times(w);
 	else if (!g && bad.reason)

@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * mirror_aside - what of a holding goes through a whole zone: its snapshot, and the look for what
+ * is not faithful. Of a small zone both are done at once. Of a big one they are done aside, over
+ * a generation that is pinned meanwhile, and take a part of that thread's time at the most; only
+ * the first snapshot of all is written at once, or a crash would find none.
+ */
+#include "cache/mirror_holding.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cache/clock.h"
+#include "cache/memory.h"
+#include "cache/rcu.h"
+
+enum {
+	BIG_BYTES = 1 << 20,	/* on the wire: some 30 ms for both */
+	CHECK_PART = 50,	/* of the time goes into looks: big zones that change wait for theirs */
+	WRITE_PART = 20,	/* likewise into snapshots */
+};
+
+struct took {
+	uint64_t begun_us, ended_us;	/* monotonic */
+};
+
+struct check_job {
+	struct aside_job job;	/* first: a job is cast back */
+	struct holding *h;
+	const struct generation *g;
+	struct faithful found;
+	struct took took;
+};
+
+struct write_job {
+	struct aside_job job;	/* first: a job is cast back */
+	struct holding *h;
+	const struct generation *g;
+	struct zone_times times;
+	int error;		/* 0 or -errno */
+	struct took took;
+};
+
+static bool is_big(const struct generation *g)
+{
+	return g->bytes >= BIG_BYTES;
+}
+
+/* When the next one may begin, so that they take one part of so many of the time. */
+static uint64_t next_at_us(struct took took, unsigned part)
+{
+	return took.ended_us + (took.ended_us - took.begun_us) * part;
+}
+
+/* ---- The snapshot ---- */
+
+/* A full disk is said once, not with every version of the zone. */
+static void note_snapshot(struct holding *h, int error)
+{
+	if (error < 0 && !h->is_snapshot_broken)
+		zonelog_not_saved(h->log, "snapshot_failed", strerrordesc_np(-error),
+				  clock_monotonic_us());
+	h->is_snapshot_broken = error < 0;
+}
+
+static void note_written(struct holding *h, const struct generation *g, int error)
+{
+	note_snapshot(h, error);
+	if (error < 0)
+		return;
+	h->in_snapshot = g->number;
+	h->is_snapshot_big = is_big(g);
+}
+
+void holding_saw_snapshot(struct holding *h, const struct generation *g)
+{
+	h->in_snapshot = g->number;
+	h->is_snapshot_big = is_big(g);
+	h->given = is_big(g) ? g->number + HOLDING_LAG_MAX : g->number;
+}
+
+/* File calls may take long; no other thread's rcu_wait() is to wait for them. */
+static void write_now(struct holding *h)
+{
+	const struct generation *g = holding_current(h);
+	int error;
+
+	h->is_snapshot_due = false;
+	rcu_sleep();
+	error = snapshot_write(h->shop->state_dir, g, &h->times);
+	rcu_wake();
+	ev_now_update(h->shop->loop);
+	note_written(h, g, error);
+}
+
+static void run_write(struct aside_job *job)
+{
+	struct write_job *w = (struct write_job *)job;
+
+	w->took.begun_us = clock_monotonic_us();
+	w->error = snapshot_write(w->h->shop->state_dir, w->g, &w->times);
+	w->took.ended_us = clock_monotonic_us();
+}
+
+/* What was confirmed meanwhile is written behind it. */
+static void done_write(struct aside_job *job)
+{
+	struct write_job *w = (struct write_job *)job;
+	struct holding *h = w->h;
+
+	h->writing = NULL;
+	h->write_at_us = next_at_us(w->took, WRITE_PART);
+	note_written(h, w->g, w->error);
+	if (w->error == 0 && w->times.refreshed_at != h->times.refreshed_at)
+		holding_touch_snapshot(h);
+	generation_drop(w->g);
+	free(w);
+	holding_tend_snapshot(h);
+}
+
+static void begin_write(struct holding *h)
+{
+	struct write_job *w = memory_zeroed(1, sizeof(*w));
+
+	*w = (struct write_job){ { .run = run_write, .done = done_write }, .h = h,
+				 .g = holding_current(h), .times = h->times };
+	generation_hold(w->g);
+	h->writing = w;
+	h->is_snapshot_due = false;
+	aside_begin(h->shop->aside, &w->job);
+}
+
+void holding_tend_snapshot(struct holding *h)
+{
+	if (!h->is_snapshot_due || h->writing)
+		return;
+	if (clock_monotonic_us() >= h->write_at_us ||
+	    holding_current(h)->number - h->in_snapshot >= HOLDING_LAG_MAX / 2)
+		begin_write(h);
+}
+
+void holding_save_snapshot(struct holding *h)
+{
+	if (!h->writing && !(is_big(holding_current(h)) && h->is_snapshot_big)) {
+		write_now(h);
+		return;
+	}
+	h->is_snapshot_due = true;
+	holding_tend_snapshot(h);
+}
+
+void holding_touch_snapshot(struct holding *h)
+{
+	if (h->writing || h->is_snapshot_due)
+		return;			/* the times will be there with the zone */
+	if (h->is_snapshot_broken)	/* what it lacks is the zone, not the time */
+		holding_save_snapshot(h);
+	else
+		note_snapshot(h, snapshot_touch(h->shop->state_dir, holding_current(h), &h->times));
+}
+
+void holding_flush_snapshot(struct holding *h)
+{
+	holding_wait_aside(h);
+	if (h->is_snapshot_due)
+		write_now(h);
+}
+
+void holding_leave_snapshot(struct holding *h)
+{
+	h->is_snapshot_due = false;
+}
+
+/* ---- Faithfulness ---- */
+
+static void take_check(struct holding *h, const struct generation *g, const struct faithful *found,
+		       struct took took)
+{
+	h->faithful = *found;
+	h->checked = g->number;
+	h->check_at_us = next_at_us(took, CHECK_PART);
+}
+
+/* `g` is what was checked. */
+static void tell(struct holding *h, const struct generation *g)
+{
+	enum faithful_fault fault = faithful_at(&h->faithful, clock_wall_us() / US_PER_S);
+
+	if (fault == h->said)
+		return;
+	h->said = fault;
+	h->shop->report(h->slot->work, h->shop->report_arg);
+	zonelog_faithful(h->log, g->soa.serial, holding_unfaithful(h), h->faithful.owner);
+}
+
+static void check_now(struct holding *h)
+{
+	const struct generation *g = holding_current(h);
+	struct took took = { .begun_us = clock_monotonic_us() };
+	struct faithful found;
+
+	rcu_sleep();		/* only this thread retires it */
+	found = faithful_check(g, clock_wall_us() / US_PER_S);
+	rcu_wake();
+	ev_now_update(h->shop->loop);
+	took.ended_us = clock_monotonic_us();
+	take_check(h, g, &found, took);
+}
+
+static void run_check(struct aside_job *job)
+{
+	struct check_job *c = (struct check_job *)job;
+
+	c->took.begun_us = clock_monotonic_us();
+	c->found = faithful_check(c->g, clock_wall_us() / US_PER_S);
+	c->took.ended_us = clock_monotonic_us();
+}
+
+/* It may not be what is held any more: then its pin ends, and with that what `owner` points to. */
+static void done_check(struct aside_job *job)
+{
+	struct check_job *c = (struct check_job *)job;
+	struct holding *h = c->h;
+
+	h->checking = NULL;
+	take_check(h, c->g, &c->found, c->took);
+	tell(h, c->g);
+	if (c->g != holding_current(h))
+		h->faithful.owner = NULL;
+	generation_drop(c->g);
+	free(c);
+}
+
+static void begin_check(struct holding *h)
+{
+	struct check_job *c = memory_zeroed(1, sizeof(*c));
+
+	*c = (struct check_job){ { .run = run_check, .done = done_check }, .h = h,
+				 .g = holding_current(h) };
+	generation_hold(c->g);
+	h->checking = c;
+	aside_begin(h->shop->aside, &c->job);
+}
+
+void holding_check_faithful(struct holding *h)
+{
+	const struct generation *g = holding_current(h);
+
+	if (!g || h->checking)
+		return;
+	if (h->checked != g->number && clock_monotonic_us() < h->check_at_us)
+		return;
+	if (h->checked != g->number && is_big(g)) {
+		begin_check(h);
+		return;
+	}
+	if (h->checked != g->number)
+		check_now(h);
+	tell(h, g);
+}
+
+const char *holding_unfaithful(const struct holding *h)
+{
+	return h->said == FAITHFUL ? NULL : faithful_text(h->said);
+}
+
+void holding_wait_aside(struct holding *h)
+{
+	if (!h->writing && !h->checking)
+		return;
+	rcu_sleep();
+	aside_wait(h->shop->aside);
+	rcu_wake();
+}
