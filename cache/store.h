@@ -11,9 +11,9 @@
  *      PREFIX:zone:{ORIGIN}                hash    generation serial base chunks records digest
  *                                                  refreshed_at expires_at source schema
  *      PREFIX:base:{ORIGIN}:GENERATION     hash    0 .. chunks-1 -> chunk
- *      PREFIX:changes:{ORIGIN}             stream  generation from_serial serial, then `removed`
- *                                                  and `added`, each as often as there are
- *                                                  chunks of such records (change.h)
+ *      PREFIX:changes:{ORIGIN}             stream  generation from_serial serial and more, then
+ *                                                  `removed` and `added`, each as often as there
+ *                                                  are chunks of such records (store_step.h)
  *      PREFIX:lease:{ORIGIN}               string  instance, with expiry
  *      PREFIX:events                       stream  origin generation serial
  *

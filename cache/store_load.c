@@ -2,8 +2,9 @@
 /*
  * One load, step by step:
  *
- *      hash -> checked -> HLEN base -> chunk, chunk, ... -> digest -> changes in order
- *           -> finish -> serial, records as the hash says?
+ *      hash -> checked -> HLEN base -> chunk, chunk, ... -> digest -> the base's generation
+ *           -> changes in order, each a generation (store_step.h)
+ *           -> serial, records as the hash says?
  *
  * Nothing that comes back is believed: every size is checked before it is used, every record
  * as if it came from the wire. When something is off and the hash has moved meanwhile, a
@@ -19,11 +20,11 @@
 #include "cache/clock.h"
 #include "cache/memory.h"
 #include "cache/store_parts.h"
+#include "cache/store_step.h"
 
 enum {
 	WINDOW = 8,		/* chunks asked for at the same time: half a megabyte */
 	ENTRIES = 2,		/* of the stream in one reply: each may have 1 MB */
-	ENTRY_ID_MAX = 44,	/* two 64-bit numbers and a dash */
 };
 
 /* The zone's hash, all of it. */
@@ -40,9 +41,8 @@ struct store_load {
 	struct zone_edit *edit;
 	uint64_t asked, taken, digest;	/* of the chunks */
 	uint64_t fields;		/* what HLEN says of the base */
-	uint64_t generation;		/* come so far */
-	uint32_t serial;
-	char after[ENTRY_ID_MAX];	/* the last entry of the stream that was read */
+	struct generation *g;		/* come so far; NULL before the base is whole */
+	char after[STEP_ID_MAX];	/* the last entry of the stream that was read */
 	size_t entries;			/* in the reply at hand */
 	unsigned attempts;
 };
@@ -59,8 +59,10 @@ static struct store_load *load_of(struct store_task *t)
 static void forget(struct store_load *l)
 {
 	zone_edit_free(l->edit);
+	generation_free(l->g);
 	free(l->key_base);
 	l->edit = NULL;
+	l->g = NULL;
 	l->key_base = NULL;
 }
 
@@ -151,82 +153,34 @@ static void bound_times(struct zone_times *times, const struct soa *soa)
 
 static void finish(struct store_load *l)
 {
-	char where[NAME_TEXT_MAX], text[STORE_REASON_MAX];
-	enum zone_error why = ZONE_OK;
-	struct generation *g = zone_edit_finish(l->edit, l->hash.generation, &why, where);
+	struct generation *g = l->g;
 
-	l->edit = NULL;
-	if (!g) {
-		snprintf(text, sizeof(text), "%s at %.80s", zone_error_text(why), where);
-		fail_load(l, text);
-	} else if (g->soa.serial != l->hash.serial || g->records != l->hash.records) {
-		generation_free(g);
+	if (g->soa.serial != l->hash.serial || g->records != l->hash.records) {
 		fail_load(l, "serial or number of records is not what the zone's hash says");
-	} else {
-		bound_times(&l->hash.times, &g->soa);
-		end_load(l, g, NULL);
+		return;
 	}
+	l->g = NULL;
+	bound_times(&l->hash.times, &g->soa);
+	end_load(l, g, NULL);
 }
 
 /* ---- Changes ---- */
 
-static bool entry_number(const redisReply *fields, size_t i, const char *name, uint64_t *v)
+static void take_entry(struct store_load *l, const redisReply *entry)
 {
-	return reply_is_string(fields->element[i], name) && reply_number(fields->element[i + 1], v);
-}
+	const struct store_zone *z = l->task.zone;
+	const redisReply *fields = step_fields(entry, l->after);
+	struct generation *next;
+	const char *wrong = "an entry of an unexpected kind";
 
-static const char *apply_part(struct store_load *l, const redisReply *name,
-			      const redisReply *bytes, uint32_t *serial)
-{
-	bool is_added = reply_is_string(name, "added");
-
-	if (bytes->type != REDIS_REPLY_STRING || (!is_added && !reply_is_string(name, "removed")))
-		return "a field that is none of ours";
-	return change_part_apply(l->edit, is_added, (const uint8_t *)bytes->str, bytes->len,
-				 serial);
-}
-
-static const char *apply_entry(struct store_load *l, const redisReply *fields)
-{
-	uint64_t generation, from, to;
-	uint32_t serial = l->serial;
-
-	if (fields->type != REDIS_REPLY_ARRAY || fields->elements < 6 ||
-	    fields->elements % 2 != 0 || !entry_number(fields, 0, "generation", &generation) ||
-	    !entry_number(fields, 2, "from_serial", &from) ||
-	    !entry_number(fields, 4, "serial", &to))
-		return "an entry that is none of ours";
-	if (generation <= l->generation || generation > l->hash.generation || from != l->serial)
-		return "does not follow the one before";
-	for (size_t i = 6; i < fields->elements; i += 2) {
-		const char *wrong = apply_part(l, fields->element[i], fields->element[i + 1],
-					       &serial);
-
-		if (wrong)
-			return wrong;
+	if (fields)
+		wrong = step_take(l->g, fields, z->max_records, z->max_bytes, &next);
+	if (wrong) {
+		fail_format(l, "change after generation", l->g->number, wrong);
+		return;
 	}
-	if (serial != to)
-		return "its SOA has another serial";
-	l->generation = generation;
-	l->serial = serial;
-	return NULL;
-}
-
-static bool take_entry(struct store_load *l, const redisReply *entry)
-{
-	const redisReply *id;
-	const char *wrong;
-
-	if (!reply_is_array(entry, 2) || (id = entry->element[0])->type != REDIS_REPLY_STRING ||
-	    id->len >= sizeof(l->after)) {
-		task_fail(&l->task, "the change stream has an entry of an unexpected kind");
-		return false;
-	}
-	memcpy(l->after, id->str, id->len + 1);
-	wrong = apply_entry(l, entry->element[1]);
-	if (wrong)
-		fail_format(l, "change after generation", l->generation, wrong);
-	return !wrong;
+	generation_free(l->g);
+	l->g = next;
 }
 
 static void got_entries(struct store_task *t, const redisReply *reply)
@@ -238,10 +192,9 @@ static void got_entries(struct store_task *t, const redisReply *reply)
 		return;
 	}
 	l->entries = reply->elements;
-	for (size_t i = 0; i < reply->elements && l->generation < l->hash.generation; i++) {
-		if (!take_entry(l, reply->element[i]))
-			return;
-	}
+	for (size_t i = 0; i < reply->elements && !task_is_failed(t) &&
+			   l->g->number < l->hash.generation; i++)
+		take_entry(l, reply->element[i]);
 }
 
 static void ask_entries(struct store_load *l);
@@ -252,8 +205,10 @@ static void after_entries(struct store_task *t)
 
 	if (task_is_failed(t))
 		fail_load(l, t->reason);
-	else if (l->generation == l->hash.generation)
+	else if (l->g->number == l->hash.generation)
 		finish(l);
+	else if (l->g->number > l->hash.generation)
+		fail_load(l, "the change stream passes over the generation of the zone's hash");
 	else if (l->entries == 0)
 		fail_load(l, "the change stream ends too early");
 	else
@@ -263,7 +218,7 @@ static void after_entries(struct store_task *t)
 static void ask_entries(struct store_load *l)
 {
 	struct store_command c;
-	char from[ENTRY_ID_MAX + 1];
+	char from[STEP_ID_MAX + 1];
 
 	snprintf(from, sizeof(from), "%s%s", l->after[0] ? "(" : "-", l->after);
 	l->entries = 0;
@@ -285,6 +240,7 @@ static void got_chunk(struct store_task *t, const redisReply *reply)
 	struct store_load *l = load_of(t);
 	const uint8_t *bytes = (const uint8_t *)reply->str;
 	const char *wrong;
+	uint32_t serial;
 
 	if (task_is_failed(t))
 		return;
@@ -293,7 +249,7 @@ static void got_chunk(struct store_task *t, const redisReply *reply)
 	else if (reply->len < CHUNK_HEADER_LEN || reply->len > CHUNK_ALONE_MAX)
 		wrong = "too short or too long";
 	else
-		wrong = change_part_apply(l->edit, true, bytes, reply->len, &l->serial);
+		wrong = change_part_apply(l->edit, true, bytes, reply->len, &serial);
 	if (wrong) {
 		fail_format(l, "chunk", l->taken, wrong);
 		return;
@@ -301,6 +257,23 @@ static void got_chunk(struct store_task *t, const redisReply *reply)
 	l->digest = store_digest(l->digest, bytes);
 	l->taken++;
 	ask_chunks(l);
+}
+
+static void finish_base(struct store_load *l)
+{
+	char where[NAME_TEXT_MAX], text[STORE_REASON_MAX];
+	enum zone_error why = ZONE_OK;
+
+	l->g = zone_edit_finish(l->edit, l->hash.base, &why, where);
+	l->edit = NULL;
+	if (!l->g) {
+		snprintf(text, sizeof(text), "%s at %.80s", zone_error_text(why), where);
+		fail_load(l, text);
+	} else if (l->g->number == l->hash.generation) {
+		finish(l);
+	} else {
+		ask_entries(l);
+	}
 }
 
 static void after_chunks(struct store_task *t)
@@ -311,10 +284,8 @@ static void after_chunks(struct store_task *t)
 		fail_load(l, t->reason);
 	else if (l->digest != l->hash.digest)
 		fail_load(l, "the digest of the base does not match");
-	else if (l->generation == l->hash.generation)
-		finish(l);
 	else
-		ask_entries(l);
+		finish_base(l);
 }
 
 /* One chunk a reply, so that a turn of the loop has 65 kB to work through and not more. */
@@ -369,28 +340,10 @@ static const struct field {
 enum { FIELD_COUNT = sizeof(fields) / sizeof(fields[0]), SEEN_DIGEST = 1 << FIELD_COUNT,
        SEEN_ALL = (SEEN_DIGEST << 1) - 1 };
 
-static bool read_digest(const redisReply *value, uint64_t *digest)
-{
-	uint64_t v = 0;
-
-	if (value->type != REDIS_REPLY_STRING || value->len != 16)
-		return false;
-	for (size_t i = 0; i < 16; i++) {
-		const char *hex = "0123456789abcdef";
-		const char *at = value->str[i] ? strchr(hex, value->str[i]) : NULL;
-
-		if (!at)
-			return false;
-		v = v << 4 | (uint64_t)(at - hex);
-	}
-	*digest = v;
-	return true;
-}
-
 /* Fields that we do not know may be a later schema's; what we need must be there. */
 static void read_hash_field(struct hash *h, const redisReply *name, const redisReply *value)
 {
-	if (reply_is_string(name, "digest") && read_digest(value, &h->digest))
+	if (reply_is_string(name, "digest") && step_digest_parse(value, &h->digest))
 		h->seen |= SEEN_DIGEST;
 	for (size_t i = 0; i < FIELD_COUNT; i++) {
 		uint64_t *v = (uint64_t *)((char *)h + fields[i].offset);
@@ -449,7 +402,6 @@ static void after_hash(struct store_task *t)
 		fail_load(l, wrong);
 		return;
 	}
-	l->generation = l->hash.base;
 	l->edit = zone_edit_new(t->zone->origin, NULL, t->zone->max_records,
 				t->zone->max_bytes);
 	l->key_base = store_base_key(t->zone, l->hash.base, NULL);

@@ -13,6 +13,7 @@
 #include "cache/change.h"
 #include "cache/memory.h"
 #include "cache/store_parts.h"
+#include "cache/store_step.h"
 
 /*
  * A difference is worth an entry below a quarter of the zone and 1 MB; one chunk always is,
@@ -353,14 +354,22 @@ static void put_base(struct store_save *v)
 
 static void put_change(struct store_save *v)
 {
+	const struct generation *old = v->wish.old, *new = v->wish.g;
 	struct store_command c;
+	char digest[STEP_DIGEST_LEN + 1];
 
 	command_start(&c, "XADD");
 	command_text(&c, v->task.zone->key_changes);
 	command_text(&c, "*");
-	command_field(&c, "generation", v->wish.g->number);
-	command_field(&c, "from_serial", v->wish.old->soa.serial);
-	command_field(&c, "serial", v->wish.g->soa.serial);
+	command_field(&c, "generation", new->number);
+	command_field(&c, "from_serial", old->soa.serial);
+	command_field(&c, "serial", new->soa.serial);
+	command_field(&c, "from_generation", old->number);
+	command_field(&c, "records", new->records);
+	command_field(&c, "bytes", new->bytes);
+	step_digest_text(step_digest(v->change), digest);
+	command_text(&c, "digest");
+	command_text(&c, digest);
 	for (size_t i = 0; i < v->change->count; i++) {
 		const struct change_part *part = &v->change->parts[i];
 

@@ -142,6 +142,33 @@ def put(redis, value, *words):
                    stdout=subprocess.DEVNULL)
 
 
+def edit_last_entry(redis, change):
+    """Puts another entry in the place of the stream's last one."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(redis.socket)
+        file = connection.makefile("rb")
+
+        def ask(*words):
+            connection.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+            return read_reply(file)
+
+        [[entry_id, fields]] = ask(b"XREVRANGE", CHANGES.encode(), b"+", b"-", b"COUNT", b"1")
+        assert ask(b"XDEL", CHANGES.encode(), entry_id) == 1
+        ask(b"XADD", CHANGES.encode(), b"*", *change(fields))
+        file.close()
+
+
+def read_reply(file):
+    line = file.readline()
+    kind, rest = line[:1], line[1:-2]
+    if kind == b"*":
+        return [read_reply(file) for _ in range(int(rest))]
+    if kind == b"$":
+        return file.read(int(rest) + 2)[:-2] if int(rest) >= 0 else None
+    assert kind != b"-", rest
+    return int(rest) if kind == b":" else rest
+
+
 def base_key(redis):
     return f"understudy:base:{{example.com.}}:{redis.hash(ZONE)['base']}"
 
@@ -399,6 +426,11 @@ SPOILT = {
         "EVAL", "local e = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1];"
         "redis.call('XDEL', KEYS[1], e[1]); e[2][4] = '77'; redis.call('XADD', KEYS[1], '*', unpack(e[2]))",
         "1", CHANGES),
+    "entry without its additions": lambda redis: edit_last_entry(redis, lambda e: e[:-2]),
+    "entry of other records": lambda redis: edit_last_entry(redis, lambda e: e[:9] + [b"7"] + e[10:]),
+    "entry of other bytes": lambda redis: edit_last_entry(redis, lambda e: e[:11] + [b"7"] + e[12:]),
+    "entry after another generation": lambda redis: edit_last_entry(redis, lambda e: e[:7] + [b"1"] + e[8:]),
+    "entry turned round": lambda redis: edit_last_entry(redis, lambda e: e[:14] + e[16:] + e[14:16]),
     "entry twice": lambda redis: redis.command("XADD", CHANGES, "*", "generation", "3", "from_serial",
                                                "3", "serial", "4") and
         redis.command("HSET", ZONE, "generation", "4", "serial", "4"),
