@@ -163,6 +163,7 @@ struct mirror *mirror_new(const struct mirror_conf *conf)
 	init_lock(m);
 	m->shop.loop = must(ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV));
 	m->shop.lease_s = conf->store.lease_s;
+	m->shop.instance = m->conf.store.instance;
 	m->shop.state_dir = m->conf.state_dir;
 	random_init(&m->shop.random);
 	retired_init(&m->shop.retired);

@@ -100,7 +100,7 @@ void holding_publish(struct holding *h, struct generation *g, const struct zone_
 	h->is_fresh = true;
 	if (source != h->source)
 		snprintf(h->source, sizeof(h->source), "%s", source);
-	if (old)
+	if (old && !g->history)		/* what came by changes has one already */
 		g->history = history_new(old, g);
 	rcu_publish(h->slot->current, g);
 	set_times(h, times);
@@ -114,6 +114,13 @@ static void take_confirmation(struct holding *h, const struct zone_times *times)
 {
 	if (times->refreshed_at > h->times.refreshed_at)
 		set_times(h, times);
+}
+
+void holding_take_confirmation(struct holding *h, const struct zone_times *times)
+{
+	struct zone_times sane = sane_times(times, holding_current(h), &h->shop->random);
+
+	take_confirmation(h, &sane);
 }
 
 static bool is_better(const struct generation *g, const struct generation *held)

@@ -34,6 +34,8 @@ struct workshop {
 	struct store *store;		/* NULL: none configured */
 	bool is_store_known;		/* it has said up or down since the start */
 	unsigned lease_s;
+	const char *instance;		/* who we are in leases */
+	size_t zones;			/* configured */
 	const char *state_dir;
 	struct aside *aside;
 	struct random random;
@@ -106,6 +108,9 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
  * crash gives none of their numbers again.
  */
 enum { HOLDING_LAG_MAX = 1000 };
+
+/* Somebody else confirmed what is held: takes that over when it is later than what we know. */
+void holding_take_confirmation(struct holding *h, const struct zone_times *times);
 
 /* Writes what is held to the snapshot, then to the store. `old`: the one before, or NULL. */
 void holding_save(struct holding *h, const struct generation *old);

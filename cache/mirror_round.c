@@ -6,13 +6,16 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/mirror_fleet.h"
 #include "cache/rcu.h"
 
 enum {
 	ROUNDS_MAX = 64,	/* at once: a restart with many zones must not flood a primary */
 	EMPTY_MAX = 100,	/* messages without a record in one transfer */
-	BEHIND_MAX = 20,	/* rounds that wait for the store before we fetch it ourselves */
-	BEHIND_MAX_EMPTY = 3,	/* the same while we hold nothing */
+	/* Rounds that wait for the store before we fetch it ourselves; and while we hold nothing.
+	 * Who has the lease and lives is at work on it: the first transfer may be a large one. */
+	BEHIND_MAX = 20,
+	BEHIND_MAX_EMPTY = 10,
 };
 
 #define STORE_GRACE_US	(500 * US_PER_MS)	/* at start: to connect, before we act alone */
@@ -180,10 +183,9 @@ static void fall_back(struct mirror_work *w)
 	if (w->has_lease) {
 		w->has_lease = false;
 		store_leave_lease(w->shop->store, w->conf->origin);
-	} else if (g && now_s > times->refreshed_at && !w->is_loading &&
+	} else if (g && now_s > times->refreshed_at &&
 		   (now_s - times->refreshed_at) * 2 > g->soa.expire) {
-		w->is_loading = true;
-		store_load(w->shop->store, w->conf->origin, w->conf->max_records, w->conf->max_bytes);
+		fleet_follow(w);
 	}
 }
 
@@ -376,10 +378,12 @@ static void take_zone(struct mirror_work *w, struct transfer *t)
 	}
 }
 
-/* The holder of the lease fetches it; we shall find it in the store. */
-static void leave_to_others(struct mirror_work *w)
+/* The holder of the lease hears of it and fetches it; we shall find it in the store. */
+static void leave_to_others(struct mirror_work *w, uint32_t serial)
 {
 	w->behind++;
+	if (is_shared(w))
+		store_want(w->shop->store, w->conf->origin, serial);
 	w->schedule.next_us = clock_monotonic_us() + BEHIND_US;
 	w->poll_at_us = 0;
 	end_round(w);
@@ -401,7 +405,7 @@ static void on_fetch_end(struct fetch *f, enum fetch_outcome outcome, void *arg)
 	switch (outcome) {
 	case FETCH_ZONE:	take_zone(w, fetch_transfer(f)); return;
 	case FETCH_UP_TO_DATE:	take_up_to_date(w, fetch_transfer(f)); return;
-	case FETCH_NEWER:	leave_to_others(w); return;
+	case FETCH_NEWER:	leave_to_others(w, transfer_serial(fetch_transfer(f))); return;
 	case FETCH_FAILED:	take_failure(w, fetch_transfer(f)); return;
 	}
 }

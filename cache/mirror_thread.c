@@ -9,6 +9,7 @@
 
 #include "cache/clock.h"
 #include "cache/event.h"
+#include "cache/mirror_fleet.h"
 #include "cache/mirror_parts.h"
 
 #define SPREAD_EACH_US	(2 * US_PER_MS)	/* first questions of many zones */
@@ -102,13 +103,22 @@ static void on_store_saved(const uint8_t *origin, uint64_t generation, const cha
 		work_on_saved(w, generation, reason);
 }
 
-static void on_store_lease(const uint8_t *origin, bool is_ours, void *arg)
+static void on_store_lease(const uint8_t *origin, bool is_ours, const char *holder, void *arg)
 {
 	struct mirror *m = arg;
 	struct mirror_work *w = work_list_find(&m->works, origin);
 
 	if (w)
-		work_on_lease(w, is_ours);
+		work_on_lease(w, is_ours, holder);
+}
+
+static void on_store_holder(const uint8_t *origin, const char *holder, void *arg)
+{
+	struct mirror *m = arg;
+	struct mirror_work *w = work_list_find(&m->works, origin);
+
+	if (w)
+		work_on_holder(w, holder);
 }
 
 static void on_store_newer(const uint8_t *origin, uint64_t generation, void *arg)
@@ -120,8 +130,37 @@ static void on_store_newer(const uint8_t *origin, uint64_t generation, void *arg
 		work_on_newer(w, generation);
 }
 
+static void on_store_followed(const uint8_t *origin, struct generation *g,
+			      const struct zone_times *times, const char *reason, void *arg)
+{
+	struct mirror *m = arg;
+	struct mirror_work *w = work_list_find(&m->works, origin);
+
+	if (w)
+		work_on_followed(w, g, times, reason);
+	else
+		generation_free(g);
+}
+
+static void on_store_wanted(const uint8_t *origin, uint32_t serial, void *arg)
+{
+	struct mirror *m = arg;
+	struct mirror_work *w = work_list_find(&m->works, origin);
+
+	if (w)
+		work_on_wanted(w, serial);
+}
+
+static void on_store_deaf(const char *reason, void *arg)
+{
+	log_store(arg, EVENT_WARNING, "store_news_failed", reason);
+}
+
 static const struct store_listener LISTENER = {
-	on_store_up, on_store_down, on_store_loaded, on_store_saved, on_store_lease, on_store_newer,
+	.on_up = on_store_up, .on_down = on_store_down, .on_loaded = on_store_loaded,
+	.on_saved = on_store_saved, .on_lease = on_store_lease, .on_holder = on_store_holder,
+	.on_newer = on_store_newer, .on_followed = on_store_followed,
+	.on_wanted = on_store_wanted, .on_deaf = on_store_deaf,
 };
 
 /* ---- Commands, in the thread ---- */
@@ -141,6 +180,10 @@ static void do_configure(struct mirror *m, struct command *c)
 	m->works = (struct work_list){ 0 };
 	work_list_set(&m->works, c->works, c->count);
 	m->restored = 0;
+	m->shop.zones = c->count;
+	m->shop.lease_s = fleet_lease_s(m->conf.store.lease_s, c->count);
+	if (m->shop.store)
+		store_set_lease_s(m->shop.store, m->shop.lease_s);
 	for (size_t i = 0; i < before.count; i++) {
 		if (list_has(&m->works, before.items[i]))
 			continue;

@@ -10,15 +10,12 @@
 
 #include "cache/clock.h"
 #include "cache/rcu.h"
+#include "cache/mirror_fleet.h"
 #include "cache/mirror_round.h"
-#include "cache/serial.h"
 
 #define TICK_US			US_PER_S
 #define WAIT_TURN_US		(50 * US_PER_MS)	/* due, but the round may not begin yet */
 #define LEASE_PATIENCE_US	(3 * US_PER_S)		/* the store is up and does not answer */
-#define POLL_US			(US_PER_S - 50 * US_PER_MS)	/* at each tick */
-#define POLL_OURS_US		(10 * US_PER_S)		/* with the lease: others rarely write */
-#define POLL_BROKEN_US		(30 * US_PER_S)		/* what the store has cannot be believed */
 
 struct mirror_work *work_new(struct mirror_zone_conf *conf)
 {
@@ -72,23 +69,6 @@ void work_rearm(struct mirror_work *w)
 	ev_timer_start(loop, &w->tick);
 }
 
-/* Renews what we have; looks whether others have written. */
-static void tend_store(struct mirror_work *w, uint64_t now_us)
-{
-	struct store *store = w->shop->store;
-
-	if (!store || !store_is_up(store))
-		return;
-	if (w->has_lease && now_us - w->lease_asked_us >= w->shop->lease_s * US_PER_S / 3) {
-		w->lease_asked_us = now_us;
-		store_take_lease(store, w->conf->origin);
-	}
-	if (now_us >= w->poll_at_us && !w->is_loading) {
-		w->poll_at_us = now_us + (w->has_lease ? POLL_OURS_US : POLL_US);
-		store_poll(store, w->conf->origin, w->hold.seen);
-	}
-}
-
 static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 {
 	struct mirror_work *w = t->data;
@@ -99,7 +79,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 	holding_check_expiry(&w->hold);
 	holding_check_faithful(&w->hold);
 	holding_tend_snapshot(&w->hold);
-	tend_store(w, now_us);
+	fleet_tend(w, now_us);
 	if (w->round == ROUND_LEASE && now_us - w->lease_asked_us >= LEASE_PATIENCE_US)
 		round_go_on(w, true);
 	if (w->round == ROUND_NONE && schedule_is_due(&w->schedule, now_us) &&
@@ -177,8 +157,7 @@ void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf)
 	work_rearm(w);
 }
 
-/* What a store knew of the zone's age is the schedule's too. */
-static void take_times(struct mirror_work *w)
+void work_take_times(struct mirror_work *w)
 {
 	w->schedule.refreshed_at = w->hold.times.refreshed_at;
 	w->schedule.expires_at = w->hold.times.expires_at;
@@ -199,7 +178,7 @@ void work_read_snapshot(struct mirror_work *w)
 	if (g)
 		holding_saw_snapshot(&w->hold, g);
 	if (g && holding_restore(&w->hold, g, &times, "snapshot"))
-		take_times(w);
+		work_take_times(w);
 	else if (!g && bad.reason)
 		zonelog_rejected(&w->log, &bad);
 	w->is_snapshot_seen = true;
@@ -223,136 +202,6 @@ void work_retransfer(struct mirror_work *w)
 	work_rearm(w);
 }
 
-/* ---- The store ---- */
-
-static void load(struct mirror_work *w)
-{
-	if (w->is_loading)
-		return;
-	w->is_loading = true;
-	store_load(w->shop->store, w->conf->origin, w->conf->max_records, w->conf->max_bytes);
-}
-
-/*
- * A store that we know may have lost or never got what we hold: to save what is there
- * already costs it one look.
- */
-void work_on_store_up(struct mirror_work *w)
-{
-	if (w->is_store_read && holding_current(&w->hold))
-		holding_save_store(&w->hold, NULL);
-	else
-		load(w);
-}
-
-void work_on_store_down(struct mirror_work *w)
-{
-	w->has_lease = w->is_loading = false;
-	w->is_store_seen = true;
-	if (w->round == ROUND_LEASE)
-		round_go_on(w, true);
-	report(w);
-}
-
-/* We hold something that the store has not got. */
-static void catch_up_store(struct mirror_work *w, uint64_t stored_number)
-{
-	const struct generation *g = holding_current(&w->hold);
-
-	if (g->number > stored_number)
-		holding_save_store(&w->hold, NULL);
-	else if (w->hold.is_fresh)	/* both of us transferred while the store was away */
-		holding_renumber(&w->hold);
-}
-
-static void take_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times)
-{
-	uint64_t number = g->number;
-	uint32_t serial = g->soa.serial;
-	const struct generation *held;
-
-	if (holding_restore(&w->hold, g, times, "redis")) {
-		w->hold.stored = number;
-		w->behind = 0;
-		take_times(w);
-		holding_save_snapshot(&w->hold);
-		return;
-	}
-	take_times(w);
-	held = holding_current(&w->hold);
-	if (held->number == number && held->soa.serial == serial)
-		w->hold.stored = number;
-	else if (serial_is_newer(held->soa.serial, serial) || held->number > number)
-		catch_up_store(w, number);
-}
-
-/* What the store holds of this zone is of no use to anyone: ours replaces it, above its number. */
-static void overwrite_spoilt(struct mirror_work *w)
-{
-	struct store *store = w->shop->store;
-	uint64_t stored = store_generation(store, w->slot->origin);
-
-	if (!holding_current(&w->hold) || !store_is_up(store))
-		return;
-	if (stored > w->hold.seen)
-		w->hold.seen = stored;
-	if (holding_current(&w->hold)->number >= stored)
-		holding_save_store(&w->hold, NULL);
-	else
-		holding_renumber(&w->hold);
-}
-
-static void reject_loaded(struct mirror_work *w, const char *reason)
-{
-	struct zonelog_failure bad = {
-		.source = "redis", .reason = reason, .retry_s = POLL_BROKEN_US / US_PER_S,
-		.now_us = clock_monotonic_us(),
-	};
-
-	w->poll_at_us = bad.now_us + POLL_BROKEN_US;
-	zonelog_rejected(&w->log, &bad);
-	overwrite_spoilt(w);
-}
-
-void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times,
-		    const char *reason)
-{
-	w->is_loading = false;
-	w->is_store_seen = w->is_store_read = true;
-	if (g)
-		take_loaded(w, g, times);
-	else if (reason)
-		reject_loaded(w, reason);
-	else if (holding_current(&w->hold))
-		holding_save_store(&w->hold, NULL);
-	report(w);
-}
-
-void work_on_saved(struct mirror_work *w, uint64_t generation, const char *reason)
-{
-	if (!reason)
-		w->hold.stored = generation;
-	else if (store_is_fence(reason))
-		load(w);
-	else
-		zonelog_not_saved(&w->log, "store_failed", reason, clock_monotonic_us());
-	report(w);
-}
-
-void work_on_lease(struct mirror_work *w, bool is_ours)
-{
-	w->has_lease = is_ours;
-	if (w->round == ROUND_LEASE)
-		round_go_on(w, !store_is_up(w->shop->store));
-	report(w);
-}
-
-void work_on_newer(struct mirror_work *w, uint64_t generation)
-{
-	if (generation > w->hold.seen)
-		load(w);
-}
-
 /* ---- Status ---- */
 
 void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
@@ -365,6 +214,9 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	s->is_servable = atomic_load_explicit(&w->slot->is_servable, memory_order_relaxed);
 	s->is_transferring = w->fetch && fetch_is_zone_coming(w->fetch);
 	s->has_lease = w->has_lease;
+	s->lag_us = w->heard_us > 0 ? clock_monotonic_us() - w->heard_us : 0;
+	snprintf(s->lease_holder, sizeof(s->lease_holder), "%s",
+		 w->has_lease ? w->shop->instance : w->holder);
 	s->serial = g ? g->soa.serial : 0;
 	s->generation = g ? g->number : 0;
 	s->records = g ? g->records : 0;

@@ -10,7 +10,8 @@
  *                 \---- no store, it is down, or the lease is ours ----^
  *
  *           Without the lease only the SOA is asked, and a newer zone is taken from the store,
- *           where the holder of the lease puts it; should it not appear, we fetch it ourselves.
+ *           where the holder of the lease puts it when we have told it of the serial; should it
+ *           not appear, we fetch it ourselves. What the store has is in mirror_fleet.c.
  * Not here: the thread and its commands (mirror.c), what is held (mirror_holding.h).
  * Owns:     its holding, its fetch, its configuration.
  * Threads:  the mirror's, but for work_new(), and work_status() as mirror.h says.
@@ -62,9 +63,13 @@ struct mirror_work {
 	struct fetch *fetch;
 
 	bool has_lease;
-	bool is_loading;		/* from the store */
+	bool is_loading;		/* from the store, or following it */
 	uint64_t lease_asked_us;	/* last taken or renewed */
 	uint64_t poll_at_us;		/* when to look for what others wrote */
+	char holder[STORE_HOLDER_MAX];	/* who else had the lease when we last heard; empty: nobody */
+	uint64_t heard;			/* the latest generation that is said to be in the store ... */
+	uint64_t heard_then;		/* the same when the follow began */
+	uint64_t heard_us;		/* ... and since when we lack it; 0: we do not */
 
 	/* the start: mirror_wait_loaded() waits for both */
 	bool is_snapshot_seen, is_store_seen, is_counted;
@@ -97,6 +102,9 @@ void work_rearm(struct mirror_work *w);
 /* Takes a new configuration of the same zone; asks anew when it differs. */
 void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf);
 
+/* What a store knew of the zone's age is the schedule's too. */
+void work_take_times(struct mirror_work *w);
+
 /* Reads the snapshot: blocks for as long as that takes. */
 void work_read_snapshot(struct mirror_work *w);
 
@@ -109,8 +117,12 @@ void work_on_store_down(struct mirror_work *w);
 void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times,
 		    const char *reason);
 void work_on_saved(struct mirror_work *w, uint64_t generation, const char *reason);
-void work_on_lease(struct mirror_work *w, bool is_ours);
+void work_on_lease(struct mirror_work *w, bool is_ours, const char *holder);
+void work_on_holder(struct mirror_work *w, const char *holder);
 void work_on_newer(struct mirror_work *w, uint64_t generation);
+void work_on_followed(struct mirror_work *w, struct generation *g, const struct zone_times *times,
+		      const char *reason);
+void work_on_wanted(struct mirror_work *w, uint32_t serial);
 
 /* Fills in the status; next_refresh_s is left to the reader. */
 void work_describe(const struct mirror_work *w, struct mirror_zone_status *status);

@@ -174,6 +174,26 @@ void zonelog_faithful(const struct zonelog *l, uint32_t serial, const char *reas
 	event_end(&e);
 }
 
+void zonelog_lease_taken(const struct zonelog *l, const char *from)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_NOTICE, "lease_taken");
+	event_name(&e, "zone", l->origin);
+	event_text(&e, "from", from);
+	event_end(&e);
+}
+
+void zonelog_lease_lost(const struct zonelog *l, const char *to)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_NOTICE, "lease_lost");
+	event_name(&e, "zone", l->origin);
+	event_text(&e, "to", to);
+	event_end(&e);
+}
+
 void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t left_s)
 {
 	struct event e;

@@ -70,6 +70,10 @@ void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failur
 void zonelog_faithful(const struct zonelog *l, uint32_t serial, const char *reason,
 		      const uint8_t *owner);
 
+/* We transfer the zone from now on in the place of `from`; somebody else does in ours. */
+void zonelog_lease_taken(const struct zonelog *l, const char *from);
+void zonelog_lease_lost(const struct zonelog *l, const char *to);
+
 void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t left_s);
 void zonelog_expired(const struct zonelog *l, uint32_t serial);
 

@@ -116,6 +116,17 @@ bool reply_is_string(const redisReply *r, const char *text)
 	       memcmp(r->str, text, len) == 0;
 }
 
+void reply_copy_word(const redisReply *r, char *word, size_t size)
+{
+	word[0] = '\0';
+	if (!r || r->type != REDIS_REPLY_STRING || r->len >= size)
+		return;
+	for (size_t i = 0; i < r->len; i++)
+		if (r->str[i] <= ' ' || r->str[i] > '~')
+			return;
+	memcpy(word, r->str, r->len + 1);
+}
+
 bool reply_is_array(const redisReply *r, size_t count)
 {
 	return r && r->type == REDIS_REPLY_ARRAY && r->elements == count;

@@ -56,6 +56,9 @@ bool reply_is_string(const redisReply *r, const char *text);
 /* An array of exactly `count` elements. */
 bool reply_is_array(const redisReply *r, size_t count);
 
+/* Copies a string that is one printable word; empty when it is none, or does not fit. */
+void reply_copy_word(const redisReply *r, char *word, size_t size);
+
 /* Reads an integer, or a string that is one decimal number and nothing else. */
 bool reply_number(const redisReply *r, uint64_t *v);
 

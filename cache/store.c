@@ -136,8 +136,10 @@ static bool zone_free(void *leaf, void *arg)
 	struct store_zone *z = leaf;
 
 	(void)arg;
-	assert(!z->save && !z->load);
+	assert(!z->save && !z->load && !z->follow);
 	ev_timer_stop(z->store->loop, &z->retry);
+	if (z->follow_from)
+		generation_drop(z->follow_from);
 	wish_drop(&z->wish);
 	free(z->text);
 	free(z->key_hash);
@@ -155,7 +157,9 @@ struct errand {
 	struct section section;
 	struct store_touch touch;
 	uint64_t generation;		/* what the store says; 0: none */
-	uint64_t seen;			/* of a poll */
+	uint64_t seen;			/* of a poll: */
+	bool is_holder_known;
+	char holder[STORE_HOLDER_MAX];
 };
 
 static struct errand *errand_of(struct store_task *t)
@@ -243,14 +247,25 @@ static void touch_start(struct store_zone *z)
 	section_enter(z->store, &e->section);
 }
 
+static void got_holder(struct store_task *t, const redisReply *reply)
+{
+	struct errand *e = errand_of(t);
+
+	e->is_holder_known = reply->type == REDIS_REPLY_NIL || reply->type == REDIS_REPLY_STRING;
+	reply_copy_word(reply, e->holder, sizeof(e->holder));
+}
+
 static void end_poll(struct store_task *t)
 {
 	struct errand *e = errand_of(t);
 	struct store *s = t->zone->store;
 
-	if (!s->is_closing && !task_is_failed(t) && e->generation > e->seen &&
-	    e->generation <= STORE_GENERATION_MAX)
-		s->listener->on_newer(t->zone->origin, e->generation, s->arg);
+	if (!s->is_closing && !task_is_failed(t)) {
+		if (e->is_holder_known)
+			s->listener->on_holder(t->zone->origin, e->holder, s->arg);
+		if (e->generation > e->seen && e->generation <= STORE_GENERATION_MAX)
+			s->listener->on_newer(t->zone->origin, e->generation, s->arg);
+	}
 	free(e);
 }
 
@@ -261,6 +276,7 @@ void store_poll(struct store *s, const uint8_t *origin, uint64_t seen)
 	e->seen = seen;
 	e->task.next = end_poll;
 	ask_generation(e);
+	task_send_words(&e->task, "GET", e->task.zone->key_lease, got_holder);
 }
 
 /* ---- Who may run ---- */
@@ -302,6 +318,7 @@ void store_pump(struct store *s)
 	if (s->is_closing)
 		return;
 	pump_loads(s);
+	follow_pump(s);
 	if (redis_is_up(s->redis))
 		pump_saves(s);
 }
@@ -325,9 +342,11 @@ static void on_redis(bool up, const char *reason, void *arg)
 	struct store *s = arg;
 
 	if (!up) {
+		news_stop(s->news);
 		s->listener->on_down(reason, s->arg);
 		return;
 	}
+	news_start(s->news);
 	s->listener->on_up(s->arg);
 	tree_walk(&s->zones, zone_up, NULL);
 	store_pump(s);
@@ -344,9 +363,12 @@ struct store *store_new(struct ev_loop *loop, const struct store_conf *conf,
 	s->listener = listener;
 	s->arg = arg;
 	s->key_zones = plain_key(s, "zones");
+	s->lease_s = conf->lease_s;
 	s->key_events = plain_key(s, "events");
+	s->key_wanted = plain_key(s, "wanted");
 	tree_init(&s->zones, &zone_ops);
 	s->redis = redis_new(loop, &conf->redis, on_redis, s);
+	s->news = news_new(s);
 	return s;
 }
 
@@ -355,12 +377,14 @@ void store_free(struct store *s)
 	if (!s)
 		return;
 	s->is_closing = true;
+	news_free(s->news);
 	redis_free(s->redis);	/* ends every task */
 	assert(s->tasks == 0 && !s->section);
 	tree_walk(&s->zones, zone_free, NULL);
 	tree_clear(&s->zones);
 	free(s->key_zones);
 	free(s->key_events);
+	free(s->key_wanted);
 	free(s);
 }
 

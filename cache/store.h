@@ -16,6 +16,8 @@
  *                                                  are chunks of such records (store_step.h)
  *      PREFIX:lease:{ORIGIN}               string  instance, with expiry
  *      PREFIX:events                       stream  origin generation serial
+ *      PREFIX:wanted                       stream  origin serial: seen at a primary by somebody
+ *                                                  who has no lease; gone after a minute
  *
  * ORIGIN is in presentation form, lower case, with its last dot; the braces are literal.
  * `generation`, `serial`, `records` speak of the newest generation; `base`, `chunks` and
@@ -28,11 +30,11 @@
  * and renamed in the commit, which also drops the base before it and the whole stream. A
  * stream is kept until it has 100 entries or as many bytes as the zone (1 MB at least).
  *
- * Redis needs: ~PREFIX:* +hset +hget +hmget +hgetall +hlen +xadd +xlen +xrange +sadd +scard
- * +set +get +del +pexpire +expire +persist +rename +unlink +watch +unwatch +multi +exec
- * +ping +auth +select.
+ * Redis needs: ~PREFIX:* +hset +hget +hmget +hgetall +hlen +xadd +xlen +xrange +xrevrange
+ * +xread +sadd +scard +set +get +getex +del +expire +persist +rename +unlink +watch +unwatch
+ * +multi +exec +ping +auth +select.
  *
- * Owns:     its redis connection.
+ * Owns:     its two connections to Redis: one waits for the news of others.
  * Threads:  the mirror's.
  * Memory:   one generation is pinned while it is written; chunks are made one at a time, and
  *           no more than a few are outstanding.
@@ -73,11 +75,25 @@ struct store_listener {
 	 * reason it is tried again, and heard of when it stands. Of what was replaced by a
 	 * later store_save() before it began nothing is heard. */
 	void (*on_saved)(const uint8_t *origin, uint64_t generation, const char *reason, void *arg);
-	/* ours too when the store cannot say: Redis is no gate, so each transfers for itself */
-	void (*on_lease)(const uint8_t *origin, bool is_ours, void *arg);
-	/* another Understudy committed a later generation than `seen` */
+	/* ours too when the store cannot say: Redis is no gate, so each transfers for itself.
+	 * `holder` is whose it is else. */
+	void (*on_lease)(const uint8_t *origin, bool is_ours, const char *holder, void *arg);
+	/* whose it is, heard of at each poll; empty: nobody's */
+	void (*on_holder)(const uint8_t *origin, const char *holder, void *arg);
+	/* another Understudy is said to have committed this one */
 	void (*on_newer)(const uint8_t *origin, uint64_t generation, void *arg);
+	/* a follow has ended: with `g` (owned by the callee); or NULL and NULL: nothing is
+	 * newer, and `times`, if not NULL, are those of what is held; or a reason why it
+	 * cannot be had by changes */
+	void (*on_followed)(const uint8_t *origin, struct generation *g,
+			    const struct zone_times *times, const char *reason, void *arg);
+	/* another one has seen this serial at a primary, and not the lease */
+	void (*on_wanted)(const uint8_t *origin, uint32_t serial, void *arg);
+	/* the news of others cannot be read: polls alone will find them. Once until they can */
+	void (*on_deaf)(const char *reason, void *arg);
 };
+
+enum { STORE_HOLDER_MAX = 64 };
 
 struct store *store_new(struct ev_loop *loop, const struct store_conf *conf,
 			const struct store_listener *listener, void *arg);
@@ -112,16 +128,29 @@ void store_touch(struct store *s, const uint8_t *origin, uint64_t generation,
 void store_load(struct store *s, const uint8_t *origin, size_t max_records, size_t max_bytes);
 
 /*
+ * From `held`, which is pinned meanwhile, to the newest by changes: costs what those cost.
+ * Ends in on_followed; does nothing while one is going on for this zone.
+ */
+void store_follow(struct store *s, const struct generation *held, size_t max_records,
+		  size_t max_bytes);
+
+/* Tells the others of a serial that a primary has: the holder of the lease will look. */
+void store_want(struct store *s, const uint8_t *origin, uint32_t serial);
+
+/*
  * The number of the latest generation that the store was seen to hold, readable or not; 0:
  * none. Whoever writes after it counts on from there, or is fenced.
  */
 uint64_t store_generation(struct store *s, const uint8_t *origin);
 
+/* How long leases are taken for from now on; conf.lease_s at first. */
+void store_set_lease_s(struct store *s, unsigned lease_s);
+
 /* Takes, renews or asks for the lease of a zone. Ends in on_lease. */
 void store_take_lease(struct store *s, const uint8_t *origin);
 void store_leave_lease(struct store *s, const uint8_t *origin);
 
-/* Looks whether the store holds a later generation than `seen`; if so, on_newer. */
+/* Looks who has the lease: on_holder; and for a later generation than `seen`: on_newer. */
 void store_poll(struct store *s, const uint8_t *origin, uint64_t seen);
 
 #endif

@@ -7,6 +7,8 @@
  * store_save.c  deciding what to write, and the commit
  * store_base.c  a whole generation as chunks, before it is committed
  * store_load.c  reading back
+ * store_follow.c from what is held to the newest, by changes
+ * store_news.c  what others have committed, and what they want
  * store_lease.c who transfers
  *
  * A *task* sends some commands and goes on with its `next` step when every one of them has
@@ -21,6 +23,7 @@
 #include "cache/chunk.h"
 #include "cache/redis_reply.h"
 #include "cache/store.h"
+#include "cache/store_step.h"
 #include "cache/wire.h"
 
 enum {
@@ -123,13 +126,18 @@ struct store_zone {
 	struct store_load *load;	/* likewise */
 	bool is_loading;		/* wished or going on */
 	size_t max_records, max_bytes;	/* of what is loaded; 0: no bound */
+	const struct generation *follow_from;	/* pinned until the follow begins; or NULL */
+	struct store_follow *follow;	/* going on, or NULL */
+	uint64_t place_generation;	/* the entry that led to it has ... */
+	char place[STEP_ID_MAX];	/* ... this ID in the stream */
+	bool is_lease_ours;		/* as last heard */
 	bool is_touching;
 	uint64_t generation;		/* the latest that was seen in the store */
 	uint64_t doubted;		/* a generation that could not be read back */
 	size_t changes_bytes;		/* in the stream since its base, as far as we know */
 	ev_timer retry;			/* runs after a save that failed */
 	double backoff;
-	struct store_zone *after_save, *after_load;	/* in the queues of the store */
+	struct store_zone *after_save, *after_load, *after_follow;	/* in the store's queues */
 	bool is_queued_save;
 };
 
@@ -143,10 +151,12 @@ struct store {
 	const struct store_listener *listener;
 	void *arg;
 	struct redis *redis;
-	char *key_zones, *key_events;
+	struct store_news *news;
+	char *key_zones, *key_events, *key_wanted;
 	struct tree zones;		/* of struct store_zone */
-	struct store_queue to_save, to_load;
-	unsigned saving, loading;	/* tasks */
+	struct store_queue to_save, to_load, to_follow;
+	unsigned saving, loading, following;	/* tasks */
+	unsigned lease_s;
 	unsigned tasks;			/* of every kind: commands are outstanding */
 	struct section *section, *section_last;	/* the first is inside */
 	bool is_closing;		/* store_free(): nobody is told anything any more */
@@ -209,5 +219,13 @@ void base_stage(struct store_base *b, struct store_task *t, task_reply_fn got);
 
 void save_start(struct store_zone *z);	/* takes the wish */
 void load_start(struct store_zone *z);
+
+/* Starts the follows that wait and may run. */
+void follow_pump(struct store *s);
+
+struct store_news *news_new(struct store *s);
+void news_free(struct store_news *n);
+void news_start(struct store_news *n);	/* the store's own connection has come up: to the same Redis */
+void news_stop(struct store_news *n);
 
 #endif

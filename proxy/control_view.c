@@ -35,6 +35,15 @@ static void put_served(json_t *o, const struct generation *g)
 		"records", (json_int_t)g->records, "bytes", (json_int_t)g->bytes));
 }
 
+/* Who transfers it for all that share the store, and since when that has a later version. */
+static void put_fleet(json_t *o, const struct mirror_zone_status *s)
+{
+	json_object_set_new(o, "lease", json_boolean(s->has_lease));
+	if (s->lease_holder[0])
+		json_object_set_new(o, "lease_holder", json_string(s->lease_holder));
+	json_object_set_new(o, "lag_ms", json_integer((json_int_t)(s->lag_us / US_PER_MS)));
+}
+
 static void put_mirrored(json_t *o, const struct mirror_zone_status *s)
 {
 	json_int_t now_s = (json_int_t)(clock_wall_us() / US_PER_S);
@@ -48,9 +57,10 @@ static void put_mirrored(json_t *o, const struct mirror_zone_status *s)
 	if (s->expires_at)
 		json_object_set_new(o, "expires_in_s",
 				    json_integer((json_int_t)s->expires_at - now_s));
-	json_object_update_new(o, json_pack("{ss sI sI sb sb ss}",
+	put_fleet(o, s);
+	json_object_update_new(o, json_pack("{ss sI sI sb ss}",
 		"source", s->source, "next_refresh_s", (json_int_t)s->next_refresh_s,
-		"saved_generation", (json_int_t)s->saved_generation, "lease", s->has_lease,
+		"saved_generation", (json_int_t)s->saved_generation,
 		"transferring", s->is_transferring, "last_error", s->last_error));
 }
 

@@ -210,6 +210,7 @@ static const struct column zone_pairs[] = {
 	{ "age", "age_s", DURATION }, { "next refresh in", "next_refresh_s", DURATION },
 	{ "expires in", "expires_in_s", DURATION }, { "transferring", "transferring", PLAIN },
 	{ "saved generation", "saved_generation", PLAIN }, { "lease", "lease", PLAIN },
+	{ "lease holder", "lease_holder", PLAIN }, { "behind Redis, ms", "lag_ms", PLAIN },
 	{ "faithful", "faithful", PLAIN }, { "unfaithful", "unfaithful_reason", PLAIN },
 	{ "answers differ", "answers_otherwise", PLAIN }, { "diverged", "divergence", PLAIN },
 	{ "last error", "last_error", PLAIN }, { NULL, NULL, PLAIN },

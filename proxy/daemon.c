@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 #include "proxy/daemon.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "cache/clock.h"
 #include "cache/random.h"
@@ -14,7 +16,8 @@
 enum {
 	/* Sockets are bound by then, so that queries wait in the kernel while zones are read. */
 	LOAD_WAIT_MS = 1000,
-	LEASE_S = 10,		/* how long a zone waits for another transferrer after a crash */
+	LEASE_S = 6,		/* how long a zone waits for another transferrer after a crash */
+	HOST_MAX = 32,		/* bytes of our host's name in leases */
 };
 
 /* ---- Start ---- */
@@ -39,18 +42,29 @@ static void raise_descriptor_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static struct mirror *make_mirror(const struct conf *conf)
+/* Who we are in leases: for operators the host and the process; random, as both come again. */
+static void name_instance(char *text, size_t size)
 {
-	struct mirror_conf m = { .has_redis = conf->has_redis };
+	char host[HOST_MAX] = "";
 	struct random random;
 
 	random_init(&random);
+	gethostname(host, sizeof(host) - 1);
+	for (char *c = host; *c; c++)
+		if (!isalnum((unsigned char)*c) && *c != '.' && *c != '-')
+			*c = '_';
+	snprintf(text, size, "%s/%d/%08x", host, (int)getpid(), random_u32(&random));
+}
+
+static struct mirror *make_mirror(const struct conf *conf)
+{
+	struct mirror_conf m = { .has_redis = conf->has_redis };
+
 	snprintf(m.state_dir, sizeof(m.state_dir), "%s", conf->state_dir);
 	if (conf->has_redis) {
 		m.store.redis = conf->redis;
 		snprintf(m.store.prefix, sizeof(m.store.prefix), "%s", conf->redis_prefix);
-		snprintf(m.store.instance, sizeof(m.store.instance), "%016llx",
-			 (unsigned long long)random_u64(&random));
+		name_instance(m.store.instance, sizeof(m.store.instance));
 		m.store.lease_s = LEASE_S;
 	}
 	return mirror_new(&m);

@@ -8,11 +8,13 @@
  *           edit N M NUMBER FILE         slot N as slot M was (shared) with FILE's difference
  *           save N OLD                   OLD is a slot or -
  *           touch N SECONDS              refreshed_at
+ *           follow N M                   from slot N by changes into slot M
+ *           want ORIGIN SERIAL
  *           load ORIGIN N | same N M | lease ORIGIN | leave ORIGIN | poll ORIGIN SEEN
  *           idle                         answers when nothing is on its way
  *           lag                          the longest turn of the loop since the last lag
  * Output:   up | down REASON | saved ORIGIN NUMBER REASON | loaded ORIGIN ... | lease ...
- *           | newer ...
+ *           | newer ... | holder ... | followed ... | wanted ... | deaf REASON
  */
 #include <inttypes.h>
 #include <signal.h>
@@ -85,10 +87,42 @@ static void on_saved(const uint8_t *origin, uint64_t generation, const char *rea
 	printf("saved %s %" PRIu64 " %s\n", origin_text(origin), generation, reason ? reason : "well");
 }
 
-static void on_lease(const uint8_t *origin, bool is_ours, void *arg)
+static void on_lease(const uint8_t *origin, bool is_ours, const char *holder, void *arg)
 {
 	(void)arg;
-	printf("lease %s %s\n", origin_text(origin), is_ours ? "ours" : "theirs");
+	printf("lease %s %s %s\n", origin_text(origin), is_ours ? "ours" : "theirs", holder);
+}
+
+static void on_holder(const uint8_t *origin, const char *holder, void *arg)
+{
+	(void)arg;
+	printf("holder %s %s\n", origin_text(origin), holder);
+}
+
+static void on_followed(const uint8_t *origin, struct generation *g, const struct zone_times *times,
+			const char *reason, void *arg)
+{
+	(void)arg;
+	if (g)
+		printf("followed %s generation %" PRIu64 " serial %u\n", origin_text(origin), g->number,
+		       g->soa.serial);
+	else
+		printf("followed %s %s\n", origin_text(origin),
+		       reason ? reason : times ? "nothing" : "behind");
+	if (g)
+		put_slot(cli.load_into, g);
+}
+
+static void on_wanted(const uint8_t *origin, uint32_t serial, void *arg)
+{
+	(void)arg;
+	printf("wanted %s %u\n", origin_text(origin), serial);
+}
+
+static void on_deaf(const char *reason, void *arg)
+{
+	(void)arg;
+	printf("deaf %s\n", reason);
 }
 
 static void on_newer(const uint8_t *origin, uint64_t generation, void *arg)
@@ -99,7 +133,8 @@ static void on_newer(const uint8_t *origin, uint64_t generation, void *arg)
 
 static const struct store_listener listener = {
 	.on_up = on_up, .on_down = on_down, .on_loaded = on_loaded, .on_saved = on_saved,
-	.on_lease = on_lease, .on_newer = on_newer,
+	.on_lease = on_lease, .on_holder = on_holder, .on_newer = on_newer,
+	.on_followed = on_followed, .on_wanted = on_wanted, .on_deaf = on_deaf,
 };
 
 /* ---- What the test asks ---- */
@@ -220,6 +255,12 @@ static void command_idle(char **word)
 	cli.wants_idle = true;
 }
 
+static void command_follow(char **word)
+{
+	cli.load_into = slot(word[2]);
+	store_follow(cli.store, cli.slots[slot(word[1])], 0, 0);
+}
+
 static void with_origin(char **word)
 {
 	uint8_t origin[NAME_LEN_MAX];
@@ -230,6 +271,8 @@ static void with_origin(char **word)
 		store_load(cli.store, origin, 0, 0);
 	} else if (strcmp(word[0], "lease") == 0) {
 		store_take_lease(cli.store, origin);
+	} else if (strcmp(word[0], "want") == 0) {
+		store_want(cli.store, origin, (uint32_t)strtoul(word[2], NULL, 10));
 	} else if (strcmp(word[0], "leave") == 0) {
 		store_leave_lease(cli.store, origin);
 	} else {
@@ -244,7 +287,8 @@ static const struct command {
 	{ "zone", command_zone },   { "edit", command_edit },   { "save", command_save },
 	{ "touch", command_touch }, { "same", command_same },   { "lag", command_lag },
 	{ "idle", command_idle },   { "load", with_origin },    { "lease", with_origin },
-	{ "leave", with_origin },   { "poll", with_origin },
+	{ "leave", with_origin },   { "poll", with_origin },	{ "want", with_origin },
+	{ "follow", command_follow },
 };
 
 static void run_line(char *line)
