@@ -156,17 +156,29 @@ static void take_loaded(struct mirror_work *w, struct generation *g, const struc
 		catch_up_store(w, number);
 }
 
-/* What the store holds of this zone is of no use to anyone: ours replaces it, above its number. */
-static void overwrite_spoilt(struct mirror_work *w)
+/*
+ * What the store holds cannot be read. Ours replaces it, above its number, unless it was newer:
+ * then whoever has it shall write it again, and we look at the primary ourselves.
+ */
+static void mend_store(struct mirror_work *w)
 {
 	struct store *store = w->shop->store;
 	uint64_t stored = store_generation(store, w->slot->origin);
+	const struct generation *g = holding_current(&w->hold);
+	uint32_t serial;
 
-	if (!holding_current(&w->hold) || !store_is_up(store))
+	if (!g || !store_is_up(store))
 		return;
+	if (store_serial(store, w->slot->origin, &serial) && serial_is_newer(serial, g->soa.serial)) {
+		if (w->complained != stored)
+			store_complain(store, w->slot->origin, stored);
+		w->complained = stored;
+		work_refresh(w);
+		return;
+	}
 	if (stored > w->hold.seen)
 		w->hold.seen = stored;
-	if (holding_current(&w->hold)->number >= stored)
+	if (g->number >= stored)
 		holding_save_store(&w->hold, NULL);
 	else
 		holding_renumber(&w->hold);
@@ -181,7 +193,7 @@ static void reject_loaded(struct mirror_work *w, const char *reason)
 
 	w->poll_at_us = bad.now_us + POLL_BROKEN_US;
 	zonelog_rejected(&w->log, &bad);
-	overwrite_spoilt(w);
+	mend_store(w);
 }
 
 void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times,
@@ -306,4 +318,16 @@ void work_on_wanted(struct mirror_work *w, uint32_t serial)
 {
 	if (w->has_lease && holding_wants(&w->hold, serial))
 		work_refresh(w);
+}
+
+/* When the primaries are away nobody has the lease: then whoever has the zone writes it. */
+void work_on_spoilt(struct mirror_work *w, uint64_t generation)
+{
+	const struct generation *g = holding_current(&w->hold);
+
+	if (!g || g->number != generation || w->hold.stored != generation ||
+	    (!w->has_lease && w->schedule.failures == 0))
+		return;
+	store_doubt(w->shop->store, w->slot->origin, generation);
+	holding_save_store(&w->hold, NULL);
 }

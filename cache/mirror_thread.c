@@ -151,6 +151,15 @@ static void on_store_wanted(const uint8_t *origin, uint32_t serial, void *arg)
 		work_on_wanted(w, serial);
 }
 
+static void on_store_spoilt(const uint8_t *origin, uint64_t generation, void *arg)
+{
+	struct mirror *m = arg;
+	struct mirror_work *w = work_list_find(&m->works, origin);
+
+	if (w)
+		work_on_spoilt(w, generation);
+}
+
 static void on_store_deaf(const char *reason, void *arg)
 {
 	log_store(arg, EVENT_WARNING, "store_news_failed", reason);
@@ -160,7 +169,8 @@ static const struct store_listener LISTENER = {
 	.on_up = on_store_up, .on_down = on_store_down, .on_loaded = on_store_loaded,
 	.on_saved = on_store_saved, .on_lease = on_store_lease, .on_holder = on_store_holder,
 	.on_newer = on_store_newer, .on_followed = on_store_followed,
-	.on_wanted = on_store_wanted, .on_deaf = on_store_deaf,
+	.on_wanted = on_store_wanted, .on_spoilt = on_store_spoilt,
+	.on_deaf = on_store_deaf,
 };
 
 /* ---- Commands, in the thread ---- */

@@ -69,6 +69,7 @@ struct mirror_work {
 	char holder[STORE_HOLDER_MAX];	/* who else had the lease when we last heard; empty: nobody */
 	uint64_t heard;			/* the latest generation that is said to be in the store ... */
 	uint64_t heard_then;		/* the same when the follow began */
+	uint64_t complained;		/* the generation that we said is spoilt */
 	uint64_t heard_us;		/* ... and since when we lack it; 0: we do not */
 
 	/* the start: mirror_wait_loaded() waits for both */
@@ -122,6 +123,7 @@ void work_on_holder(struct mirror_work *w, const char *holder);
 void work_on_newer(struct mirror_work *w, uint64_t generation);
 void work_on_followed(struct mirror_work *w, struct generation *g, const struct zone_times *times,
 		      const char *reason);
+void work_on_spoilt(struct mirror_work *w, uint64_t generation);
 void work_on_wanted(struct mirror_work *w, uint32_t serial);
 
 /* Fills in the status; next_refresh_s is left to the reader. */

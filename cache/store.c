@@ -116,6 +116,15 @@ struct store_zone *store_zone_get(struct store *s, const uint8_t *origin)
 	return z ? z : zone_new(s, origin);
 }
 
+void store_zone_saw_serial(struct store_zone *z, uint64_t generation, uint64_t serial)
+{
+	store_zone_saw(z, generation);
+	if (generation != z->generation || serial > UINT32_MAX)
+		return;
+	z->serial_generation = generation;
+	z->serial = (uint32_t)serial;
+}
+
 void store_zone_saw(struct store_zone *z, uint64_t generation)
 {
 	if (generation > z->generation && generation <= STORE_GENERATION_MAX)
@@ -136,7 +145,7 @@ static bool zone_free(void *leaf, void *arg)
 	struct store_zone *z = leaf;
 
 	(void)arg;
-	assert(!z->save && !z->load && !z->follow);
+	assert(!z->save && !z->load && !z->follow && !z->compact);
 	ev_timer_stop(z->store->loop, &z->retry);
 	if (z->follow_from)
 		generation_drop(z->follow_from);
@@ -468,6 +477,19 @@ void store_load(struct store *s, const uint8_t *origin, size_t max_records, size
 		s->to_load.head = z;
 	s->to_load.tail = z;
 	store_pump(s);
+}
+
+void store_doubt(struct store *s, const uint8_t *origin, uint64_t generation)
+{
+	store_zone_get(s, origin)->doubted = generation;
+}
+
+bool store_serial(struct store *s, const uint8_t *origin, uint32_t *serial)
+{
+	const struct store_zone *z = store_zone_get(s, origin);
+
+	*serial = z->serial;
+	return z->generation > 0 && z->serial_generation == z->generation;
 }
 
 uint64_t store_generation(struct store *s, const uint8_t *origin)

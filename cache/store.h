@@ -17,7 +17,8 @@
  *      PREFIX:lease:{ORIGIN}               string  instance, with expiry
  *      PREFIX:events                       stream  origin generation serial
  *      PREFIX:wanted                       stream  origin serial: seen at a primary by somebody
- *                                                  who has no lease; gone after a minute
+ *                                                  who has no lease; or origin generation: is
+ *                                                  there, and spoilt; gone after a minute
  *
  * ORIGIN is in presentation form, lower case, with its last dot; the braces are literal.
  * `generation`, `serial`, `records` speak of the newest generation; `base`, `chunks` and
@@ -28,10 +29,11 @@
  * A commit is one MULTI under WATCH of the zone's hash: it is dropped when a later generation
  * is already there. A base is staged at PREFIX:base:{ORIGIN}:GENERATION:INSTANCE with a TTL
  * and renamed in the commit, which also drops the base before it and the whole stream. A
- * stream is kept until it has 100 entries or as many bytes as the zone (1 MB at least).
+ * stream has at most 100 entries, and as many bytes as the zone (1 MB at least); from 64, or
+ * half of them, on a new base is written beside it and what lies before that is cut off.
  *
  * Redis needs: ~PREFIX:* +hset +hget +hmget +hgetall +hlen +xadd +xlen +xrange +xrevrange
- * +xread +sadd +scard +set +get +getex +del +expire +persist +rename +unlink +watch +unwatch
+ * +xread +xtrim +sadd +scard +set +get +getex +del +expire +persist +rename +unlink +watch +unwatch
  * +multi +exec +ping +auth +select.
  *
  * Owns:     its two connections to Redis: one waits for the news of others.
@@ -89,6 +91,8 @@ struct store_listener {
 			    const struct zone_times *times, const char *reason, void *arg);
 	/* another one has seen this serial at a primary, and not the lease */
 	void (*on_wanted)(const uint8_t *origin, uint32_t serial, void *arg);
+	/* another one cannot read this generation out of the store */
+	void (*on_spoilt)(const uint8_t *origin, uint64_t generation, void *arg);
 	/* the news of others cannot be read: polls alone will find them. Once until they can */
 	void (*on_deaf)(const char *reason, void *arg);
 };
@@ -136,6 +140,15 @@ void store_follow(struct store *s, const struct generation *held, size_t max_rec
 
 /* Tells the others of a serial that a primary has: the holder of the lease will look. */
 void store_want(struct store *s, const uint8_t *origin, uint32_t serial);
+
+/* The newest generation cannot be read: whoever has it may write it again. */
+void store_complain(struct store *s, const uint8_t *origin, uint64_t generation);
+
+/* The next store_save() of the newest generation writes a base, though that is there already. */
+void store_doubt(struct store *s, const uint8_t *origin, uint64_t generation);
+
+/* The serial of the latest generation that the store was seen to hold; false: not known. */
+bool store_serial(struct store *s, const uint8_t *origin, uint32_t *serial);
 
 /*
  * The number of the latest generation that the store was seen to hold, readable or not; 0:

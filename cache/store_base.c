@@ -101,6 +101,21 @@ bool base_is_staged(const struct store_base *b)
 	return !b->cursor.node;
 }
 
+void base_put(const struct store_base *b, struct store_task *t)
+{
+	char *key = store_base_key(t->zone, b->g->number, NULL);
+	struct store_command c;
+
+	/* RENAME over an old key would free it while everybody waits. */
+	task_send_words(t, "UNLINK", key, NULL);
+	command_start(&c, "RENAME");
+	command_text(&c, b->key);
+	command_text(&c, key);
+	task_send(t, &c, NULL);
+	task_send_words(t, "PERSIST", key, NULL);
+	free(key);
+}
+
 /* With nothing outstanding nobody would wake us again, however much others have queued. */
 void base_stage(struct store_base *b, struct store_task *t, task_reply_fn got)
 {

@@ -201,7 +201,7 @@ static void got_head(struct store_task *t, const redisReply *reply)
 		      reply_number(reply->element[6], &schema) && schema == STORE_SCHEMA &&
 		      h->generation <= STORE_GENERATION_MAX && h->base <= h->generation;
 	if (h->is_there)
-		store_zone_saw(t->zone, h->generation);
+		store_zone_saw_serial(t->zone, h->generation, h->serial);
 }
 
 static void after_first(struct store_task *t)

@@ -87,12 +87,14 @@ static void end_load(struct store_load *l, struct generation *g, const char *rea
 	store_pump(s);
 }
 
-static void got_generation_again(struct store_task *t, const redisReply *reply)
+static void got_place_again(struct store_task *t, const redisReply *reply)
 {
 	struct store_load *l = load_of(t);
-	uint64_t generation;
+	uint64_t generation, base;
 
-	if (reply_number(reply, &generation) && generation != l->hash.generation)
+	if (reply_is_array(reply, 2) && reply_number(reply->element[0], &generation) &&
+	    reply_number(reply->element[1], &base) &&
+	    (generation != l->hash.generation || base != l->hash.base))
 		t->is_raced = true;
 }
 
@@ -121,10 +123,11 @@ static void fail_load(struct store_load *l, const char *reason)
 	}
 	l->task.next = after_looking_again;
 	l->task.is_raced = false;
-	command_start(&c, "HGET");
+	command_start(&c, "HMGET");
 	command_text(&c, l->task.zone->key_hash);
 	command_text(&c, "generation");
-	task_send(&l->task, &c, got_generation_again);
+	command_text(&c, "base");
+	task_send(&l->task, &c, got_place_again);
 }
 
 static void fail_format(struct store_load *l, const char *what, uint64_t number, const char *reason)
@@ -402,6 +405,7 @@ static void after_hash(struct store_task *t)
 		fail_load(l, wrong);
 		return;
 	}
+	store_zone_saw_serial(t->zone, l->hash.generation, l->hash.serial);
 	l->edit = zone_edit_new(t->zone->origin, NULL, t->zone->max_records,
 				t->zone->max_bytes);
 	l->key_base = store_base_key(t->zone, l->hash.base, NULL);

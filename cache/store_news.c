@@ -114,6 +114,8 @@ static void tell(struct store *s, enum stream which, const redisReply *fields)
 	case STREAM_WANTED:
 		if (field_number(fields, "serial", &v) && v <= UINT32_MAX)
 			s->listener->on_wanted(z->origin, (uint32_t)v, s->arg);
+		if (field_number(fields, "generation", &v))
+			s->listener->on_spoilt(z->origin, v, s->arg);
 		return;
 	case STREAMS:
 		return;
@@ -285,12 +287,13 @@ static void forget_wish(struct store_task *t)
 	free(t);
 }
 
-void store_want(struct store *s, const uint8_t *origin, uint32_t serial)
+static void say(struct store_zone *z, const char *field, uint64_t v)
 {
+	struct store *s = z->store;
 	struct store_task *t = memory_zeroed(1, sizeof(*t));
 	struct store_command c;
 
-	t->zone = store_zone_get(s, origin);
+	t->zone = z;
 	t->next = forget_wish;
 	command_start(&c, "XADD");
 	command_text(&c, s->key_wanted);
@@ -299,11 +302,21 @@ void store_want(struct store *s, const uint8_t *origin, uint32_t serial)
 	command_number(&c, WANTED_MAX);
 	command_text(&c, "*");
 	command_text(&c, "origin");
-	command_text(&c, t->zone->text);
-	command_field(&c, "serial", serial);
+	command_text(&c, z->text);
+	command_field(&c, field, v);
 	task_send(t, &c, NULL);
 	command_start(&c, "EXPIRE");
 	command_text(&c, s->key_wanted);
 	command_number(&c, WANTED_S);
 	task_send(t, &c, NULL);
+}
+
+void store_want(struct store *s, const uint8_t *origin, uint32_t serial)
+{
+	say(store_zone_get(s, origin), "serial", serial);
+}
+
+void store_complain(struct store *s, const uint8_t *origin, uint64_t generation)
+{
+	say(store_zone_get(s, origin), "generation", generation);
 }

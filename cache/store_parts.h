@@ -6,6 +6,7 @@
  * store_task.c  commands, tasks that wait for replies, the critical section
  * store_save.c  deciding what to write, and the commit
  * store_base.c  a whole generation as chunks, before it is committed
+ * store_compact.c a new base under a stream that has grown long
  * store_load.c  reading back
  * store_follow.c from what is held to the newest, by changes
  * store_news.c  what others have committed, and what they want
@@ -32,7 +33,8 @@ enum {
 	STORE_SOURCE_MAX = 160,
 	STORE_STAGING_S = 600,		/* how long a staged base outlives its writer */
 	STORE_QUEUE_MARK = 512 << 10,	/* stop making chunks above it: some 3 ms of work */
-	STORE_CHANGES_MAX = 100,	/* entries before a new base is written */
+	STORE_CHANGES_MAX = 100,	/* entries: beyond them a commit writes a new base */
+	STORE_STREAM_LEAST = 1 << 20,	/* bytes that a stream may have, however small the zone */
 	STORE_EVENTS_MAX = 1000,
 	STORE_SAVES_MAX = 4,		/* going on at the same time; each has a chunk in memory */
 	STORE_LOADS_MAX = 4,
@@ -128,11 +130,14 @@ struct store_zone {
 	size_t max_records, max_bytes;	/* of what is loaded; 0: no bound */
 	const struct generation *follow_from;	/* pinned until the follow begins; or NULL */
 	struct store_follow *follow;	/* going on, or NULL */
+	struct store_compact *compact;	/* likewise */
 	uint64_t place_generation;	/* the entry that led to it has ... */
 	char place[STEP_ID_MAX];	/* ... this ID in the stream */
 	bool is_lease_ours;		/* as last heard */
 	bool is_touching;
 	uint64_t generation;		/* the latest that was seen in the store */
+	uint64_t serial_generation;	/* the one that has `serial`; 0: none */
+	uint32_t serial;
 	uint64_t doubted;		/* a generation that could not be read back */
 	size_t changes_bytes;		/* in the stream since its base, as far as we know */
 	ev_timer retry;			/* runs after a save that failed */
@@ -156,6 +161,7 @@ struct store {
 	struct tree zones;		/* of struct store_zone */
 	struct store_queue to_save, to_load, to_follow;
 	unsigned saving, loading, following;	/* tasks */
+	bool is_compacting;		/* some zone; one at a time */
 	unsigned lease_s;
 	unsigned tasks;			/* of every kind: commands are outstanding */
 	struct section *section, *section_last;	/* the first is inside */
@@ -176,6 +182,7 @@ void store_pump(struct store *s);
 
 /* The zone's hash says that it holds this one. */
 void store_zone_saw(struct store_zone *z, uint64_t generation);
+void store_zone_saw_serial(struct store_zone *z, uint64_t generation, uint64_t serial);
 
 void wish_drop(struct store_wish *w);
 
@@ -216,6 +223,12 @@ bool base_is_staged(const struct store_base *b);	/* every chunk has been sent */
 
 /* Sends what the queue has room for; `got` hears of each chunk and calls this again. */
 void base_stage(struct store_base *b, struct store_task *t, task_reply_fn got);
+
+/* In a transaction: the staged chunks take their name. */
+void base_put(const struct store_base *b, struct store_task *t);
+
+/* `g` was committed as a change, the stream has so many entries: perhaps a new base is due. */
+void compact_if_due(struct store_zone *z, const struct generation *g, uint64_t entries);
 
 void save_start(struct store_zone *z);	/* takes the wish */
 void load_start(struct store_zone *z);

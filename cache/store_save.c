@@ -253,7 +253,8 @@ static size_t change_limit(const struct generation *g)
 /* The stream as a whole stays below the zone's size too: replaying it must not cost more. */
 static bool has_stream_room(const struct store_save *v, size_t bytes)
 {
-	size_t zone = v->wish.g->bytes > CHANGE_BYTES_MAX ? v->wish.g->bytes : CHANGE_BYTES_MAX;
+	size_t zone = v->wish.g->bytes > STORE_STREAM_LEAST ? v->wish.g->bytes
+							    : STORE_STREAM_LEAST;
 
 	return v->head.changes < STORE_CHANGES_MAX && v->task.zone->changes_bytes + bytes <= zone;
 }
@@ -325,6 +326,8 @@ static void committed(struct store_task *t)
 			z->changes_bytes = 0;
 		else
 			z->changes_bytes += v->change->bytes;
+		if (v->kind == SAVE_CHANGE)
+			compact_if_due(z, v->wish.g, v->head.changes + 1);
 		end_save(v, NULL);
 	}
 }
@@ -333,18 +336,10 @@ static void committed(struct store_task *t)
 static void put_base(struct store_save *v)
 {
 	struct store_task *t = &v->task;
-	char *key = store_base_key(t->zone, v->wish.g->number, NULL);
-	struct store_command c;
+	char *key;
 
-	/* RENAME over an old key would free it while everybody waits. */
-	task_send_words(t, "UNLINK", key, NULL);
-	command_start(&c, "RENAME");
-	command_text(&c, v->base.key);
-	command_text(&c, key);
-	task_send(t, &c, NULL);
-	task_send_words(t, "PERSIST", key, NULL);
+	base_put(&v->base, t);
 	task_send_words(t, "UNLINK", t->zone->key_changes, NULL);
-	free(key);
 	if (v->head.is_there && v->head.base != v->wish.g->number) {
 		key = store_base_key(t->zone, v->head.base, NULL);
 		task_send_words(t, "UNLINK", key, NULL);

@@ -119,6 +119,12 @@ static void on_wanted(const uint8_t *origin, uint32_t serial, void *arg)
 	printf("wanted %s %u\n", origin_text(origin), serial);
 }
 
+static void on_spoilt(const uint8_t *origin, uint64_t generation, void *arg)
+{
+	(void)arg;
+	printf("spoilt %s %" PRIu64 "\n", origin_text(origin), generation);
+}
+
 static void on_deaf(const char *reason, void *arg)
 {
 	(void)arg;
@@ -134,7 +140,8 @@ static void on_newer(const uint8_t *origin, uint64_t generation, void *arg)
 static const struct store_listener listener = {
 	.on_up = on_up, .on_down = on_down, .on_loaded = on_loaded, .on_saved = on_saved,
 	.on_lease = on_lease, .on_holder = on_holder, .on_newer = on_newer,
-	.on_followed = on_followed, .on_wanted = on_wanted, .on_deaf = on_deaf,
+	.on_followed = on_followed, .on_wanted = on_wanted, .on_spoilt = on_spoilt,
+	.on_deaf = on_deaf,
 };
 
 /* ---- What the test asks ---- */

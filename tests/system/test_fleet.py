@@ -203,9 +203,14 @@ def test_gap_in_the_stream_is_no_harm(fleet, redis, what):
         b.wait_event("zone_restored", serial=serial, timeout=PATIENCE)
     redis.command("XTRIM", CHANGES, "MAXLEN", "2" if what == "first entry" else "0")
     c.thaw()
-    # what is there cannot be made whole again but by who has the zone
+    # who has the zone hears of it, and writes a base; what c has is older, and replaces nothing
     c.wait_event("zone_rejected", source="redis", timeout=PATIENCE)
+    c.wait_event("zone_restored", source="redis", serial=serial, timeout=PATIENCE)
     fleet.agree()
+    stored = redis.hash(ZONE)
+    assert (stored["generation"], stored["base"], stored["serial"]) == ("4", "4", str(serial))
+    serials = redis.command("XRANGE", "understudy:events", "-", "+").split()[6::7]
+    assert serials == ["1", "2", "3", "4", "4"] and redis.command("EXISTS", CHANGES) == "0"
 
 
 def test_member_that_joins_empty_gets_it_all_without_a_transfer(fleet, primary):

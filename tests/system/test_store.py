@@ -243,19 +243,82 @@ def test_large_difference_becomes_a_new_base(cli, redis):
     assert cli.load().startswith("generation 2 ") and cli.is_same(1, 9)
 
 
-def test_stream_is_bounded(cli, redis):
-    cli.give(1, 1, zone_text(1))
+def bases(redis):
+    return [key for key in redis.command("KEYS", "understudy:base:*").split() if redis.command("TTL", key) == "-1"]
+
+
+def settle(cli):
+    cli.say("idle")
+    cli.hear("idle")
+
+
+def test_long_stream_gets_a_new_base_under_it(cli, redis):
+    """No version comes to be by that, and who follows by changes goes on."""
+    cli.give(1, 1, zone_text(1, 200))
     assert cli.save(1) == "well"
-    for i in range(2, 103):
-        cli.edit(i % 2, (i + 1) % 2, i, zone_text(i, 3, f"n{i} A 192.0.2.1\n"))
+    for i in range(2, 66):
+        cli.edit(i % 2, (i + 1) % 2, i, zone_text(i, 200, f"n{i} A 192.0.2.1\n"))
         assert cli.save(i % 2, (i + 1) % 2) == "well"
-        if i == 101:
-            assert redis.command("XLEN", CHANGES) == "100"
-            assert cli.load().startswith("generation 101 ") and cli.is_same(i % 2, 9)
-    assert redis.command("EXISTS", CHANGES) == "0"
-    assert redis.hash(ZONE)["base"] == "102"
-    assert redis.command("KEYS", "understudy:base:*").split() == [base_key(redis)]
-    assert cli.load().startswith("generation 102 ")
+    settle(cli)
+    zone = redis.hash(ZONE)
+    assert (zone["generation"], zone["base"], zone["serial"]) == ("65", "65", "65")
+    assert redis.command("XLEN", CHANGES) == "0" and bases(redis) == [base_key(redis)]
+    assert redis.command("XLEN", EVENTS) == "65"
+    assert cli.load().startswith("generation 65 ") and cli.is_same(1, 9)
+    cli.edit(0, 1, 66, zone_text(66, 200))
+    assert cli.save(0, 1) == "well" and redis.hash(ZONE)["base"] == "65"
+    assert cli.load().startswith("generation 66 ") and cli.is_same(0, 9)
+    cli.say("follow 1 8")
+    cli.hear(r"followed \S+ generation 66 serial 66")
+    assert cli.is_same(0, 8)
+
+
+def test_commit_while_a_new_base_is_written_stays(start, redis, tmp_path):
+    """Between the look under WATCH and EXEC: nothing is cut. Before it: what came stays in the stream."""
+    def meddle(way, data):
+        if way == "to" and b"base:{example.com.}:65:one" in data and when in data and left:
+            left.pop()
+            other.give(0, 65, zone_text(65, 3, "n65 A 192.0.2.1\n"))
+            other.edit(1, 0, 66, zone_text(66))
+            outcomes.append(other.save(1, 0))
+        return False
+
+    for when in (b"HLEN", b"RENAME"):
+        redis.command("FLUSHALL")
+        left, outcomes = [], []
+        folder = tmp_path / when.decode()
+        folder.mkdir()
+        cli = start(f"unix:{Relay(folder, redis.socket, meddle).path}")
+        other = start(f"unix:{redis.socket}", instance="other")
+        cli.hear("up")
+        other.hear("up")
+        cli.give(1, 1, zone_text(1))
+        assert cli.save(1) == "well"
+        for i in range(2, 66):
+            cli.edit(i % 2, (i + 1) % 2, i, zone_text(i, 3, f"n{i} A 192.0.2.1\n"))
+            if i == 65:
+                left.append(1)
+            assert cli.save(i % 2, (i + 1) % 2) == "well"
+        wait_for(lambda: outcomes, "the other's commit")
+        settle(cli)
+        settle(other)
+        assert outcomes == ["well"]
+        zone = redis.hash(ZONE)
+        # the other one may have come to write a base by then, too
+        assert zone["generation"] == "66" and (zone["base"] != "65" if when == b"RENAME" else zone["base"] != "1")
+        assert int(redis.command("XLEN", CHANGES)) == 66 - int(zone["base"])
+        assert cli.load().startswith("generation 66 ") and bases(redis) == [base_key(redis)]
+        assert redis.command("EXISTS", "understudy:base:{example.com.}:65:one") == "0"
+
+
+def test_stream_that_nobody_cut_is_bounded(cli, redis):
+    cli.give(0, 1, zone_text(1))
+    assert cli.save(0) == "well"
+    redis.command("EVAL", "for i=1,100 do redis.call('XADD', KEYS[1], '*', 'a', 'b') end", "1", CHANGES)
+    cli.edit(1, 0, 2, zone_text(2))
+    assert cli.save(1, 0) == "well"
+    assert redis.command("EXISTS", CHANGES) == "0" and redis.hash(ZONE)["base"] == "2"
+    assert cli.load().startswith("generation 2 ") and bases(redis) == [base_key(redis)]
 
 
 def test_events_are_capped(cli, redis):
