@@ -4,10 +4,15 @@ import os
 import signal
 import time
 
+import dns.message
+import dns.query
+import dns.rdatatype
+import dns.rrset
 import pytest
 
+import configurations
 from primary import AXFR, Primary, Zone, honest
-from servers import IS_SANITIZED, wait_for
+from servers import IS_SANITIZED, ask, wait_for
 from test_mirror import Mirror, as_records
 from test_store import CHANGES, LEASE, ZONE, Relay, start, zone_text  # noqa: F401 (start is a fixture)
 
@@ -319,3 +324,106 @@ def test_holder_that_wakes_in_its_commit_overwrites_nothing(start, redis, tmp_pa
     assert two.load().startswith(f"generation {3 if kind == 'base' else 2} serial 3 ") and two.is_same(1, 9)
     assert len([key for key in redis.command("KEYS", "understudy:base:*").split()
                 if redis.command("TTL", key) == "-1"]) == 1
+
+
+# ---- The whole program ----
+
+HOSTS = 50
+
+
+def host_zone(serial):
+    return (f"$ORIGIN example.com.\n$TTL 300\n@ SOA ns h {serial} 3600 600 86400 300\n@ NS ns\nns A 192.0.2.1\n"
+            + "".join(f"h{i} A 192.0.2.{i}\n" for i in range(HOSTS)) + f"new{serial} A 192.0.2.2\n")
+
+
+def understudy_of(stage, nsd, redis, name, prefix="understudy"):
+    conf = configurations.pool_of(configurations.mirror(0) + configurations.backend("ns1", nsd.where, 1, primary=True),
+                                  redis, zones=()).replace('prefix = "understudy"', f'prefix = "{prefix}"')
+    return stage.understudy(conf + 'zone "example.com" { pool = "main"  allow-transfer = { "127.0.0.0/8" } }\n',
+                            name=name)
+
+
+def serials(fronts):
+    return {front.name: ask(front.where, "example.com", "SOA").answer[0][0].serial for front in fronts}
+
+
+def wait_serial(fronts, serial):
+    wait_for(lambda: set(serials(fronts).values()) == {serial}, f"all to serve {serial}", PATIENCE)
+
+
+def transfers(fronts):
+    return sum(len(front.events("zone_transferred")) for front in fronts)
+
+
+def zone_of(front):
+    return front.json("zone", "example.com")["zone"]
+
+
+def holder_of(fronts):
+    """Who says that it has the lease, once all say the same."""
+    zones = {front.name: zone_of(front) for front in fronts}
+    names = {zone.get("lease_holder") for zone in zones.values()}
+    holders = [front for front in fronts if zones[front.name]["lease"]]
+    return holders[0] if len(holders) == 1 and len(names) == 1 else None
+
+
+def ixfr(front, serial):
+    """The serials of the SOA records of an IXFR, in order."""
+    query = dns.message.make_query("example.com", "IXFR")
+    query.authority.append(dns.rrset.from_text("example.com.", 0, "IN", "SOA", f". . {serial} 0 0 0 0"))
+    answer = dns.query.tcp(query, front.where[0], port=front.where[1], timeout=5, one_rr_per_rrset=True)
+    return [rrset[0].serial for rrset in answer.answer if rrset.rdtype == dns.rdatatype.SOA]
+
+
+@pytest.mark.threads
+def test_three_understudies_and_a_primary(stage):
+    """Live queries go to one that follows; the one that transfers is killed."""
+    nsd = stage.nsd({"example.com": host_zone(1)}, extra="    verbosity: 2").start()
+    redis = stage.redis().start()
+    fronts = [understudy_of(stage, nsd, redis, name).start() for name in ("a", "b", "c")]
+    wait_serial(fronts, 1)
+    holder = wait_for(lambda: holder_of(fronts), "one holder that all know", PATIENCE)
+    others = [front for front in fronts if front is not holder]
+    names = "".join(f"h{i}.example.com. A\n" for i in range(HOSTS))
+    client = stage.load(others[0].where, nsd.where, names, rate=200).start()
+    client.wait_more(100)
+    for serial in (2, 3):
+        nsd.write_zone("example.com", host_zone(serial))
+        nsd.reload()
+        wait_for(lambda: nsd.serial("example.com") == serial, "NSD to serve it")
+        others[1].ctl("refresh", "example.com")
+        wait_serial(fronts, serial)
+    assert transfers(fronts) == 3 and len(holder.events("zone_transferred")) == 3
+    assert nsd.log_text().count("xfr for example.com.") <= 3
+    assert [ixfr(front, 2) for front in fronts] == [[3, 2, 3, 3]] * 3
+    zone = zone_of(others[0])
+    assert (zone["source"], zone["lease"], zone["lag_ms"]) == ("redis", False, 0)
+    holder.kill()
+    taker = wait_for(lambda: holder_of(others), "another holder", PATIENCE)
+    assert taker.wait_event("lease_taken")[1]["from"].split("/")[1] == str(holder.process.pid)
+    nsd.write_zone("example.com", host_zone(4))
+    nsd.reload()
+    wait_serial(others, 4)
+    assert transfers(fronts) == 4 and len(taker.events("zone_transferred")) == 1
+    nsd.kill()
+    client.wait_more(100)
+    result = client.finish()
+    assert (result["lost"], result["wrong"], result["error_rcodes"]) == (0, 0, 0), result["troubles"][:10]
+    for front in others:
+        front.kill()
+    again = [understudy_of(stage, nsd, redis, name).start() for name in ("d", "e", "f")]
+    wait_serial(again, 4)
+    assert [zone_of(front)["source"] for front in again] == ["redis"] * 3
+
+
+def test_other_prefix_is_another_fleet(stage):
+    nsd = stage.nsd({"example.com": host_zone(1)}).start()
+    redis = stage.redis().start()
+    fronts = [understudy_of(stage, nsd, redis, name, prefix=name).start() for name in ("one", "two")]
+    wait_serial(fronts, 1)
+    assert transfers(fronts) == 2
+    for front in fronts:
+        wait_for(lambda: zone_of(front)["lease"], "a lease of its own", PATIENCE)
+    keys = redis.command("KEYS", "*").split()
+    assert {key.split(":")[0] for key in keys} == {"one", "two"}
+    assert redis.command("GET", "one:lease:{example.com.}") != redis.command("GET", "two:lease:{example.com.}")
