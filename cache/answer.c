@@ -215,7 +215,7 @@ static enum outcome name_found(struct lookup *l, const struct node *n)
  */
 static enum outcome find_answer(struct lookup *l)
 {
-	tree_find(&l->zone->tree, l->key, &l->at);
+	tree_find_name(&l->zone->tree, l->name, l->key, &l->at);
 	assert(l->at.depth > 0);
 
 	for (unsigned i = 0; i < l->at.depth; i++) {

@@ -148,12 +148,22 @@ static size_t option_len(bool is_there, size_t len)
 	return is_there ? OPTION_HEADER_LEN + len : 0;
 }
 
+/* Most queries: a reply's OPT tells nothing but sizes then. */
+static bool has_no_options(const struct edns *query)
+{
+	return query->cookie_len == 0 && query->subnet_len == 0 && !query->wants_nsid && !query->wants_keepalive
+	       && !query->wants_expire && !query->wants_zone_version;
+}
+
 size_t edns_len(const struct edns *query, const struct edns_reply *reply)
 {
-	struct edns_reply r = owed(query, reply);
+	struct edns_reply r;
 
 	if (!query->is_present)
 		return 0;
+	if (has_no_options(query))
+		return OPT_LEN;
+	r = owed(query, reply);
 	return OPT_LEN + option_len(r.cookie != NULL, COOKIE_FULL_LEN) +
 	       option_len(r.nsid_len > 0, r.nsid_len) +
 	       option_len(r.has_zone && query->wants_expire, EXPIRE_LEN) +
@@ -231,21 +241,22 @@ static void put_options(struct wire_out *o, const struct edns *query, const stru
 bool edns_write(struct wire_out *o, const struct edns *query, const struct edns_reply *reply,
 		enum dns_rcode rcode, enum dns_ede ede)
 {
-	struct edns_reply r = owed(query, reply);
+	uint8_t *opt;
 
 	if (!query->is_present || o->full || o->cap - o->len < OPT_LEN)
 		return false;
-	wire_add_u8(o, 0);
-	wire_add_u16(o, TYPE_OPT);
-	wire_add_u16(o, DNS_EDNS_SIZE);
-	wire_add_u32(o, (uint32_t)rcode >> 4 << 24 | (query->dnssec_ok ? EDNS_DO : 0));
-	wire_add_u16(o, 0);
+	opt = wire_room(o, OPT_LEN);
+	opt[0] = 0;
+	wire_put_u16(opt + 1, TYPE_OPT);
+	wire_put_u16(opt + 3, DNS_EDNS_SIZE);
+	wire_put_u32(opt + 5, (uint32_t)rcode >> 4 << 24 | (query->dnssec_ok ? EDNS_DO : 0));
+	if (!has_no_options(query)) {
+		struct edns_reply r = owed(query, reply);
 
-	size_t options = o->len;
-
-	put_options(o, query, &r);
+		put_options(o, query, &r);
+	}
 	if (ede != EDE_NONE)
 		put_u16(o, EDNS_EDE, (uint16_t)ede);
-	wire_put_u16(o->base + options - 2, (uint16_t)(o->len - options));
+	wire_put_u16(opt + 9, (uint16_t)(o->base + o->len - opt - OPT_LEN));
 	return true;
 }

@@ -174,7 +174,15 @@ const uint8_t *name_skip(const uint8_t *name, unsigned n)
 /* Length bytes are not letters, so a whole name folds like one string. */
 static bool is_equal_folded(const uint8_t *a, const uint8_t *b, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
+	size_t i = 0;
+
+	for (uint64_t x, y; i + sizeof(x) <= len; i += sizeof(x)) {
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		if (x != y)
+			break;
+	}
+	for (; i < len; i++)
 		if (fold[a[i]] != fold[b[i]])
 			return false;
 	return true;
@@ -360,4 +368,31 @@ void name_to_key(const uint8_t *name, struct name_key *key)
 		*to++ = 0;
 	}
 	key->len = (uint16_t)(to - key->step);
+}
+
+struct name_departure name_key_compare(const struct name_key *key, const uint8_t *name)
+{
+	uint8_t start[NAME_LABELS_MAX];
+	unsigned count = label_starts(name, start), at = 0;
+
+	while (count > 0) {
+		const uint8_t *label = name + start[--count];
+
+		for (const uint8_t *p = label + 1, *end = p + *label; p < end; p++) {
+			unsigned pair = steps[*p];
+
+			if (name_key_step(key, at) != (pair & 0xff))
+				return (struct name_departure){ .at = at, .step = pair & 0xff };
+			at++;
+			if (pair <= 0xff)
+				continue;
+			if (name_key_step(key, at) != pair >> 8)
+				return (struct name_departure){ .at = at, .step = pair >> 8 };
+			at++;
+		}
+		if (name_key_step(key, at) != 0)
+			return (struct name_departure){ .at = at };
+		at++;
+	}
+	return (struct name_departure){ .at = at < key->len ? at : NAME_KEY_MAX, .is_over = true };
 }

@@ -91,4 +91,14 @@ static inline unsigned name_key_step(const struct name_key *key, size_t at)
 	return at < key->len ? key->step[at] : 0;
 }
 
+/* Where the lookup form of a name departs from a key. */
+struct name_departure {
+	unsigned at;	/* the first step that differs; NAME_KEY_MAX: none does */
+	unsigned step;	/* the name's at that place */
+	bool is_over;	/* nothing is left of the name there: it is the key's, or an ancestor's */
+};
+
+/* As name_to_key() and comparing steps, but no further than it has to go. */
+struct name_departure name_key_compare(const struct name_key *key, const uint8_t *name);
+
 #endif

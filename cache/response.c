@@ -19,23 +19,49 @@ struct suffixes {
 	uint32_t hash[NAME_LABELS_MAX];
 };
 
-/* FNV-1a, folding more than ASCII letters: names are compared afterwards. */
-static uint32_t hash_label(uint32_t hash, const uint8_t *label)
+/* Folds more than ASCII letters: names are compared afterwards. */
+static inline uint64_t mix(uint64_t hash, uint64_t bytes)
 {
-	for (unsigned i = 1; i <= label[0]; i++)
-		hash = (hash ^ (label[i] | 0x20u)) * 16777619u;
-	return (hash ^ label[0]) * 16777619u;
+	hash = (hash ^ (bytes | 0x2020202020202020u)) * 0x9e3779b97f4a7c15u;
+	return hash ^ hash >> 32;
+}
+
+/* What is left of a label after its eights: 0 to 7 bytes, read twice where they overlap. */
+static inline uint64_t rest_of(const uint8_t *label, unsigned left)
+{
+	uint32_t first, last;
+
+	if (left < sizeof(first))
+		return left ? (uint64_t)label[0] << 16 | (uint64_t)label[left / 2] << 8 | label[left - 1] : 0;
+	memcpy(&first, label, sizeof(first));
+	memcpy(&last, label + left - sizeof(last), sizeof(last));
+	return (uint64_t)first << 32 | last;
+}
+
+static inline uint64_t hash_label(uint64_t hash, const uint8_t *label)
+{
+	unsigned left = *label++;
+	uint64_t bytes;
+
+	hash ^= (uint64_t)left << 56;
+	for (; left >= sizeof(bytes); left -= (unsigned)sizeof(bytes), label += sizeof(bytes)) {
+		memcpy(&bytes, label, sizeof(bytes));
+		hash = mix(hash, bytes);
+	}
+	return mix(hash, rest_of(label, left));
 }
 
 static void find_suffixes(const uint8_t *name, struct suffixes *s)
 {
-	uint32_t hash = 2166136261u;
+	uint64_t hash = 0;
 
 	s->count = 0;
 	for (size_t at = 0; name[at] != 0; at += name[at] + 1u)
 		s->start[s->count++] = (uint8_t)at;
-	for (unsigned i = s->count; i-- > 0;)
-		s->hash[i] = hash = hash_label(hash, name + s->start[i]);
+	for (unsigned i = s->count; i-- > 0;) {
+		hash = hash_label(hash, name + s->start[i]);
+		s->hash[i] = (uint32_t)(hash >> 16);
+	}
 }
 
 /* In steps of the hash's own: the names of a question with many labels crowd none out. */
@@ -75,6 +101,19 @@ static void keep_name(struct response *r, const uint8_t *name, uint32_t hash, si
 	r->names[i] = name;
 }
 
+/* The shortest first: those are pointed at most. */
+static void keep_question(struct response *r)
+{
+	const uint8_t *name = r->query->qname;
+	struct suffixes s;
+
+	memset(r->at, 0, sizeof(r->at));
+	r->has_names = true;
+	find_suffixes(name, &s);
+	for (unsigned i = s.count; i-- > 0;)
+		keep_name(r, name + s.start[i], s.hash[i], DNS_HEADER_LEN + (size_t)s.start[i]);
+}
+
 /*
  * Writes a name, as much of its end as stands in the response already by a pointer.
  * Returns an offset to point at for the same name again, or 0 when there is none.
@@ -86,6 +125,12 @@ static uint16_t put_name(struct response *r, const uint8_t *name)
 	uint16_t at = 0;
 	unsigned i;
 
+	if (name == r->query->qname && name[0] != 0) {
+		wire_add_u16(&r->out, POINTER | DNS_HEADER_LEN);
+		return DNS_HEADER_LEN;
+	}
+	if (!r->has_names)
+		keep_question(r);
 	find_suffixes(name, &s);
 	for (i = 0; i < s.count; i++) {
 		const uint8_t *suffix = name + s.start[i];
@@ -177,20 +222,9 @@ void response_undo(struct response *r, const struct response_mark *to)
 	r->out.len = to->len;
 	r->out.full = false;
 	memcpy(r->counts, to->counts, sizeof(r->counts));
-	for (unsigned i = 0; i < RESPONSE_NAMES; i++)
+	for (unsigned i = 0; r->has_names && i < RESPONSE_NAMES; i++)
 		if (r->at[i] >= to->len)
 			r->at[i] = 0;
-}
-
-/* The shortest first: those are pointed at most. */
-static void keep_question(struct response *r)
-{
-	const uint8_t *name = r->query->qname;
-	struct suffixes s;
-
-	find_suffixes(name, &s);
-	for (unsigned i = s.count; i-- > 0;)
-		keep_name(r, name + s.start[i], s.hash[i], DNS_HEADER_LEN + (size_t)s.start[i]);
 }
 
 void response_begin(struct response *r, const struct message *query, const uint8_t *packet,
@@ -206,13 +240,12 @@ void response_begin(struct response *r, const struct message *query, const uint8
 	r->out = wire_into(out, (limit < DNS_MESSAGE_MAX ? limit : DNS_MESSAGE_MAX) - r->opt_len);
 	r->flags = (uint16_t)(DNS_QR | (query->flags & (DNS_OPCODE | DNS_RD | DNS_CD)));
 	memset(r->counts, 0, sizeof(r->counts));
-	memset(r->at, 0, sizeof(r->at));
+	r->has_names = false;
 
 	wire_room(&r->out, DNS_HEADER_LEN);
 	wire_add_bytes(&r->out, packet + DNS_HEADER_LEN,
 		       (size_t)query->question_end - DNS_HEADER_LEN);
 	r->counts[0] = 1;
-	keep_question(r);
 }
 
 void response_set_ede(struct response *r, enum dns_ede ede)

@@ -88,35 +88,11 @@ void tree_clear(struct tree *t)
 
 /* ---- Finding ---- */
 
-unsigned twig_key_mismatch(const struct name_key *a, const struct name_key *b)
-{
-	unsigned len = a->len < b->len ? a->len : b->len, i = 0;
-
-	for (uint64_t x, y; i + sizeof(x) <= len; i += sizeof(x)) {
-		memcpy(&x, a->step + i, sizeof(x));
-		memcpy(&y, b->step + i, sizeof(y));
-		if (x != y)
-			break;
-	}
-	while (i < len && a->step[i] == b->step[i])
-		i++;
-	/* Past its end a key reads as 0, and no label is empty: a longer one differs. */
-	return i == a->len && i == b->len ? NO_MISMATCH : i;
-}
-
-unsigned twig_mismatch(const struct tree *t, const struct twig *leaf, const struct name_key *key,
-		       struct name_key *leaf_key)
-{
-	name_to_key(t->ops->name(leaf->ptr), leaf_key);
-	return twig_key_mismatch(key, leaf_key);
-}
-
 void *tree_get(const struct tree *t, const struct name_key *key)
 {
 	const struct twig *leaf = twig_nearest(&t->root, key);
-	struct name_key leaf_key;
 
-	if (twig_is_nothing(leaf) || twig_mismatch(t, leaf, key, &leaf_key) != NO_MISMATCH)
+	if (twig_is_nothing(leaf) || twig_compare(t, leaf, key).at != NO_MISMATCH)
 		return NULL;
 	return leaf->ptr;
 }
@@ -145,10 +121,36 @@ static const struct twig *descend(const struct twig *t, const struct name_key *k
 	return t;
 }
 
+static void end_at_leaf(struct tree_match *match, void *leaf)
+{
+	if (match->depth == 0 || match->chain[match->depth - 1] != leaf)
+		match->chain[match->depth++] = leaf;
+}
+
+/* What descend() noted beyond the place where the key departs from the leaf is no ancestor. */
+static void settle_match(const struct tree *t, const struct twig *leaf, const struct name_key *key,
+			 const uint16_t at[NAME_LABELS_MAX + 1], struct tree_match *match)
+{
+	struct name_departure off = twig_compare(t, leaf, key);
+
+	if (off.at == NO_MISMATCH)
+		match->exact = leaf->ptr;
+	while (match->depth > 0 && at[match->depth - 1] > off.at)
+		match->depth--;
+	if (off.is_over)
+		end_at_leaf(match, leaf->ptr);
+}
+
 void tree_find(const struct tree *t, const struct name_key *key, struct tree_match *match)
 {
+	tree_find_name(t, NULL, key, match);
+}
+
+void tree_find_name(const struct tree *t, const uint8_t *name, const struct name_key *key,
+		    struct tree_match *match)
+{
 	uint16_t at[NAME_LABELS_MAX + 1];
-	struct name_key leaf_key;
+	const uint8_t *leaf_name;
 
 	match->exact = NULL;
 	match->depth = 0;
@@ -156,16 +158,15 @@ void tree_find(const struct tree *t, const struct name_key *key, struct tree_mat
 
 	if (twig_is_nothing(leaf))
 		return;
-	unsigned mismatch = twig_mismatch(t, leaf, key, &leaf_key);
-
-	if (mismatch == NO_MISMATCH)
+	leaf_name = t->ops->name(leaf->ptr);
+	if (!name || !name_is_at_or_below(name, leaf_name)) {
+		settle_match(t, leaf, key, at, match);
+		return;
+	}
+	/* Whatever was noted on the way to an ancestor, or to the name itself, lies above it. */
+	if (name_len(name) == name_len(leaf_name))
 		match->exact = leaf->ptr;
-	while (match->depth > 0 && at[match->depth - 1] > mismatch)
-		match->depth--;
-	/* The leaf itself is an ancestor, or exact, when nothing of its key is left over. */
-	if (mismatch >= leaf_key.len &&
-	    (match->depth == 0 || match->chain[match->depth - 1] != leaf->ptr))
-		match->chain[match->depth++] = leaf->ptr;
+	end_at_leaf(match, leaf->ptr);
 }
 
 /* ---- Changing ---- */
@@ -215,7 +216,7 @@ static void branch_split(struct twig *at, unsigned offset, unsigned old_step, un
 
 void tree_put(struct tree *t, void *leaf)
 {
-	struct name_key key, near_key;
+	struct name_key key;
 
 	name_to_key(t->ops->name(leaf), &key);
 	const struct twig *near = twig_nearest(&t->root, &key);
@@ -225,22 +226,22 @@ void tree_put(struct tree *t, void *leaf)
 		t->count = 1;
 		return;
 	}
-	unsigned mismatch = twig_mismatch(t, near, &key, &near_key);
-	struct twig *at = descend_own(t, &key, mismatch);
+	struct name_departure off = twig_compare(t, near, &key);
+	struct twig *at = descend_own(t, &key, off.at);
 
-	if (mismatch == NO_MISMATCH) {
+	if (off.at == NO_MISMATCH) {
 		void *old = at->ptr;
 
 		at->ptr = leaf;
 		t->ops->drop(old);
 		return;
 	}
-	unsigned step = name_key_step(&key, mismatch);
+	unsigned step = name_key_step(&key, off.at);
 
-	if (twig_offset(at) == mismatch)
+	if (twig_offset(at) == off.at)
 		branch_add(t->ops, at, step, leaf_twig(leaf));
 	else
-		branch_split(at, mismatch, name_key_step(&near_key, mismatch), step, leaf_twig(leaf));
+		branch_split(at, off.at, off.step, step, leaf_twig(leaf));
 	t->count++;
 }
 

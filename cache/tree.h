@@ -75,6 +75,10 @@ void tree_clear(struct tree *t);
 
 void tree_find(const struct tree *t, const struct name_key *key, struct tree_match *match);
 
+/* The same, cheaper when something stands there: `name` is what `key` was made of. */
+void tree_find_name(const struct tree *t, const uint8_t *name, const struct name_key *key,
+		    struct tree_match *match);
+
 /* Only the leaf of exactly this name; cheaper than tree_find(). NULL if none. */
 void *tree_get(const struct tree *t, const struct name_key *key);
 

@@ -25,14 +25,13 @@ static void find_beside(const struct tree *t, const struct name_key *key,
 			const struct twig **before, const struct twig **after)
 {
 	const struct twig *at = &t->root, *near = twig_nearest(at, key);
-	struct name_key near_key;
 
 	*before = *after = NULL;
 	if (twig_is_nothing(near))
 		return;
-	unsigned mismatch = twig_mismatch(t, near, key, &near_key);
+	struct name_departure off = twig_compare(t, near, key);
 
-	while (twig_is_branch(at) && twig_offset(at) <= mismatch) {
+	while (twig_is_branch(at) && twig_offset(at) <= off.at) {
 		unsigned step = name_key_step(key, twig_offset(at));
 		unsigned i = twig_index(at->word, step), n = twig_count(at->word);
 		bool has_step = at->word & twig_bit(step);
@@ -47,8 +46,8 @@ static void find_beside(const struct tree *t, const struct name_key *key,
 		at = &entries[i];
 	}
 	/* All below here departs from the key at one step, to one side. */
-	if (mismatch != NO_MISMATCH)
-		*(name_key_step(&near_key, mismatch) > name_key_step(key, mismatch) ? after : before) = at;
+	if (off.at != NO_MISMATCH)
+		*(off.step > name_key_step(key, off.at) ? after : before) = at;
 }
 
 void *tree_after(const struct tree *t, const struct name_key *key)
@@ -116,7 +115,7 @@ static bool visit_added(void *leaf, void *arg)
 /*
  * The step at which both subtrees are to be split: where either branches first, or where
  * their names depart before that. Also the step that each side's first leaf has there.
- * Not inlined: its keys would weigh on each level of the recursion.
+ * Not inlined: its key would weigh on each level of the recursion.
  */
 struct split { unsigned offset, old_step, new_step; };
 
@@ -124,18 +123,19 @@ static __attribute__((noinline)) struct split find_split(const struct diff *d,
 							 const struct twig *old,
 							 const struct twig *new)
 {
-	struct name_key old_key, new_key;
+	struct name_departure off;
+	struct name_key old_key;
 	struct split s;
 
 	name_to_key(d->ops->name(twig_first(old)->ptr), &old_key);
-	name_to_key(d->ops->name(twig_first(new)->ptr), &new_key);
-	s.offset = twig_key_mismatch(&old_key, &new_key);
+	off = name_key_compare(&old_key, d->ops->name(twig_first(new)->ptr));
+	s.offset = off.at;
 	if (twig_offset(old) < s.offset)
 		s.offset = twig_offset(old);
 	if (twig_offset(new) < s.offset)
 		s.offset = twig_offset(new);
 	s.old_step = name_key_step(&old_key, s.offset);
-	s.new_step = name_key_step(&new_key, s.offset);
+	s.new_step = s.offset == off.at ? off.step : s.old_step;
 	return s;
 }
 

@@ -118,11 +118,11 @@ static inline const struct twig *twig_nearest(const struct twig *t, const struct
 	return t;
 }
 
-/* The first step at which two keys differ; NO_MISMATCH when they are equal. */
-unsigned twig_key_mismatch(const struct name_key *a, const struct name_key *b);
-
-/* Where `key` departs from the name of a leaf, whose key goes into `leaf_key`. */
-unsigned twig_mismatch(const struct tree *t, const struct twig *leaf, const struct name_key *key,
-		       struct name_key *leaf_key);
+/* Where the name of a leaf departs from `key`; NO_MISMATCH when it is the key's. */
+static inline struct name_departure twig_compare(const struct tree *t, const struct twig *leaf,
+						 const struct name_key *key)
+{
+	return name_key_compare(key, t->ops->name(leaf->ptr));
+}
 
 #endif

@@ -246,24 +246,30 @@ void plan_free(struct plan *p)
 	free(p);
 }
 
-const struct plan_zone *plan_find(const struct plan *p, const struct name_key *key)
+/* `name`: as for tree_find_name(). */
+static const struct plan_zone *find_above(const struct plan *p, const uint8_t *name, const struct name_key *key)
 {
 	struct tree_match match;
 
-	tree_find(&p->by_name, key, &match);
+	tree_find_name(&p->by_name, name, key, &match);
 	return match.depth > 0 ? match.chain[match.depth - 1] : NULL;
+}
+
+const struct plan_zone *plan_find(const struct plan *p, const struct name_key *key)
+{
+	return find_above(p, NULL, key);
 }
 
 const struct plan_zone *plan_find_for(const struct plan *p, const uint8_t *name,
 				      const struct name_key *key, uint16_t type)
 {
-	const struct plan_zone *zone = plan_find(p, key), *parent;
+	const struct plan_zone *zone = find_above(p, name, key), *parent;
 	struct name_key above;
 
 	if (type != TYPE_DS || !zone || name[0] == 0 || !name_is_equal(name, zone->conf->origin))
 		return zone;
 	name_to_key(name_skip(name, 1), &above);
-	parent = plan_find(p, &above);
+	parent = find_above(p, name_skip(name, 1), &above);
 	return parent ? parent : zone;
 }
 

@@ -377,6 +377,19 @@ static void random_name(struct random *r, uint8_t name[NAME_LEN_MAX])
 	*p = 0;
 }
 
+/* What two whole keys show. */
+static void assert_departs(const struct name_key *key, const uint8_t *name, const struct name_key *of_name)
+{
+	struct name_departure off = name_key_compare(key, name);
+	unsigned at = 0;
+
+	while (at < NAME_KEY_MAX && name_key_step(key, at) == name_key_step(of_name, at))
+		at++;
+	ck_assert_uint_eq(off.at, at);
+	ck_assert_uint_eq(off.step, at < NAME_KEY_MAX ? name_key_step(of_name, at) : 0);
+	ck_assert_int_eq(off.is_over, at >= of_name->len);
+}
+
 START_TEST(keys_of_random_names_agree_with_the_names)
 {
 	struct random r;
@@ -394,6 +407,8 @@ START_TEST(keys_of_random_names_agree_with_the_names)
 		}
 		name_to_key(a, &a_key);
 		name_to_key(b, &b_key);
+		assert_departs(&a_key, b, &b_key);
+		assert_departs(&a_key, a, &a_key);
 
 		int order = name_compare(a, b);
 		bool is_prefix = b_key.len <= a_key.len &&

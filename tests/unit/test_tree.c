@@ -146,6 +146,19 @@ static void random_name(uint8_t name[NAME_LEN_MAX])
 
 /* ---- Comparing ---- */
 
+/* With the name at hand it finds the same. */
+static void compare_ways(const struct tree *t, const uint8_t *name, const struct name_key *key,
+			 const struct tree_match *match)
+{
+	struct tree_match other;
+
+	tree_find_name(t, name, key, &other);
+	ck_assert_ptr_eq(other.exact, match->exact);
+	ck_assert_uint_eq(other.depth, match->depth);
+	for (unsigned i = 0; i < match->depth; i++)
+		ck_assert_ptr_eq(other.chain[i], match->chain[i]);
+}
+
 static void compare_find(const struct tree *t, const struct oracle *o, const uint8_t *name)
 {
 	struct tree_match match;
@@ -156,6 +169,7 @@ static void compare_find(const struct tree *t, const struct oracle *o, const uin
 	tree_find(t, &key, &match);
 	ck_assert_ptr_eq(match.exact, oracle_get(o, name));
 	ck_assert_ptr_eq(tree_get(t, &key), match.exact);
+	compare_ways(t, name, &key, &match);
 	for (unsigned up = labels + 1; up-- > 0;) {
 		struct leaf *l = oracle_get(o, name_skip(name, up));
 
