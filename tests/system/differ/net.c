@@ -53,13 +53,16 @@ int server_connect(const struct server *s)
 	return -1;
 }
 
+/* The ID of a batch's first query: a late reply to an earlier batch is none to this one. */
+static uint16_t first_id;
+
 static bool keep_reply(struct server *s, unsigned count, const uint8_t *bytes, size_t len)
 {
-	unsigned id = len >= 2 ? read_u16(bytes) : 0;
+	uint16_t at = len >= 2 ? (uint16_t)(read_u16(bytes) - first_id) : UINT16_MAX;
 
-	if (id < 1 || id > count || s->replies[id - 1].len > 0)
+	if (at >= count || s->replies[at].len > 0)
 		return false;
-	struct reply *r = &s->replies[id - 1];
+	struct reply *r = &s->replies[at];
 
 	if (r->room < len) {
 		r->room = len;
@@ -198,9 +201,10 @@ void net_ask(struct server *servers, unsigned count, struct query *queries, unsi
 {
 	unsigned missing = 0;
 
+	first_id = (uint16_t)(first_id + BATCH_MAX);
 	for (unsigned i = 0; i < query_count; i++) {
-		queries[i].bytes[0] = 0;
-		queries[i].bytes[1] = (uint8_t)(i + 1);
+		queries[i].bytes[0] = (uint8_t)((first_id + i) >> 8);
+		queries[i].bytes[1] = (uint8_t)(first_id + i);
 	}
 	for (unsigned i = 0; i < count; i++) {
 		servers[i].missing = 0;
