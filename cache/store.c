@@ -10,6 +10,8 @@
 #include "cache/memory.h"
 #include "cache/store_parts.h"
 
+#define CLOCK_EVERY_S	30.	/* between two looks at Redis' clock */
+
 /* ---- Keys ---- */
 
 static char *join_key(const char *prefix, const char *noun, const char *origin, const char *end)
@@ -219,15 +221,17 @@ static void end_touch(struct store_task *t)
 static void after_touch_look(struct store_task *t)
 {
 	struct errand *e = errand_of(t);
+	struct zone_times times = e->touch.times;
 	struct store_command c;
 
 	t->next = end_touch;
+	store_times_to(t->zone->store, &times);
 	if (!task_is_failed(t) && e->generation == e->touch.generation) {
 		task_multi(t);
 		command_start(&c, "HSET");
 		command_text(&c, t->zone->key_hash);
-		command_field(&c, "refreshed_at", e->touch.times.refreshed_at);
-		command_field(&c, "expires_at", e->touch.times.expires_at);
+		command_field(&c, "refreshed_at", times.refreshed_at);
+		command_field(&c, "expires_at", times.expires_at);
 		task_send(t, &c, NULL);
 		task_exec(t);
 	} else {
@@ -334,6 +338,13 @@ void store_pump(struct store *s)
 
 /* ---- The object ---- */
 
+static void on_clock(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	(void)loop;
+	(void)revents;
+	store_ask_time(t->data);
+}
+
 static bool zone_up(void *leaf, void *arg)
 {
 	struct store_zone *z = leaf;
@@ -352,10 +363,13 @@ static void on_redis(bool up, const char *reason, void *arg)
 
 	if (!up) {
 		news_stop(s->news);
+		ev_timer_stop(s->loop, &s->clock);
 		s->listener->on_down(reason, s->arg);
 		return;
 	}
 	news_start(s->news);
+	store_ask_time(s);
+	ev_timer_again(s->loop, &s->clock);
 	s->listener->on_up(s->arg);
 	tree_walk(&s->zones, zone_up, NULL);
 	store_pump(s);
@@ -378,6 +392,8 @@ struct store *store_new(struct ev_loop *loop, const struct store_conf *conf,
 	tree_init(&s->zones, &zone_ops);
 	s->redis = redis_new(loop, &conf->redis, on_redis, s);
 	s->news = news_new(s);
+	ev_timer_init(&s->clock, on_clock, 0., CLOCK_EVERY_S);
+	s->clock.data = s;
 	return s;
 }
 
@@ -387,6 +403,7 @@ void store_free(struct store *s)
 		return;
 	s->is_closing = true;
 	news_free(s->news);
+	ev_timer_stop(s->loop, &s->clock);
 	redis_free(s->redis);	/* ends every task */
 	assert(s->tasks == 0 && !s->section);
 	tree_walk(&s->zones, zone_free, NULL);

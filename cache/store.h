@@ -24,7 +24,7 @@
  * `generation`, `serial`, `records` speak of the newest generation; `base`, `chunks` and
  * `digest` of the base that it is made from. `digest` is 16 hex digits: XXH3 (64 bits) of
  * each chunk's header in order, seeded with the outcome of the one before, the first with 0.
- * Times are wall seconds. `schema` is 1.
+ * Times are wall seconds of Redis' own clock. `schema` is 1.
  *
  * A commit is one MULTI under WATCH of the zone's hash: it is dropped when a later generation
  * is already there. A base is staged at PREFIX:base:{ORIGIN}:GENERATION:INSTANCE with a TTL
@@ -34,7 +34,7 @@
  *
  * Redis needs: ~PREFIX:* +hset +hget +hmget +hgetall +hlen +xadd +xlen +xrange +xrevrange
  * +xread +xtrim +sadd +scard +set +get +getex +del +expire +persist +rename +unlink +watch +unwatch
- * +multi +exec +ping +auth +select.
+ * +multi +exec +time +ping +auth +select.
  *
  * Owns:     its two connections to Redis: one waits for the news of others.
  * Threads:  the mirror's.

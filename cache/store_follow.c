@@ -200,6 +200,7 @@ static void got_head(struct store_task *t, const redisReply *reply)
 		      reply_number(reply->element[5], &f->times.expires_at) &&
 		      reply_number(reply->element[6], &schema) && schema == STORE_SCHEMA &&
 		      h->generation <= STORE_GENERATION_MAX && h->base <= h->generation;
+	store_times_from(t->zone->store, &f->times);
 	if (h->is_there)
 		store_zone_saw_serial(t->zone, h->generation, h->serial);
 }

@@ -405,6 +405,7 @@ static void after_hash(struct store_task *t)
 		fail_load(l, wrong);
 		return;
 	}
+	store_times_from(t->zone->store, &l->hash.times);
 	store_zone_saw_serial(t->zone, l->hash.generation, l->hash.serial);
 	l->edit = zone_edit_new(t->zone->origin, NULL, t->zone->max_records,
 				t->zone->max_bytes);

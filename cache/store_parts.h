@@ -11,6 +11,7 @@
  * store_follow.c from what is held to the newest, by changes
  * store_news.c  what others have committed, and what they want
  * store_lease.c who transfers
+ * store_clock.c by how much Redis' clock differs from ours
  *
  * A *task* sends some commands and goes on with its `next` step when every one of them has
  * been answered. WATCH belongs to the connection and not to a task, so what lies between a
@@ -163,6 +164,8 @@ struct store {
 	unsigned saving, loading, following;	/* tasks */
 	bool is_compacting;		/* some zone; one at a time */
 	unsigned lease_s;
+	int64_t skew_s;			/* Redis' wall clock less ours */
+	ev_timer clock;			/* runs while the store is up: looks again */
 	unsigned tasks;			/* of every kind: commands are outstanding */
 	struct section *section, *section_last;	/* the first is inside */
 	bool is_closing;		/* store_free(): nobody is told anything any more */
@@ -235,6 +238,13 @@ void load_start(struct store_zone *z);
 
 /* Starts the follows that wait and may run. */
 void follow_pump(struct store *s);
+
+/* Asks for Redis' clock: by how much ours differs from it. */
+void store_ask_time(struct store *s);
+
+/* From our clock to that of the store, and back. */
+void store_times_to(const struct store *s, struct zone_times *times);
+void store_times_from(const struct store *s, struct zone_times *times);
 
 struct store_news *news_new(struct store *s);
 void news_free(struct store_news *n);

@@ -377,16 +377,18 @@ static void put_change(struct store_save *v)
 static void put_head(struct store_save *v)
 {
 	const struct generation *g = v->wish.g;
+	struct zone_times times = v->wish.times;
 	struct store_command c;
 	char digest[17];
 
+	store_times_to(store_of(v), &times);
 	command_start(&c, "HSET");
 	command_text(&c, v->task.zone->key_hash);
 	command_field(&c, "generation", g->number);
 	command_field(&c, "serial", g->soa.serial);
 	command_field(&c, "records", g->records);
-	command_field(&c, "refreshed_at", v->wish.times.refreshed_at);
-	command_field(&c, "expires_at", v->wish.times.expires_at);
+	command_field(&c, "refreshed_at", times.refreshed_at);
+	command_field(&c, "expires_at", times.expires_at);
 	command_text(&c, "source");
 	command_text(&c, v->wish.source);
 	if (v->kind == SAVE_BASE) {

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Several of us on one Redis: one transfers, the rest follow its changes, and somebody always takes over."""
 import os
+import re
 import signal
 import time
 
@@ -278,6 +279,53 @@ def test_lies_in_the_news_change_nothing(fleet, redis):
     fleet.agree()
     assert b.status()["generation"] == 2
     assert [key for key in redis.command("KEYS", "*").split() if "net" in key] == []
+
+
+# ---- Clocks ----
+
+class OtherClock(Relay):
+    """Redis' clock is that much ahead: to who is behind this, its own clock is that much late."""
+
+    def __init__(self, folder, target, ahead_s):
+        self.ahead_s = ahead_s
+        super().__init__(folder, target, lambda way, data: False)
+
+    def _later(self, found):
+        return b"*2\r\n$10\r\n%d\r\n$" % (int(found[1]) + self.ahead_s)
+
+    def _copy(self, source, sink, way):
+        class Rewriting:
+            def recv(_, size):
+                return re.sub(rb"\*2\r\n\$10\r\n(\d{10})\r\n\$(?=\d\r)", self._later, source.recv(size))
+
+            def shutdown(_, how):
+                source.shutdown(how)
+
+        super()._copy(Rewriting() if way == "from" else source, sink, way)
+
+
+@pytest.mark.parametrize("ahead_s", [-86400, 1, 86400])
+def test_times_mean_the_same_to_members_whose_clocks_differ(start, redis, tmp_path, ahead_s):  # noqa: F811
+    known = ahead_s if abs(ahead_s) > 2 else 0
+    late = start(f"unix:{OtherClock(tmp_path, redis.socket, ahead_s).path}", instance="late")
+    right = start(f"unix:{redis.socket}", instance="right")
+    late.hear("up")
+    right.hear("up")
+    late.say("idle")
+    late.hear("idle")
+    late.give(0, 1, zone_text(1))
+    now = time.time()
+    assert late.save(0) == "well"
+    stored = redis.hash(ZONE)
+    assert abs(int(stored["refreshed_at"]) - now - known) < 5 + PATIENCE
+    assert int(stored["expires_at"]) - int(stored["refreshed_at"]) == 1209600
+    refreshed = int(re.search(r"refreshed (\d+)", late.load())[1])
+    assert abs(refreshed - now) < 5 + PATIENCE
+    now = time.time()
+    right.give(0, 2, zone_text(2))
+    assert right.save(0) == "well"
+    expires = int(re.search(r"expires (\d+)", late.load())[1])
+    assert abs(expires - 1209600 - (now - known if known > 0 else now)) < 5 + PATIENCE
 
 
 # ---- A holder that wakes up in the middle of its commit ----
