@@ -281,6 +281,36 @@ def test_lies_in_the_news_change_nothing(fleet, redis):
     assert [key for key in redis.command("KEYS", "*").split() if "net" in key] == []
 
 
+# ---- Size ----
+
+@pytest.mark.soak
+def test_ten_changes_of_a_big_zone_cost_what_ten_cost(start, redis):  # noqa: F811
+    cli = start(f"unix:{redis.socket}", command_ms=60000)
+    cli.hear("up")
+    cli.give(0, 1, zone_text(1, 1900000))
+    cli.say("save 0 -")
+    cli.hear(r"saved \S+ 1 well", 600)
+    cli.say("load example.com. 9")
+    cli.hear(r"loaded \S+ generation 1 .*", 600)
+    cli.edit(1, 0, 2, zone_text(2, 1900000, "".join(f"new-{i} A 192.0.2.{i}\n" for i in range(9))))
+    cli.say("save 1 0")
+    cli.hear(r"saved \S+ 2 well", 600)
+    before_kb = cli.resident_kb()
+    cli.say("lag")
+    cli.hear(r"lag .*", 600)
+    began = time.monotonic()
+    cli.say("follow 9 8")
+    cli.hear(r"followed \S+ generation 2 serial 2", 60)
+    took_ms = (time.monotonic() - began) * 1000
+    cli.say("lag")
+    lag_us = int(cli.hear(r"lag (\d+)")[1])
+    grown_kb = cli.resident_kb() - before_kb
+    print(f"followed ten changes of 1,900,003 records in {took_ms:.1f} ms, {lag_us} us of the loop; grew {grown_kb} kB")
+    assert took_ms < 200 and grown_kb < 2000
+    cli.say("same 1 8")
+    cli.hear("same yes", 600)
+
+
 # ---- Clocks ----
 
 class OtherClock(Relay):
