@@ -248,7 +248,9 @@ void store_times_from(const struct store *s, struct zone_times *times);
 
 struct store_news *news_new(struct store *s);
 void news_free(struct store_news *n);
-void news_start(struct store_news *n);	/* the store's own connection has come up: to the same Redis */
+
+/* The store's own connection has come up, or gone. */
+void news_start(struct store_news *n);
 void news_stop(struct store_news *n);
 
 #endif
