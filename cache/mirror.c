@@ -9,6 +9,7 @@
 #include "cache/clock.h"
 #include "cache/memory.h"
 #include "cache/mirror_parts.h"
+#include "cache/mirror_zoneconf.h"
 
 static void *must(void *p)
 {
@@ -97,11 +98,13 @@ void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, si
 		      struct mirror_zone **slots)
 {
 	struct command *c = command_new(COMMAND_CONFIGURE, count);
+	const struct mirror_zone_conf *made = NULL;	/* of the zone before */
 
 	for (size_t i = 0; i < count; i++) {
-		struct mirror_zone_conf *conf = memory_new(sizeof(*conf));
+		struct mirror_zone_conf *conf =
+			zoneconf_copy(&zones[i], made ? &zones[i - 1] : NULL, made);
 
-		*conf = zones[i];
+		made = conf;
 		c->works[i] = work_list_find(&m->configured, zones[i].origin);
 		if (c->works[i]) {
 			c->confs[i] = conf;
@@ -214,7 +217,7 @@ static void drop_commands(struct mirror *m)
 		for (size_t i = 0; i < c->count; i++) {
 			if (!c->confs[i])
 				work_free(c->works[i]);
-			free(c->confs[i]);
+			zoneconf_free(c->confs[i]);
 		}
 		mirror_command_free(c);
 	}

@@ -42,7 +42,7 @@ struct mirror_primary {
 /* What the configuration says of one mirrored zone. */
 struct mirror_zone_conf {
 	uint8_t origin[NAME_LEN_MAX];	/* lower case */
-	struct mirror_primary primaries[MIRROR_PRIMARIES_MAX];
+	const struct mirror_primary *primaries;	/* zones that point to the same share one copy */
 	unsigned primary_count;
 	size_t max_records, max_bytes;
 	bool takes_shrunk;		/* though next to nothing is left of it */
@@ -89,7 +89,7 @@ void mirror_free(struct mirror *m);	/* after the last reader. NULL is fine */
  * Sets the list of zones. Zones that stay keep their slot, generation and schedule; new ones
  * start loading; the slots of those that left are freed after the plan that used them is gone
  * and mirror_configure() has been called again or readers have passed. Fills `slots[i]` with
- * the slot of `zones[i]`. Control only; does not wait for loading.
+ * the slot of `zones[i]`. Control only; does not wait for loading. All of `zones` is copied.
  */
 void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, size_t count,
 		      struct mirror_zone **slots);
@@ -111,7 +111,6 @@ void mirror_retransfer(struct mirror *m, struct mirror_zone *z);
 
 /* What operators see of a zone; a copy taken under a mutex. */
 struct mirror_zone_status {
-	char origin[NAME_TEXT_MAX];
 	bool is_held, is_servable, is_transferring, has_lease;
 	uint32_t serial;
 	uint64_t generation, records, bytes;

@@ -217,6 +217,11 @@ static void warn(struct holding *h, uint64_t left_us)
 	zonelog_expiring(h->log, WARNINGS[due - 1], left_us / US_PER_S);
 }
 
+uint64_t holding_next_us(const struct holding *h)
+{
+	return holding_current(h) && h->warned <= WARNINGS_COUNT ? h->expires_us : UINT64_MAX;
+}
+
 void holding_check_expiry(struct holding *h)
 {
 	uint64_t now_us = clock_monotonic_us();
@@ -229,5 +234,6 @@ void holding_check_expiry(struct holding *h)
 	}
 	h->warned = WARNINGS_COUNT + 1;
 	atomic_store_explicit(&h->slot->is_servable, false, memory_order_release);
+	h->shop->report(h->slot->work, h->shop->report_arg);
 	zonelog_expired(h->log, holding_current(h)->soa.serial);
 }

@@ -35,12 +35,13 @@ struct workshop {
 	bool is_store_known;		/* it has said up or down since the start */
 	unsigned lease_s;
 	const char *instance;		/* who we are in leases */
-	size_t zones;			/* configured */
 	const char *state_dir;
 	struct aside *aside;
 	struct random random;
 	struct retired retired;
 	unsigned rounds;		/* of all zones, running now */
+	unsigned waiting;		/* zones that are due, but for that */
+	size_t zones;			/* configured */
 	uint64_t started_us;		/* monotonic */
 	void (*report)(struct mirror_work *w, void *arg);	/* something of it changed */
 	void *report_arg;
@@ -147,5 +148,8 @@ const char *holding_unfaithful(const struct holding *h);
 
 /* Looks at the clock: warns, and takes an expired zone out of service. */
 void holding_check_expiry(struct holding *h);
+
+/* When that must be done at the latest: monotonic; UINT64_MAX: never. Warnings may come later. */
+uint64_t holding_next_us(const struct holding *h);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Each zone has one timer, `tick`: once a second, and sooner when the schedule says so.
+ * Each zone has one timer, `tick`: once a second, and sooner when something is due. Of many zones
+ * each has fewer: all together have no more than TICKS_MAX a second, or a hundred thousand of them
+ * would keep the thread busy with looking at nothing.
  */
 #include "cache/mirror_work.h"
 
@@ -12,8 +14,10 @@
 #include "cache/rcu.h"
 #include "cache/mirror_fleet.h"
 #include "cache/mirror_round.h"
+#include "cache/mirror_zoneconf.h"
 
 #define TICK_US			US_PER_S
+#define TICKS_MAX		5000
 #define WAIT_TURN_US		(50 * US_PER_MS)	/* due, but the round may not begin yet */
 #define LEASE_PATIENCE_US	(3 * US_PER_S)		/* the store is up and does not answer */
 
@@ -29,7 +33,6 @@ struct mirror_work *work_new(struct mirror_zone_conf *conf)
 	slot->work = w;
 	w->slot = slot;
 	w->conf = conf;
-	name_to_text(conf->origin, w->status.origin);
 	w->status_next_us = UINT64_MAX;
 	return w;
 }
@@ -38,7 +41,7 @@ void work_free(struct mirror_work *w)
 {
 	if (w->shop)
 		holding_fini(&w->hold);
-	free(w->conf);
+	zoneconf_free(w->conf);
 	free(w->slot);
 	free(w);
 }
@@ -50,18 +53,57 @@ static void report(struct mirror_work *w)
 
 /* ---- The timer ---- */
 
+static uint64_t lease_renewal_us(const struct mirror_work *w)
+{
+	return w->shop->lease_s * US_PER_S / 3;
+}
+
+static void set_waiting(struct mirror_work *w, bool is_waiting)
+{
+	w->shop->waiting += is_waiting;
+	w->shop->waiting -= w->is_waiting;
+	w->is_waiting = is_waiting;
+}
+
+/* When `count` zones do something in turn, so that TICKS_MAX a second are not exceeded. */
+static uint64_t in_turn_us(size_t count, uint64_t least_us)
+{
+	uint64_t us = (uint64_t)count * US_PER_S / TICKS_MAX;
+
+	return us > least_us ? us : least_us;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static uint64_t next_tick_us(const struct mirror_work *w, uint64_t now_us)
+{
+	uint64_t next_us = now_us + in_turn_us(w->shop->zones, TICK_US);
+
+	if (w->is_waiting)
+		next_us = now_us + in_turn_us(w->shop->waiting, WAIT_TURN_US);
+	else
+		next_us = earlier(next_us, w->schedule.next_us);
+	if (w->round == ROUND_LEASE)
+		next_us = earlier(next_us, w->lease_asked_us + LEASE_PATIENCE_US);
+	if (w->has_lease)
+		next_us = earlier(next_us, w->lease_asked_us + lease_renewal_us(w));
+	next_us = earlier(next_us, holding_next_us(&w->hold));
+	return next_us > now_us ? next_us : now_us;
+}
+
 /* Only ever forward: a flood of refreshes must not put off the very thing they ask for. */
 void work_rearm(struct mirror_work *w)
 {
 	struct ev_loop *loop = w->shop->loop;
-	uint64_t now_us = clock_monotonic_us(), wait_us = TICK_US;
+	uint64_t now_us = clock_monotonic_us();
 	double wait_s;
 
-	if (schedule_is_due(&w->schedule, now_us))
-		wait_us = round_may_begin(w, now_us) ? 0 : WAIT_TURN_US;
-	else if (w->schedule.next_us - now_us < TICK_US)
-		wait_us = w->schedule.next_us - now_us;
-	wait_s = (double)wait_us / (double)US_PER_S;
+	set_waiting(w, w->round == ROUND_NONE && schedule_is_due(&w->schedule, now_us) &&
+			       !round_may_begin(w, now_us));
+	wait_s = (double)(next_tick_us(w, now_us) - now_us) / (double)US_PER_S;
 	if (ev_is_active(&w->tick) && ev_timer_remaining(loop, &w->tick) <= wait_s)
 		return;
 	ev_timer_stop(loop, &w->tick);
@@ -86,7 +128,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 	    round_may_begin(w, now_us))
 		round_begin(w, now_us);
 	work_rearm(w);
-	report(w);
+	if (w->status_next_us != w->schedule.next_us)	/* this thread alone writes it */
+		report(w);
 }
 
 /* ---- Life ---- */
@@ -110,6 +153,7 @@ void work_stop(struct mirror_work *w)
 {
 	round_cancel(w);
 	holding_leave_snapshot(&w->hold);
+	set_waiting(w, false);
 	ev_timer_stop(w->shop->loop, &w->tick);
 	if (w->has_lease)
 		store_leave_lease(w->shop->store, w->conf->origin);
@@ -118,41 +162,19 @@ void work_stop(struct mirror_work *w)
 	report(w);
 }
 
-static bool is_same_primary(const struct mirror_primary *a, const struct mirror_primary *b)
-{
-	if (!address_is_equal(&a->address, &b->address) || a->has_key != b->has_key)
-		return false;
-	return !a->has_key ||
-	       (name_is_equal(a->key.name, b->key.name) &&
-		strcmp(a->key.algorithm, b->key.algorithm) == 0 &&
-		a->key.secret_len == b->key.secret_len &&
-		memcmp(a->key.secret, b->key.secret, a->key.secret_len) == 0);
-}
-
-static bool is_same_conf(const struct mirror_zone_conf *a, const struct mirror_zone_conf *b)
-{
-	bool is_same = a->primary_count == b->primary_count &&
-		       a->max_records == b->max_records && a->max_bytes == b->max_bytes &&
-		       a->takes_shrunk == b->takes_shrunk;
-
-	for (unsigned i = 0; is_same && i < a->primary_count; i++)
-		is_same = is_same_primary(&a->primaries[i], &b->primaries[i]);
-	return is_same;
-}
-
 void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf)
 {
 	struct mirror_zone_conf *old = w->conf;
 
-	if (is_same_conf(old, conf)) {
-		free(conf);
+	if (zoneconf_is_same(old, conf)) {
+		zoneconf_free(conf);
 		return;
 	}
 	round_cancel(w);	/* its fetch borrows a key of the old one */
 	w->conf = conf;
 	w->log.origin = conf->origin;
 	memset(w->ixfr, 0, sizeof(w->ixfr));
-	free(old);
+	zoneconf_free(old);
 	schedule_start(&w->schedule, clock_monotonic_us(), 0, &w->shop->random);
 	work_rearm(w);
 }
@@ -209,7 +231,6 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	const struct generation *g = holding_current(&w->hold);
 	const char *unfaithful = holding_unfaithful(&w->hold);
 
-	name_to_text(w->conf->origin, s->origin);
 	s->is_held = g != NULL;
 	s->is_servable = atomic_load_explicit(&w->slot->is_servable, memory_order_relaxed);
 	s->is_transferring = w->fetch && fetch_is_zone_coming(w->fetch);

@@ -51,6 +51,7 @@ struct mirror_work {
 
 	enum round round;
 	bool is_forced;			/* fetch whatever the serial: the operator asked */
+	bool is_waiting;		/* due, but as many rounds run as may */
 	bool is_hurried;		/* asked for during a round: another one after it */
 	bool is_confirmed;		/* some primary of this round has what we hold */
 	uint32_t confirmed_s;		/* for so long, the best of them says; UINT32_MAX: no limit */

@@ -349,6 +349,17 @@ static void build_redis(struct build *b, cfg_t *tree)
 	check_either(b, section, "password", "password-file", where);
 }
 
+/* A hundred thousand zones have short names, and two configurations exist during a reload. */
+static char *text_of(const uint8_t *origin)
+{
+	char text[NAME_TEXT_MAX];
+	char *copy = strdup(name_to_text(origin, text));
+
+	if (!copy)
+		abort();
+	return copy;
+}
+
 static void build_zones(struct build *b, cfg_t *tree)
 {
 	struct conf *c = b->conf;
@@ -368,7 +379,7 @@ static void build_zones(struct build *b, cfg_t *tree)
 			continue;
 		}
 		name_lower(z->origin);
-		name_to_text(z->origin, z->text);
+		z->text = text_of(z->origin);
 		section_set(b, section, SECTION_ZONE, z, z->where);
 		/* a list of its own, { } included, takes the place of the root's */
 		z->allow_transfer = cfg_getopt(section, "allow-transfer")->flags & CFGF_MODIFIED
@@ -440,8 +451,10 @@ void conf_free(struct conf *c)
 	for (size_t i = 0; i < c->pool_count; i++)
 		free(c->pools[i].targets);
 	free(c->pools);
-	for (size_t i = 0; i < c->zone_count; i++)
+	for (size_t i = 0; i < c->zone_count; i++) {
 		free(c->zones[i].own_allow_transfer.items);
+		free(c->zones[i].text);
+	}
 	free(c->zones);
 	free(c->allow_transfer.items);
 	for (size_t i = 0; i < c->file_count; i++)

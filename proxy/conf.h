@@ -112,7 +112,7 @@ struct conf_pool {
 
 struct conf_zone {
 	uint8_t origin[NAME_LEN_MAX];	/* lower case */
-	char text[NAME_TEXT_MAX];
+	char *text;			/* the same, as an operator writes it */
 	const struct conf_pool *pool;
 	size_t max_records, max_bytes;	/* of a transfer */
 	struct conf_allow_list own_allow_transfer;	/* as its section has it */

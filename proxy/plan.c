@@ -189,10 +189,13 @@ struct plan *plan_new(struct conf *conf, struct mirror *mirror, uint64_t number)
 	return p;
 }
 
-static void primary_add(struct mirror_zone_conf *m, const struct conf_target *t)
+/* Primaries of one pool, in the order in which queries would try them. */
+struct primaries { unsigned count; struct mirror_primary list[MIRROR_PRIMARIES_MAX]; };
+
+static void primary_add(struct primaries *p, const struct conf_target *t)
 {
-	assert(m->primary_count < MIRROR_PRIMARIES_MAX);
-	struct mirror_primary *to = &m->primaries[m->primary_count++];
+	assert(p->count < MIRROR_PRIMARIES_MAX);
+	struct mirror_primary *to = &p->list[p->count++];
 
 	to->address = t->address;
 	to->has_key = t->key != NULL;
@@ -200,34 +203,47 @@ static void primary_add(struct mirror_zone_conf *m, const struct conf_target *t)
 		to->key = *t->key;
 }
 
-/* What the mirror needs to know: primaries in the order in which queries would try them. */
-static void mirrored_from(struct mirror_zone_conf *m, const struct conf_zone *z)
+static void primaries_of(struct primaries *p, const struct conf_pool *pool)
+{
+	for (unsigned tier = 0; tier < CONF_TIERS_MAX; tier++)
+		for (size_t i = 0; i < pool->target_count; i++)
+			if (pool->targets[i].is_primary && pool->targets[i].tier == tier)
+				primary_add(p, &pool->targets[i]);
+}
+
+/* What the mirror needs to know of a zone. */
+static void mirrored_from(struct mirror_zone_conf *m, const struct conf_zone *z,
+			  const struct primaries *p)
 {
 	memcpy(m->origin, z->origin, sizeof(m->origin));
+	m->primaries = p->list;
+	m->primary_count = p->count;
 	m->max_records = z->max_records;
 	m->max_bytes = z->max_bytes;
 	m->takes_shrunk = conf_regression_of(z)->policy == REGRESS_ACCEPT;
-	for (unsigned tier = 0; tier < CONF_TIERS_MAX; tier++)
-		for (size_t i = 0; i < z->pool->target_count; i++)
-			if (z->pool->targets[i].is_primary && z->pool->targets[i].tier == tier)
-				primary_add(m, &z->pool->targets[i]);
 }
 
 void plan_set_mirror(struct plan *p, struct mirror *mirror)
 {
 	struct mirror_zone_conf *wanted = memory_zeroed(p->zone_count, sizeof(*wanted));
 	struct mirror_zone **slots = memory_zeroed(p->zone_count, sizeof(struct mirror_zone *));
+	struct primaries *primaries = memory_zeroed(p->pool_count, sizeof(*primaries));
 	size_t count = 0, taken = 0;
 
+	for (unsigned i = 0; i < p->pool_count; i++)
+		if (p->pools[i].conf->has_mirror)
+			primaries_of(&primaries[i], p->pools[i].conf);
 	for (size_t i = 0; i < p->zone_count; i++)
 		if (p->zones[i].pool->conf->has_mirror)
-			mirrored_from(&wanted[count++], p->zones[i].conf);
+			mirrored_from(&wanted[count++], p->zones[i].conf,
+				      &primaries[p->zones[i].pool->index]);
 	mirror_configure(mirror, wanted, count, slots);
 	for (size_t i = 0; i < p->zone_count; i++)
 		if (p->zones[i].pool->conf->has_mirror)
 			p->zones[i].mirror = slots[taken++];
 
-	explicit_bzero(wanted, count * sizeof(*wanted));	/* it held keys */
+	explicit_bzero(primaries, p->pool_count * sizeof(*primaries));	/* it held keys */
+	free(primaries);
 	free(wanted);
 	free(slots);
 }

@@ -27,6 +27,7 @@ enum { ZONES_MAX = 64, READERS_MAX = 8, LINE_MAX_LEN = 8192 };
 
 static struct mirror_conf conf;
 static struct mirror_zone_conf template;	/* all but the origin */
+static struct mirror_primary primaries[MIRROR_PRIMARIES_MAX];
 static struct mirror *mirror;
 static struct mirror_zone *slots[ZONES_MAX];
 static size_t slot_count;
@@ -42,7 +43,7 @@ static void die(const char *what, const char *which)
 
 static void read_key(char *text)
 {
-	struct mirror_primary *p = &template.primaries[0];
+	struct mirror_primary *p = &primaries[0];
 	char *save, *name = strtok_r(text, ":", &save), *algorithm = strtok_r(NULL, ":", &save);
 
 	if (!name || !algorithm || name_from_text(name, p->key.name) == 0 || !tsig_is_algorithm(algorithm) ||
@@ -54,13 +55,13 @@ static void read_key(char *text)
 
 static void read_primary(const char *text)
 {
-	struct mirror_primary *p = &template.primaries[template.primary_count];
+	struct mirror_primary *p = &primaries[template.primary_count];
 
 	if (template.primary_count == MIRROR_PRIMARIES_MAX || !address_from_text(text, 53, &p->address))
 		die("bad primary", text);
 	if (template.primary_count++ > 0) {
-		p->has_key = template.primaries[0].has_key;
-		p->key = template.primaries[0].key;
+		p->has_key = primaries[0].has_key;
+		p->key = primaries[0].key;
 	}
 }
 
@@ -103,6 +104,7 @@ static void configure(char *const *names, size_t count)
 
 	if (count > ZONES_MAX)
 		die("too many zones", "64 at most");
+	template.primaries = primaries;
 	for (size_t i = 0; i < count; i++) {
 		zones[i] = template;
 		if (name_from_text(names[i], zones[i].origin) == 0)
@@ -168,12 +170,13 @@ static struct mirror_zone *slot_of(const char *text)
 static void print_status(struct mirror_zone *z)
 {
 	struct mirror_zone_status s;
+	char origin[NAME_TEXT_MAX];
 
 	mirror_zone_status(mirror, z, &s);
 	printf("origin=%s is_held=%d is_servable=%d is_transferring=%d has_lease=%d serial=%" PRIu32
 	       " generation=%" PRIu64 " records=%" PRIu64 " refreshed_at=%" PRIu64 " expires_at=%" PRIu64
 	       " next_refresh_s=%" PRIu64 " saved_generation=%" PRIu64 " source=\"%s\" last_error=\"%s\"\n",
-	       s.origin, s.is_held, s.is_servable, s.is_transferring, s.has_lease, s.serial, s.generation,
+	       name_to_text(z->origin, origin), s.is_held, s.is_servable, s.is_transferring, s.has_lease, s.serial, s.generation,
 	       s.records, s.refreshed_at, s.expires_at, s.next_refresh_s, s.saved_generation, s.source,
 	       s.last_error);
 }

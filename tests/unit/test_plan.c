@@ -9,6 +9,7 @@
 #include "proxy/plan.h"
 
 static struct mirror_zone_conf handed[8];
+static struct mirror_primary handed_primaries[8][MIRROR_PRIMARIES_MAX];
 static size_t handed_count;
 static struct mirror_zone handed_slots[8];
 
@@ -20,6 +21,9 @@ void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, si
 	handed_count = count;
 	for (size_t i = 0; i < count; i++) {
 		handed[i] = zones[i];
+		memcpy(handed_primaries[i], zones[i].primaries,
+		       zones[i].primary_count * sizeof(zones[i].primaries[0]));
+		handed[i].primaries = handed_primaries[i];
 		slots[i] = &handed_slots[i];
 	}
 }
