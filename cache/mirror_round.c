@@ -315,6 +315,7 @@ static void deliver(struct mirror_work *w, struct generation *g)
 
 	schedule_success(&w->schedule, &g->soa, clock_monotonic_us(), wall_s(), &w->shop->random);
 	schedule_limit(&w->schedule, left_s, 0, clock_monotonic_us(), wall_s());
+	schedule_news(&w->schedule);
 	times = times_of(&w->schedule);
 	w->behind = 0;
 	w->last_error[0] = '\0';

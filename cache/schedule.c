@@ -82,6 +82,11 @@ void schedule_failure(struct schedule *s, const struct soa *held, uint64_t now_u
 	s->failures++;
 }
 
+void schedule_news(struct schedule *s)
+{
+	s->asked_us = 0;
+}
+
 void schedule_hurry(struct schedule *s, uint64_t now_us)
 {
 	uint64_t soonest = s->asked_us ? s->asked_us + US_PER_S : 0;

@@ -24,7 +24,7 @@
 /* All zero before schedule_start(). */
 struct schedule {
 	uint64_t next_us;	/* when to ask next; the owner sets UINT64_MAX while it asks */
-	uint64_t asked_us;	/* when the last question ended; 0: never */
+	uint64_t asked_us;	/* when the last question ended; 0: never, or it brought news */
 	uint64_t refreshed_at;	/* wall seconds of the last confirmation; 0: never */
 	uint64_t expires_at;	/* wall seconds; 0: nothing to expire */
 	unsigned failures;	/* in a row */
@@ -64,9 +64,12 @@ void schedule_limit(struct schedule *s, uint32_t left_s, uint64_t known_until, u
 void schedule_failure(struct schedule *s, const struct soa *held, uint64_t now_us,
 		      struct random *r);
 
+/* What came of the last question was a new version: who makes these may have another one. */
+void schedule_news(struct schedule *s);
+
 /*
  * Someone wants it now (probe saw a newer serial, NOTIFY, operator): brings the next question
- * forward, but not to within a second of the last.
+ * forward, but not to within a second of the last, unless that brought news.
  */
 void schedule_hurry(struct schedule *s, uint64_t now_us);
 

@@ -58,6 +58,9 @@ enum conf_retry {
 	RETRY_LAME = 1 << 3, RETRY_DENIED = 1 << 4,
 };
 
+/* What follows when a primary says that a zone has changed. */
+enum conf_notify { NOTIFY_CONSUME, NOTIFY_REPEAT };
+
 enum conf_rrset_order { RRSET_FIXED, RRSET_ROTATE };
 
 /* Text, or bytes that were written in hexadecimal. */
@@ -101,6 +104,7 @@ struct conf_pool {
 	uint64_t attempt_max_us;	/* cap of an attempt's deadline: 150 ms */
 	uint64_t give_up_us;		/* SERVFAIL after this: 700 ms */
 	bool has_adaptive_limit;	/* how much a backend can take is found out */
+	enum conf_notify notify;
 	unsigned shadow_check;		/* percent of answers compared with the mirror's */
 	struct conf_health health;
 	struct conf_regression on_regression;	/* never REGRESS_AS_POOL */

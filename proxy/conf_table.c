@@ -33,6 +33,10 @@ static const struct conf_word retry_words[] = {
 	{ "denied", RETRY_DENIED }, { NULL, 0 }
 };
 
+static const struct conf_word notify_words[] = {
+	{ "consume", NOTIFY_CONSUME }, { "repeat", NOTIFY_REPEAT }, { NULL, 0 }
+};
+
 static const struct conf_word order_words[] = {
 	{ "fixed", RRSET_FIXED }, { "rotate", RRSET_ROTATE }, { NULL, 0 }
 };
@@ -145,6 +149,9 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_POOL, "shadow-check", CONF_NUMBER, 0, 100, "1", CONF_RELOAD,
 	  FIELD(conf_pool, shadow_check), NULL,
 	  "percent of the answers of backends that are compared with the mirror's" },
+	{ SECTION_POOL, "notify", CONF_WORD, 0, 0, "consume", CONF_RELOAD,
+	  FIELD(conf_pool, notify), notify_words,
+	  "a primary's NOTIFY is for the mirror alone, or sent on to the other backends, too" },
 	{ SECTION_POOL, "on-regression", CONF_REGRESSION, S(1), S(30 * 86400), "hold", CONF_RELOAD,
 	  FIELD(conf_pool, on_regression), NULL,
 	  "a primary back with older or other data: hold, accept, or accept-after a duration" },

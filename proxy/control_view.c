@@ -270,6 +270,7 @@ json_t *view_explain(struct daemon *d, const uint8_t *name, uint16_t type)
 
 json_t *view_stats(struct daemon *d)
 {
+	struct notifier_counts notify = notifier_counts(d->notifier);
 	struct stats_row rows[STATS_ROWS];
 	json_t *o = json_object();
 
@@ -278,5 +279,11 @@ json_t *view_stats(struct daemon *d)
 		json_object_set_new(o, rows[i].name, json_integer((json_int_t)rows[i].value));
 	json_object_set_new(o, "divergence",
 			    json_integer((json_int_t)watch_divergences(d->watch, NULL)));
+	json_object_update_new(o, json_pack("{sI sI sI sI sI}",
+		"notify_sent_on", (json_int_t)notify.sent_on,
+		"notify_acknowledged", (json_int_t)notify.acknowledged,
+		"notify_not_taken", (json_int_t)notify.refused,
+		"notify_unanswered", (json_int_t)notify.unanswered,
+		"notify_dropped", (json_int_t)notify.dropped));
 	return o;
 }

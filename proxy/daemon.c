@@ -73,7 +73,7 @@ static struct mirror *make_mirror(const struct conf *conf)
 static bool make_workers(struct daemon *d, FILE *errors)
 {
 	struct worker_conf conf = { .watch = d->watch, .mirror = d->mirror,
-				    .transfers = d->transfers,
+				    .transfers = d->transfers, .notifier = d->notifier,
 				    .cookie_secret = d->cookie_secret };
 
 	for (unsigned i = 0; i < d->plan->conf->workers; i++) {
@@ -104,7 +104,9 @@ static bool make_parts(struct daemon *d, struct conf *conf, FILE *errors)
 	d->mirror = make_mirror(conf);
 	d->watch = watch_new(d->loop, d->mirror, conf->workers);
 	d->transfers = transfer_log_new(d->loop, conf->workers);
+	d->notifier = notifier_new(d->loop, conf->workers);
 	d->plan = plan_new(conf, d->mirror, 1);
+	notifier_set_plan(d->notifier, d->plan);
 	if (!make_workers(d, errors))
 		return false;
 	d->control = control_new(d, conf->control);
@@ -120,6 +122,7 @@ static void free_parts(struct daemon *d)
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_free(d->workers[i]);
 	transfer_log_free(d->transfers);
+	notifier_free(d->notifier);
 	watch_free(d->watch);
 	plan_free(d->plan);
 	mirror_free(d->mirror);
@@ -222,6 +225,7 @@ static void use_plan(struct daemon *d, struct plan *plan)
 	struct plan *old = d->plan;
 
 	plan_set_mirror(plan, d->mirror);
+	notifier_set_plan(d->notifier, plan);
 	watch_set_plan(d->watch, plan);	/* first: workers shall find what is held */
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_use_plan(d->workers[i], plan);

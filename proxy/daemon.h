@@ -17,6 +17,7 @@
 
 #include "cache/cookie.h"
 #include "proxy/control.h"
+#include "proxy/notifier.h"
 #include "proxy/plan.h"
 #include "proxy/transfer_log.h"
 #include "proxy/watch.h"
@@ -30,6 +31,7 @@ struct daemon {
 	struct watch *watch;
 	struct control *control;
 	struct transfer_log *transfers;
+	struct notifier *notifier;
 	struct worker *workers[WORKERS_MAX];
 	struct stats *stats[WORKERS_MAX];
 	unsigned worker_count;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "cache/memory.h"
-#include "cache/wire.h"
 
 struct dispatch *dispatch_new(const struct dispatch_ops *ops, void *shell, unsigned worker,
 			      size_t in_flight, const uint8_t cookie_secret[COOKIE_SECRET_LEN],
@@ -90,40 +89,6 @@ void dispatch_set_plan(struct dispatch *d, const struct plan *plan)
 
 /* ---- A client asks ---- */
 
-static bool is_from_primary(const struct asked *asked)
-{
-	const struct plan_pool *pool = asked->pool;
-	struct address from = { .len = sizeof(asked->client->address) };
-
-	memcpy(&from.storage, &asked->client->address, sizeof(asked->client->address));
-	for (unsigned i = 0; i < pool->target_count; i++)
-		if (pool->targets[i].is_primary
-		    && address_is_same_host(&pool->targets[i].backend->address, &from))
-			return true;
-	return false;
-}
-
-/* RFC 1996 s.3.11: only primaries are heard; and it ends here, whoever is behind us. */
-static void take_notify(struct dispatch *d, struct asked *asked)
-{
-	bool is_ours = asked->zone && asked->zone->mirror && is_from_primary(asked)
-		       && name_is_equal(asked->zone->conf->origin, asked->message.qname);
-	uint8_t *out;
-	size_t len;
-
-	if (!is_ours || asked->verdict == MESSAGE_BADVERS) {
-		dispatch_refuse(d, asked, EDE_PROHIBITED);
-		return;
-	}
-	d->ops->refresh(d->shell, asked->zone->mirror);
-	counter_add(&d->stats->answers_error, 1);
-	out = d->ops->room(d->shell, asked->client, DNS_UDP_MAX);
-	len = message_reply_error(&asked->message, asked->packet, RCODE_NOERROR, EDE_NONE, NULL, out,
-				  DNS_UDP_MAX);
-	wire_put_u16(out + 2, wire_get_u16(out + 2) | DNS_AA);
-	d->ops->answer(d->shell, asked->client, out, len);
-}
-
 /* What would reach the primary with our address on it, and must not. */
 static bool is_forbidden(const struct message *m)
 {
@@ -144,7 +109,7 @@ static void take_wellformed(struct dispatch *d, struct asked *asked)
 		return;
 	dispatch_route(d, asked);
 	if (asked->message.opcode == OPCODE_NOTIFY)
-		take_notify(d, asked);
+		dispatch_notify(d, asked);
 	else if (!asked->pool)
 		dispatch_refuse(d, asked, EDE_NOT_AUTHORITATIVE);
 	else if (is_forbidden(&asked->message))

@@ -21,6 +21,7 @@
 #include "proxy/balance.h"
 #include "proxy/guard.h"
 #include "proxy/inflight.h"
+#include "proxy/notifier.h"
 #include "proxy/plan.h"
 #include "proxy/stats.h"
 #include "proxy/suspicion.h"
@@ -45,6 +46,9 @@ struct dispatch_ops {
 
 	/* A primary says that this zone has changed. */
 	void (*refresh)(void *shell, struct mirror_zone *zone);
+
+	/* What control should know of a NOTIFY; no word of it waits for the other. */
+	void (*note)(void *shell, const struct notify_note *note);
 
 	/*
 	 * Begins a zone transfer on the client's TCP connection; that is the answer. The request is

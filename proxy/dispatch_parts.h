@@ -9,6 +9,7 @@
  *      dispatch_shadow.c   which answers of backends are compared with the mirror's
  *      dispatch_signed.c   TSIG of what we answer ourselves
  *      dispatch_guard.c    questions that show whether queries go in a circle
+ *      dispatch_notify.c   NOTIFY: whom we believe that a zone has changed
  *      dispatch_transfer.c AXFR and IXFR: who may, and what else they get
  */
 #ifndef DISPATCH_PARTS_H
@@ -145,6 +146,11 @@ bool dispatch_guard(struct dispatch *d, struct asked *asked);
 
 /* It goes to this backend: if it went in a circle, others of our queries would, too. */
 void dispatch_guard_passed(struct dispatch *d, const struct asked *asked, struct backend *b);
+
+/* ---- dispatch_notify.c ---- */
+
+/* A well-formed NOTIFY, whoever sent it: answers it. RFC 1996 s.3.11: only primaries are heard. */
+void dispatch_notify(struct dispatch *d, struct asked *asked);
 
 /* ---- dispatch_transfer.c ---- */
 

@@ -70,6 +70,7 @@ static struct plan_target target_from(const struct conf_pool *pool, const struct
 		.backend = t->kind == TARGET_BACKEND
 			? backend_take(pool->name, t->name, &t->address) : NULL,
 		.is_primary = t->kind == TARGET_BACKEND && t->is_primary,
+		.key = t->key,
 		.tier = t->tier,
 		.weight = t->weight,
 		.max_outstanding = t->max_outstanding,

@@ -28,6 +28,7 @@ struct plan_target {
 	enum conf_target_kind kind;
 	struct backend *backend;	/* NULL for the mirror */
 	bool is_primary;		/* zones are transferred from it */
+	const struct tsig_key *key;	/* of transfers and NOTIFY, or NULL; in conf->keys */
 	unsigned tier, weight, max_outstanding;
 	uint32_t hash;			/* of the name, for consistent hashing */
 	/* Of its tier, so that nobody need walk it: see plan_pool_measure(). */

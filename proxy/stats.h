@@ -40,6 +40,7 @@
 	X(replies_late,		"replies that came after another answer") \
 	X(replies_mismatched,	"packets from backends that answer nothing we asked") \
 	X(in_flight_full,	"queries answered SERVFAIL because the table was full") \
+	X(notify_heard,		"of answers_error: NOTIFY of primaries") \
 	X(transfers_out,	"of answers_mirror: zones or differences that clients transfer") \
 	X(tcp_accepted,		"client connections accepted") \
 	X(tcp_refused,		"client connections closed at once: too many") \

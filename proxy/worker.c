@@ -49,6 +49,7 @@ struct worker {
 	struct tcp *tcp;
 	struct watch *watch;
 	struct mirror *mirror;
+	struct notifier *notifier;
 	uint64_t stop_us;		/* 0: not stopping */
 	struct stats stats;
 
@@ -95,6 +96,13 @@ static void shell_refresh(void *shell, struct mirror_zone *zone)
 	mirror_refresh(((struct worker *)shell)->mirror, zone);
 }
 
+static void shell_note(void *shell, const struct notify_note *note)
+{
+	struct worker *w = shell;
+
+	notifier_put(w->notifier, w->index, note);
+}
+
 static bool shell_transfer(void *shell, const struct client *to, const struct outgoing_ask *ask)
 {
 	return tcp_transfer(((struct worker *)shell)->tcp, to, ask);
@@ -116,8 +124,8 @@ static void shell_newer(void *shell, const struct newer *n)
 
 static const struct dispatch_ops shell_ops = {
 	.room = shell_room, .answer = shell_answer, .send = shell_send, .alarm = shell_alarm,
-	.refresh = shell_refresh, .transfer = shell_transfer, .suspect = shell_suspect,
-	.newer = shell_newer,
+	.refresh = shell_refresh, .note = shell_note, .transfer = shell_transfer,
+	.suspect = shell_suspect, .newer = shell_newer,
 };
 
 /* Ends a batch: sends what it queued. Failures to send may answer, hence the order. */
@@ -379,6 +387,7 @@ struct worker *worker_new(const struct worker_conf *conf, const struct plan *pla
 	w->index = conf->index;
 	w->watch = conf->watch;
 	w->mirror = conf->mirror;
+	w->notifier = conf->notifier;
 	sem_init(&w->done, 0, 0);
 	init_loop(w);
 	init_parts(w, plan, conf);

@@ -21,6 +21,7 @@
 struct worker;
 struct watch;
 struct transfer_log;
+struct notifier;
 
 /* What a worker is given for life. */
 struct worker_conf {
@@ -28,6 +29,7 @@ struct worker_conf {
 	struct watch *watch;			/* is woken by evidence of trouble */
 	struct mirror *mirror;			/* is told of NOTIFY */
 	struct transfer_log *transfers;		/* is told of zone transfers to clients */
+	struct notifier *notifier;		/* is told of NOTIFY that goes on, or is refused */
 	const uint8_t *cookie_secret;		/* COOKIE_SECRET_LEN bytes, the same for all workers */
 };
 

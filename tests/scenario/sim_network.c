@@ -376,9 +376,15 @@ static void network_newer(void *shell, const struct newer *n)
 	watch_newer(sim.watch, 0, n);
 }
 
+static void network_note(void *shell, const struct notify_note *note)
+{
+	(void)shell;
+	(void)note;
+}
+
 const struct dispatch_ops sim_ops = {
 	.room = sim_room, .answer = sim_answer, .send = network_send, .alarm = network_alarm,
-	.refresh = network_refresh, .suspect = network_suspect,
+	.refresh = network_refresh, .note = network_note, .suspect = network_suspect,
 	.newer = network_newer,
 };
 

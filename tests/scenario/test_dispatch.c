@@ -26,7 +26,8 @@ static struct world {
 	struct mirror_zone zone;
 	struct sent sent[SENT_MAX];	/* a ring: the latest attempts */
 	unsigned sent_count;
-	unsigned answers, alarms, refreshes;
+	unsigned answers, alarms, refreshes, notes;
+	struct notify_note note;
 	uint8_t answer[DNS_MESSAGE_MAX];	/* the latest */
 	size_t answer_len;
 	uint8_t room[DNS_MESSAGE_MAX];
@@ -86,6 +87,13 @@ static void fake_refresh(void *shell, struct mirror_zone *zone)
 	world.refreshes++;
 }
 
+static void fake_note(void *shell, const struct notify_note *note)
+{
+	(void)shell;
+	world.notes++;
+	world.note = *note;
+}
+
 static bool fake_transfer(void *shell, const struct client *to, const struct outgoing_ask *ask)
 {
 	(void)shell;
@@ -112,8 +120,8 @@ static void fake_newer(void *shell, const struct newer *n)
 }
 
 static const struct dispatch_ops ops = {
-	fake_room, fake_answer, fake_send, fake_alarm, fake_refresh, fake_transfer, fake_suspect,
-	fake_newer,
+	fake_room, fake_answer, fake_send, fake_alarm, fake_refresh, fake_note, fake_transfer,
+	fake_suspect, fake_newer,
 };
 
 /* ---- The world ---- */
@@ -1150,6 +1158,107 @@ START_TEST(notify_of_the_primary_is_acknowledged_and_heard)
 	assert_one_answer(RCODE_NOERROR);
 	ck_assert_uint_eq(world.refreshes, 1);
 	ck_assert_uint_eq(world.sent_count, 0);
+}
+END_TEST
+
+/* What a NOTIFY must be like when primaries have keys: the conf below gives ns1 one, ns2 none. */
+#define KEYED(more) \
+	"key primary. { secret = c2VjcmV0 } key other. { secret = \"b3RoZXI=\" }\n" \
+	"pool main { " more \
+	" backend ns1 { address = 198.51.100.1 primary = true key = primary. }" \
+	" backend ns2 { address = 198.51.100.2 primary = true }" \
+	" backend ns3 { address = 198.51.100.3 tier = 1 } mirror { tier = 2 } }\n" \
+	"zone example.com { pool = main }\n"
+
+static const struct {
+	const char *what, *key, *secret;
+	uint32_t from;
+	uint16_t type;
+	int clock_off;
+	unsigned rcode, refreshes, notes;
+} notifies[] = {
+	{ "signed by the primary", "primary.", "c2VjcmV0", 1, TYPE_SOA, 0, RCODE_NOERROR, 1, 0 },
+	{ "key in other case", "PRIMARY.", "c2VjcmV0", 1, TYPE_SOA, 0, RCODE_NOERROR, 1, 0 },
+	{ "the key from elsewhere", "primary.", "c2VjcmV0", 99, TYPE_SOA, 0, RCODE_NOERROR, 1, 0 },
+	{ "not signed", NULL, NULL, 1, TYPE_SOA, 0, RCODE_REFUSED, 0, 1 },
+	{ "another key of ours", "other.", "b3RoZXI=", 1, TYPE_SOA, 0, RCODE_REFUSED, 0, 1 },
+	{ "another key, a stranger", "other.", "b3RoZXI=", 99, TYPE_SOA, 0, RCODE_REFUSED, 0, 0 },
+	{ "no key of ours", "nobody.", "c2VjcmV0", 1, TYPE_SOA, 0, RCODE_NOTAUTH, 0, 0 },
+	{ "a wrong secret", "primary.", "b3RoZXI=", 1, TYPE_SOA, 0, RCODE_NOTAUTH, 0, 0 },
+	{ "an old signature", "primary.", "c2VjcmV0", 1, TYPE_SOA, -301, RCODE_NOTAUTH, 0, 0 },
+	{ "the primary without a key", NULL, NULL, 2, TYPE_SOA, 0, RCODE_NOERROR, 1, 0 },
+	{ "that one, signed by some key", "other.", "b3RoZXI=", 2, TYPE_SOA, 0, RCODE_NOERROR, 1, 0 },
+	{ "a backend that is no primary", NULL, NULL, 3, TYPE_SOA, 0, RCODE_REFUSED, 0, 0 },
+	{ "of another type", NULL, NULL, 2, TYPE_A, 0, RCODE_FORMERR, 0, 0 },
+};
+
+static struct tsig_stream *sign_notify(size_t row, struct tsig_key *key, uint8_t *q, size_t *len)
+{
+	struct tsig_stream *stream;
+
+	if (!notifies[row].key)
+		return NULL;
+	*key = (struct tsig_key){ .algorithm = "hmac-sha256" };
+	name_from_text(notifies[row].key, key->name);
+	tsig_key_set_secret(key, notifies[row].secret);
+	stream = tsig_stream_new(key);
+	*len = tsig_stream_sign(stream, q, *len, 512,
+				(uint64_t)((int64_t)world.dispatch->wall_s + notifies[row].clock_off));
+	return stream;
+}
+
+START_TEST(notify_is_believed_of_primaries_only_and_by_their_keys)
+{
+	uint8_t q[512];
+	struct tsig_key key;
+	size_t len, body_len;
+	bool has_tsig;
+
+	given(KEYED(""), true);
+	world.dispatch->wall_s = 1000000;
+	world.client.address.v4.sin_addr.s_addr = htonl(0xc6336400 + notifies[_i].from);
+	len = put_query(q, OPCODE_NOTIFY << 11 | DNS_AA, "example.com.", notifies[_i].type);
+	struct tsig_stream *stream = sign_notify((size_t)_i, &key, q, &len);
+
+	dispatch_query(world.dispatch, q, len, &world.client);
+	ck_assert_msg(answer_rcode() == notifies[_i].rcode, "%s: rcode %u", notifies[_i].what,
+		      answer_rcode());
+	assert_one_answer(notifies[_i].rcode);
+	ck_assert_uint_eq(world.refreshes, notifies[_i].refreshes);
+	ck_assert_uint_eq(world.notes, notifies[_i].notes);
+	ck_assert_uint_eq(counter_get(&world.stats.notify_heard), notifies[_i].refreshes);
+	if (notifies[_i].notes)
+		ck_assert(world.note.is_refused);
+	if (stream && notifies[_i].rcode != RCODE_NOTAUTH)	/* who signs gets a signed answer */
+		ck_assert_int_eq(tsig_stream_verify(stream, world.answer, world.answer_len, 1000000,
+						    &body_len, &has_tsig), TSIG_OK);
+	tsig_stream_free(stream);
+}
+END_TEST
+
+START_TEST(notify_is_sent_on_when_the_pool_repeats_it)
+{
+	given(KEYED("notify = repeat"), true);
+	world.client.address.v4.sin_addr.s_addr = htonl(0xc6336402);
+	ask(OPCODE_NOTIFY << 11 | DNS_AA, "example.com.", TYPE_SOA);
+	assert_one_answer(RCODE_NOERROR);
+	ck_assert_uint_eq(world.refreshes, 1);
+	ck_assert_uint_eq(world.notes, 1);
+	ck_assert(!world.note.is_refused);
+	ck_assert(name_is_equal(world.note.origin, world.plan->zones[0].conf->origin));
+	ck_assert_uint_eq(world.sent_count, 0);
+}
+END_TEST
+
+START_TEST(notify_of_a_name_that_is_no_zone_of_ours_is_refused)
+{
+	static const char *const names[] = { "www.example.com.", "example.net.", "com.", "." };
+
+	given(KEYED("notify = repeat"), true);
+	world.client.address.v4.sin_addr.s_addr = htonl(0xc6336402);
+	ask(OPCODE_NOTIFY << 11 | DNS_AA, names[_i], TYPE_SOA);
+	assert_one_answer(RCODE_REFUSED);
+	ck_assert_uint_eq(world.refreshes + world.notes, 0);
 }
 END_TEST
 
@@ -2210,6 +2319,10 @@ int main(void)
 	tcase_add_test(tc, mirror_that_was_ordered_out_still_answers_when_the_others_fail);
 	tcase_add_loop_test(tc, stranger_is_refused_and_the_primary_sees_nothing, 0, 6);
 	tcase_add_test(tc, notify_of_the_primary_is_acknowledged_and_heard);
+	tcase_add_loop_test(tc, notify_is_believed_of_primaries_only_and_by_their_keys, 0,
+			    sizeof(notifies) / sizeof(notifies[0]));
+	tcase_add_test(tc, notify_is_sent_on_when_the_pool_repeats_it);
+	tcase_add_loop_test(tc, notify_of_a_name_that_is_no_zone_of_ours_is_refused, 0, 4);
 	tcase_add_test(tc, reply_is_never_answered);
 	tcase_add_test(tc, transfer_begins_for_whom_the_list_names);
 	tcase_add_loop_test(tc, some_requests_fail_for_all, 0, 4);

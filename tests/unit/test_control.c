@@ -57,6 +57,8 @@ static void setup(void)
 	d.mirror = mirror_new(&conf);
 	d.plan = plan_new(conf_read(file, stderr), d.mirror, 1);
 	d.watch = watch_new(d.loop, d.mirror, 0);
+	d.notifier = notifier_new(d.loop, 0);
+	notifier_set_plan(d.notifier, d.plan);
 	d.started_us = clock_monotonic_us();
 	watch_set_plan(d.watch, d.plan);
 	d.control = control_new(&d, path);
@@ -68,6 +70,7 @@ static void teardown(void)
 	control_free(d.control);
 	ck_assert_int_ne(access(path, F_OK), 0);
 	watch_free(d.watch);
+	notifier_free(d.notifier);
 	plan_free(d.plan);
 	mirror_free(d.mirror);
 	ev_loop_destroy(d.loop);
