@@ -41,6 +41,7 @@ struct client {
 	ev_timer stall;
 	bool is_follower;
 	struct dump *dump;
+	struct zone_listing zones;
 	char *out;			/* [out_pos .. out_len) is to be sent */
 	size_t out_pos, out_len, out_cap;
 	struct client *prev, *next;
@@ -133,24 +134,45 @@ static void client_end_dump(struct client *c)
 	client_put(c, VERBS_DUMP_END, strlen(VERBS_DUMP_END));
 }
 
-/* Writes on: the next chunks of a dump, then the end; a follower waits for lines. */
+static void client_put_dump(struct client *c)
+{
+	size_t len = 0;
+	const char *text = dump_next(c->dump, CHUNK, &len);
+
+	if (text)
+		client_put(c, text, len);
+	else
+		client_end_dump(c);
+}
+
+/* False when the connection is gone. */
+static bool client_put_zones(struct client *c)
+{
+	char *text = zone_listing_next(&c->zones, c->control->daemon);
+
+	if (!text) {
+		client_close(c);
+		return false;
+	}
+	client_put(c, text, strlen(text));
+	free(text);
+	return true;
+}
+
+/* Writes on: the next parts of what is long, then the end; a follower waits for lines. */
 static void client_write(struct client *c)
 {
 	for (int i = 0; i < CHUNKS_MAX; i++) {
-		size_t len = 0;
-		const char *text;
-
 		if (!client_flush(c))
 			return;
-		if (!c->dump)
+		if (c->dump)
+			client_put_dump(c);
+		else if (!c->zones.is_on)
 			break;
-		text = dump_next(c->dump, CHUNK, &len);
-		if (!text)
-			client_end_dump(c);
-		else
-			client_put(c, text, len);
+		else if (!client_put_zones(c))
+			return;
 	}
-	if (c->dump || c->out_pos < c->out_len)
+	if (c->dump || c->zones.is_on || c->out_pos < c->out_len)
 		return;			/* the next turn goes on */
 	if (!c->is_follower) {
 		client_close(c);
@@ -160,17 +182,24 @@ static void client_write(struct client *c)
 	ev_timer_stop(c->control->loop, &c->stall);
 }
 
-static void client_answer(struct client *c, struct verb_answer *a)
+static void client_put_json(struct client *c, json_t *json)
 {
-	char *text = a->json ? json_dumps(a->json, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+	char *text = json_dumps(json, JSON_COMPACT | JSON_ENSURE_ASCII);
 
-	json_decref(a->json);
+	json_decref(json);
 	if (!text)
 		abort();
 	client_put(c, text, strlen(text));
 	client_put(c, "\n", 1);
 	free(text);
+}
+
+static void client_answer(struct client *c, struct verb_answer *a)
+{
+	if (a->json)
+		client_put_json(c, a->json);
 	c->dump = a->dump;
+	c->zones = a->zones;
 	c->is_follower = a->is_followed;
 	if (c->is_follower && c->control->follower_count++ == 0)
 		follow_gather(true);

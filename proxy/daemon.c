@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -169,6 +170,7 @@ bool daemon_start(struct daemon *d, const char *conf_file, struct conf *conf, FI
 		rcu_thread_stop();
 		return false;
 	}
+	malloc_trim(0);		/* a configuration takes more while it is read */
 	start_threads(d);
 	watch_set_plan(d->watch, d->plan);
 	return true;
@@ -232,6 +234,7 @@ static void use_plan(struct daemon *d, struct plan *plan)
 	d->plan = plan;
 	plan_free(old);
 	mirror_forget_left(d->mirror);
+	malloc_trim(0);		/* two configurations were in memory */
 }
 
 static void copy_reasons(char *reasons, FILE *errors)

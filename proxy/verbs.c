@@ -83,7 +83,10 @@ static void run_backends(struct call *c)
 
 static void run_zones(struct call *c)
 {
-	c->answer->json = done_with("zones", view_zones(c->d));
+	if (zone_listing_is_wanted(c->d))
+		zone_listing_begin(&c->answer->zones, c->d);
+	else
+		c->answer->json = done_with("zones", view_zones(c->d));
 }
 
 static void run_health(struct call *c)
@@ -342,7 +345,7 @@ void verbs_run(struct daemon *d, const struct words *words, struct verb_answer *
 						   *v->arguments ? " " : "", v->arguments);
 		else
 			v->run(&call);
-		if (!answer->json)	/* text of some name was not UTF-8 */
+		if (!answer->json && !answer->zones.is_on)	/* text of some name was not UTF-8 */
 			answer->json =
 				verbs_error("refused", "the answer cannot be written as JSON");
 		return;

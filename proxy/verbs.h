@@ -14,6 +14,8 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "proxy/control_zones.h"
+
 struct daemon;
 struct dump;
 struct words;
@@ -56,7 +58,8 @@ struct words;
 
 /* What a verb leaves to the connection. */
 struct verb_answer {
-	json_t *json;		/* one line, first; owned by whoever called */
+	json_t *json;		/* one line, first; owned by whoever called; or else: */
+	struct zone_listing zones;	/* that line, part by part */
 	struct dump *dump;	/* then this text, if not NULL; owned likewise */
 	bool is_followed;	/* then event lines until the client leaves */
 };
