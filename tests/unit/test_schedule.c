@@ -160,6 +160,18 @@ START_TEST(hurry_asks_now_but_not_twice_a_second)
 }
 END_TEST
 
+START_TEST(hurry_after_news_asks_at_once_and_then_not_again)
+{
+	schedule_success(&s, &ordinary, 5 * US_PER_S, WALL, &rnd);
+	schedule_news(&s);
+	schedule_hurry(&s, 5 * US_PER_S + 1);
+	ck_assert_uint_eq(s.next_us, 5 * US_PER_S + 1);
+	schedule_success(&s, &ordinary, 5 * US_PER_S + 2, WALL, &rnd);
+	schedule_hurry(&s, 5 * US_PER_S + 3);
+	ck_assert_uint_eq(s.next_us, 6 * US_PER_S + 2);
+}
+END_TEST
+
 START_TEST(hurry_never_delays)
 {
 	schedule_start(&s, NOW, 0, &rnd);
@@ -203,6 +215,7 @@ int main(void)
 	tcase_add_test(tc, failure_changes_nothing_of_the_age);
 	tcase_add_test(tc, with_nothing_held_retries_come_soon_and_thin_out);
 	tcase_add_test(tc, hurry_asks_now_but_not_twice_a_second);
+	tcase_add_test(tc, hurry_after_news_asks_at_once_and_then_not_again);
 	tcase_add_test(tc, hurry_never_delays);
 	tcase_add_test(tc, zone_expires_at_its_second_and_not_before);
 	tcase_add_test(tc, zone_is_stale_when_its_refresh_and_one_retry_brought_nothing);
