@@ -73,6 +73,23 @@ static uint64_t held_number(const struct mirror_work *w)
 	return g ? g->number : 0;
 }
 
+static unsigned bit(unsigned primary)
+{
+	return 1u << primary;
+}
+
+/* Whoever has failed is asked last: a server that is frozen shall hold up nobody twice. */
+static unsigned next_primary(const struct mirror_work *w)
+{
+	unsigned next = w->conf->primary_count;
+
+	for (unsigned i = w->conf->primary_count; i-- > 0;)
+		if (!(w->asked & bit(i)) && (next == w->conf->primary_count || !(w->shy & bit(i)) ||
+					     w->shy & bit(next)))
+			next = i;
+	return next;
+}
+
 static void ask_primary(struct mirror_work *w)
 {
 	const struct mirror_primary *p = &w->conf->primaries[w->primary];
@@ -86,6 +103,7 @@ static void ask_primary(struct mirror_work *w)
 	};
 
 	w->round = ROUND_PRIMARY;
+	w->asked |= bit(w->primary);
 	w->asked_with = held_number(w);
 	w->fetch = fetch_new(w->shop->loop, &job, &w->shop->random, on_fetch_end, w);
 	w->shop->report(w, w->shop->report_arg);
@@ -96,8 +114,9 @@ void round_begin(struct mirror_work *w, uint64_t now_us)
 	assert(w->round == ROUND_NONE);
 	w->schedule.next_us = UINT64_MAX;
 	w->shop->rounds++;
-	w->primary = 0;
-	w->is_confirmed = w->is_blemished = w->is_whole = false;
+	w->asked = 0;
+	w->primary = next_primary(w);
+	w->is_confirmed = w->is_blemished = w->is_whole = w->is_delivered = false;
 	if (w->is_forced || w->has_lease || !is_shared(w)) {
 		ask_primary(w);
 		return;
@@ -207,7 +226,8 @@ static void attempt_over(struct mirror_work *w)
 {
 	drop_fetch(w);
 	w->is_whole = false;
-	if (++w->primary < w->conf->primary_count)
+	w->primary = next_primary(w);
+	if (w->primary < w->conf->primary_count)
 		ask_primary(w);
 	else
 		end_round(w);
@@ -215,7 +235,7 @@ static void attempt_over(struct mirror_work *w)
 
 static bool is_last_attempt(const struct mirror_work *w)
 {
-	return w->primary + 1 >= w->conf->primary_count;
+	return next_primary(w) == w->conf->primary_count;
 }
 
 /* `reason` and `owner` may live in the fetch. */
@@ -227,6 +247,11 @@ static void attempt_failed(struct mirror_work *w, enum zone_error broken, const 
 		.source = source_text(w, source), .reason = reason, .owner = owner,
 	};
 
+	w->shy |= bit(w->primary);
+	if (w->is_delivered) {	/* others may lag, or be away: it is told when they are needed */
+		attempt_over(w);
+		return;
+	}
 	w->is_blemished = true;
 	if (is_last_attempt(w))
 		settle(w);
@@ -290,10 +315,11 @@ static void take_same(struct mirror_work *w)
 {
 	uint32_t left_s = transfer_expire_s(fetch_transfer(w->fetch));
 
+	w->shy &= ~bit(w->primary);
 	if (!w->is_confirmed || left_s > w->confirmed_s)
 		w->confirmed_s = left_s;
 	w->is_confirmed = true;
-	if (is_last_attempt(w))
+	if (is_last_attempt(w) && !w->is_delivered)
 		settle(w);
 	attempt_over(w);
 }
@@ -326,8 +352,13 @@ static void deliver(struct mirror_work *w, struct generation *g)
 	holding_check_faithful(&w->hold);
 	if (!w->is_blemished)
 		zonelog_forget(&w->log);
-	end_round(w);
 	holding_save(&w->hold, old);
+	w->shy &= ~bit(w->primary);
+	w->is_delivered = true;
+	if (w->is_forced || w->is_hurried)	/* it is this one's word that counts; or time */
+		end_round(w);
+	else
+		attempt_over(w);
 }
 
 /* Finishing a big zone takes time; no other thread's rcu_wait() is to wait for it. */

@@ -172,6 +172,7 @@ void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf)
 	}
 	round_cancel(w);	/* its fetch borrows a key of the old one */
 	w->conf = conf;
+	w->shy = 0;
 	w->log.origin = conf->origin;
 	memset(w->ixfr, 0, sizeof(w->ixfr));
 	zoneconf_free(old);
@@ -209,6 +210,8 @@ void work_read_snapshot(struct mirror_work *w)
 
 void work_refresh(struct mirror_work *w)
 {
+	if (w->round == ROUND_PRIMARY && w->is_delivered)
+		round_cancel(w);	/* that primary may be slow, and has the least to say */
 	if (w->round != ROUND_NONE)
 		w->is_hurried = true;
 	else

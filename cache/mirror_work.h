@@ -57,6 +57,9 @@ struct mirror_work {
 	uint32_t confirmed_s;		/* for so long, the best of them says; UINT32_MAX: no limit */
 	bool is_blemished;		/* some primary of this round failed */
 	unsigned primary;
+	unsigned asked;			/* bits of primaries: in this round */
+	unsigned shy;			/* likewise: failed when they were asked last */
+	bool is_delivered;		/* by one of this round; the rest may have a newer one */
 	uint64_t asked_with;		/* number of the generation held then; 0: none */
 	unsigned behind;		/* rounds in a row that saw newer and left it to others */
 	bool is_whole;			/* this primary's IXFR has failed: now its AXFR is asked for */

@@ -2,6 +2,7 @@
 #include "cache/tsig.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,7 @@ struct tsig_stream {
 	unsigned unsigned_run;		/* messages since the last signed one */
 	bool is_first_done;		/* the first reply has been verified */
 	uint16_t peer_error;
+	char peer_text[64];
 };
 
 const char *tsig_error_text(enum tsig_error e)
@@ -183,6 +185,20 @@ static enum tsig_error take_signed(struct tsig_stream *s, const uint8_t *message
 	return TSIG_OK;
 }
 
+/* RFC 8945 s.5.2.3: Other Data is the server's clock. Nobody need have signed it: it is a hint. */
+static void note_error(struct tsig_stream *s, const struct tsig_record *r, uint64_t now_s)
+{
+	uint64_t theirs;
+
+	s->peer_error = r->error;
+	if (r->error != TSIG_CODE_BADTIME || r->other_len != TSIG_TIME_LEN)
+		return;
+	theirs = (uint64_t)wire_get_u16(r->other) << 32 | wire_get_u32(r->other + 2);
+	snprintf(s->peer_text, sizeof(s->peer_text), "BADTIME, its clock is %llu s %s ours",
+		 (unsigned long long)(theirs > now_s ? theirs - now_s : now_s - theirs),
+		 theirs > now_s ? "ahead of" : "behind");
+}
+
 enum tsig_error tsig_stream_verify(struct tsig_stream *s, const uint8_t *message, size_t len,
 				   uint64_t now_s, size_t *body_len, bool *has_tsig)
 {
@@ -195,7 +211,7 @@ enum tsig_error tsig_stream_verify(struct tsig_stream *s, const uint8_t *message
 		return take_unsigned(s, message, len);
 	*body_len = r.start;
 	if (r.error != 0) {	/* comes unsigned or not: either way no zone, RFC 8945 s.5.3.2 */
-		s->peer_error = r.error;
+		note_error(s, &r, now_s);
 		return TSIG_REFUSED;
 	}
 	return take_signed(s, message, &r, now_s);
@@ -208,11 +224,13 @@ enum tsig_error tsig_stream_end(const struct tsig_stream *s)
 
 const char *tsig_stream_peer_error(const struct tsig_stream *s)
 {
+	if (s->peer_text[0])
+		return s->peer_text;
 	switch (s->peer_error) {
 	case TSIG_CODE_BADSIG:		return "BADSIG";
 	case TSIG_CODE_BADKEY:		return "BADKEY";
 	case TSIG_CODE_BADTIME:		return "BADTIME";
 	case TSIG_CODE_BADTRUNC:	return "BADTRUNC";
-	default:			return "an error that we do not know";
+	default:			return "unknown";
 	}
 }
