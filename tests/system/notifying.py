@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ISC
-"""notifying - NSD, Knot, BIND and PowerDNS as the primary of one zone, as operators run them.
+"""notifying - NSD, Knot, BIND and PowerDNS as primaries, as operators run them.
 
-Each loads a new version of its zone file when told, and sends NOTIFY to `notify`, signed if it has
-a key. `key` is (name, algorithm, secret).
+Each loads a new version of its zone file when told, and sends NOTIFY to `notify`, signed if the zone
+has a key. A key is (name, algorithm, secret); `key` is that of all zones, or a dictionary by zone.
 """
 import contextlib
 import os
@@ -23,7 +23,7 @@ class Primary(NameServer):
         super().__init__(folder, name or type(self).__name__.lower())
         self.zones = list(zones)
         self.notify = notify
-        self.key = key
+        self.keys = key if isinstance(key, dict) else {zone: key for zone in zones}
         for zone, text in zones.items():
             self.write_zone(zone, text)
 
@@ -33,6 +33,9 @@ class Primary(NameServer):
         # NSD compares whole seconds: each version of a file gets a later one
         self.clock = max(getattr(self, "clock", 0) + 1, int(time.time()))
         os.utime(self.path(zone + ".zone"), (self.clock, self.clock))
+
+    def each_key(self):
+        return sorted({key for key in self.keys.values() if key})
 
     def publish(self, zone, text):
         self.write_zone(zone, text)
@@ -51,7 +54,6 @@ class Primary(NameServer):
 class Nsd(Primary):
     def command(self):
         socket = self.path("control")
-        key = self.key[0] if self.key else "NOKEY"
         conf = f"""server:
     ip-address: 127.0.0.1@{self.port}
     server-count: 1
@@ -69,9 +71,10 @@ remote-control:
     control-enable: yes
     control-interface: "{socket}"
 """
-        if self.key:
-            conf += f'key:\n    name: "{self.key[0]}"\n    algorithm: {self.key[1]}\n    secret: "{self.key[2]}"\n'
+        for name, algorithm, secret in self.each_key():
+            conf += f'key:\n    name: "{name}"\n    algorithm: {algorithm}\n    secret: "{secret}"\n'
         for zone in self.zones:
+            key = self.keys[zone][0] if self.keys[zone] else "NOKEY"
             conf += f"""zone:
     name: "{zone}"
     zonefile: "{zone}.zone"
@@ -87,7 +90,6 @@ remote-control:
 
 class Knot(Primary):
     def command(self):
-        key = f"\n    key: {self.key[0]}" if self.key else ""
         conf = f"""server:
     listen: 127.0.0.1@{self.port}
     rundir: {self.folder}
@@ -100,26 +102,29 @@ log:
 database:
     storage: {self.folder}
 """
-        if self.key:
-            conf += f"key:\n  - id: {self.key[0]}\n    algorithm: {self.key[1]}\n    secret: {self.key[2]}\n"
-        conf += f"""remote:
-  - id: understudy
-    address: 127.0.0.1@{self.notify[1]}{key}
-acl:
-  - id: transfer
+        keys = self.each_key()
+        if keys:
+            conf += "key:\n" + "".join(f"  - id: {key[0]}\n    algorithm: {key[1]}\n    secret: {key[2]}\n"
+                                       for key in keys)
+        use = {key: f"\n    key: {key[0]}" if key else "" for key in [None, *keys]}
+        conf += "remote:\n" + "".join(f"""  - id: understudy-{key and key[0]}
+    address: 127.0.0.1@{self.notify[1]}{use[key]}
+""" for key in use)
+        conf += "acl:\n" + "".join(f"""  - id: transfer-{key and key[0]}
     address: 127.0.0.1
-    action: transfer{key}
-template:
+    action: transfer{use[key]}
+""" for key in use)
+        conf += f"""template:
   - id: default
     storage: {self.folder}
     semantic-checks: off
     zonefile-load: difference
     zonefile-sync: -1
-    notify: understudy
-    acl: transfer
 zone:
 """
-        conf += "".join(f"  - domain: {zone}\n    file: {zone}.zone\n" for zone in self.zones)
+        for zone, key in self.keys.items():
+            who = key and key[0]
+            conf += f"  - domain: {zone}\n    file: {zone}.zone\n    notify: understudy-{who}\n    acl: transfer-{who}\n"
         self.conf = self.write("knot.conf", conf)
         return ["knotd", "-c", self.conf]
 
@@ -147,11 +152,11 @@ class Bind(Primary):
 key "control" {{ algorithm hmac-sha256; secret "{SECRET}"; }};
 controls {{ inet 127.0.0.1 port {self.control_port} allow {{ 127.0.0.1; }} keys {{ "control"; }}; }};
 """
-        who = f'key "{self.key[0]}"' if self.key else "127.0.0.1"
-        if self.key:
-            conf += f'key "{self.key[0]}" {{ algorithm {self.key[1]}; secret "{self.key[2]}"; }};\n'
-        signed = f' key "{self.key[0]}"' if self.key else ""
-        for zone in self.zones:
+        for name, algorithm, secret in self.each_key():
+            conf += f'key "{name}" {{ algorithm {algorithm}; secret "{secret}"; }};\n'
+        for zone, key in self.keys.items():
+            signed = f' key "{key[0]}"' if key else ""
+            who = signed or "127.0.0.1"
             conf += f"""zone "{zone}" {{
     type primary;
     file "{zone}.zone";
@@ -192,13 +197,13 @@ negquery-cache-ttl=0
         self.write("pdns.conf", conf)
         with contextlib.closing(sqlite3.connect(self.path("pdns.sqlite3"))) as database, open(SCHEMA) as schema:
             database.executescript(schema.read())
-        if self.key:
-            self.util("import-tsig-key", *self.key)
+        for key in self.each_key():
+            self.util("import-tsig-key", *key)
         for zone in self.zones:
             self.util("load-zone", zone, self.path(zone + ".zone"))
             self.util("set-kind", zone, "primary")
-            if self.key:
-                self.util("activate-tsig-key", zone, self.key[0], "primary")
+            if self.keys[zone]:
+                self.util("activate-tsig-key", zone, self.keys[zone][0], "primary")
         return ["pdns_server", f"--config-dir={self.folder}"]
 
     def util(self, *words):

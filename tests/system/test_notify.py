@@ -186,10 +186,11 @@ def test_notify_is_sent_on_until_it_is_acknowledged(trio):
 
 def test_a_flood_of_notifies_is_one_a_second_for_the_backends(trio):
     primary, secondary, front = trio
+    began = time.monotonic()
     for _ in range(200):
         assert Notifier().send(front.where) == 0
     wait_for(lambda: front.stat("notify_sent_on") >= 2, "the last word", 10)
-    assert len(secondary.heard) <= 6
+    assert len(secondary.heard) <= time.monotonic() - began + 3
     assert front.stat("notify_heard") == 200
 
 
