@@ -272,7 +272,7 @@ START_TEST(bad_time_is_told_with_our_clock_signed_for_the_clients)
 	ck_assert_uint_eq(wire_get_u32(fields + 10 + 32 + 6 + 2), NOW + 5000);
 	assert_signed(reply, fields, 6);
 	ck_assert_int_eq(client_takes(reply, len), TSIG_REFUSED);
-	ck_assert_str_eq(tsig_stream_peer_error(client), "BADTIME");
+	ck_assert_ptr_nonnull(strstr(tsig_stream_peer_error(client), "BADTIME, its clock is "));
 }
 END_TEST
 
