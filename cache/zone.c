@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/catalog.h"
 #include "cache/dns.h"
 #include "cache/history.h"
 #include "cache/node.h"
@@ -25,6 +26,7 @@ const char *zone_error_text(enum zone_error e)
 	case ZONE_DUPLICATE:		return "addition of a record that is there";
 	case ZONE_BAD_RDATA:		return "record data that does not fit its type";
 	case ZONE_SHRUNK:		return "next to nothing left of the zone: accept or retransfer takes it";
+	case ZONE_NO_CATALOG:		return "no usable catalog";
 	}
 	abort();
 }
@@ -221,6 +223,7 @@ void generation_free(struct generation *g)
 		return;
 	assert(!generation_is_held(g));
 	history_free(g->history);
+	catalog_free(g->catalog);
 	tree_clear(&g->tree);
 	tree_clear(&g->nsec3);
 	free(g);

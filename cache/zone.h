@@ -54,6 +54,7 @@ enum zone_error {
 	ZONE_DUPLICATE,		/* addition of one that is: zone_edit_add_new() */
 	ZONE_BAD_RDATA,		/* does not parse as its type, or the type is not for zones */
 	ZONE_SHRUNK,		/* next to nothing left: generation_has_shrunk() */
+	ZONE_NO_CATALOG,	/* is to be read as one, and is broken: catalog.h says how */
 };
 
 /* A sentence for each, for events: "owner name outside the zone". */
@@ -69,6 +70,7 @@ enum {
 
 struct node;	/* opaque: one owner name and its RRsets */
 struct history;
+struct catalog;
 
 /*
  * A view of one RRset. Points into the node: valid as long as the generation. RRSIGs that
@@ -136,6 +138,7 @@ struct generation {
 	uint8_t origin[NAME_LEN_MAX];	/* lower case */
 	uint8_t origin_labels;
 	struct history *history;	/* differences that led here (history.h), or NULL */
+	struct catalog *catalog;	/* its members (catalog.h), if it is read as one; or NULL */
 	_Atomic uint32_t holds;		/* pins; see generation_hold() */
 };
 
