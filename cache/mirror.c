@@ -94,6 +94,14 @@ static void count_new(struct mirror *m)
 	pthread_mutex_unlock(&m->mutex);
 }
 
+/* A zone that becomes a catalog, or is one no longer, is another zone. */
+static struct mirror_work *find_configured(const struct mirror *m, const struct mirror_zone_conf *z)
+{
+	struct mirror_work *w = work_list_find(&m->configured, z->origin);
+
+	return w && w->slot->is_catalog == z->catalog.is_one ? w : NULL;
+}
+
 void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, size_t count,
 		      struct mirror_zone **slots)
 {
@@ -105,7 +113,7 @@ void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, si
 			zoneconf_copy(&zones[i], made ? &zones[i - 1] : NULL, made);
 
 		made = conf;
-		c->works[i] = work_list_find(&m->configured, zones[i].origin);
+		c->works[i] = find_configured(m, &zones[i]);
 		if (c->works[i]) {
 			c->confs[i] = conf;
 		} else {
@@ -142,6 +150,11 @@ void mirror_refresh(struct mirror *m, struct mirror_zone *z)
 void mirror_retransfer(struct mirror *m, struct mirror_zone *z)
 {
 	want(m, z->work, WANT_RETRANSFER);
+}
+
+void mirror_accept_catalog(struct mirror *m, struct mirror_zone *z)
+{
+	want(m, z->work, WANT_ACCEPT);
 }
 
 /* ---- Life ---- */

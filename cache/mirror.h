@@ -39,6 +39,13 @@ struct mirror_primary {
 	struct tsig_key key;
 };
 
+/* What is taken of a zone that is a catalog (catalog.h). */
+struct mirror_catalog_conf {
+	bool is_one;
+	size_t max_members;
+	unsigned max_removed;		/* percent of the members that one version may remove */
+};
+
 /* What the configuration says of one mirrored zone. */
 struct mirror_zone_conf {
 	uint8_t origin[NAME_LEN_MAX];	/* lower case */
@@ -46,6 +53,7 @@ struct mirror_zone_conf {
 	unsigned primary_count;
 	size_t max_records, max_bytes;
 	bool takes_shrunk;		/* though next to nothing is left of it */
+	struct mirror_catalog_conf catalog;
 };
 
 struct mirror_conf {
@@ -65,6 +73,7 @@ struct mirror_zone {
 	_Atomic uint64_t stale_us;	/* monotonic; from then on a confirmation is overdue; 0: not known */
 	uint8_t origin[NAME_LEN_MAX];
 	uint8_t origin_len;
+	bool is_catalog;		/* its generations have lists of members */
 	struct mirror_work *work;	/* the mirror thread's side; opaque */
 };
 
@@ -109,6 +118,16 @@ void mirror_refresh(struct mirror *m, struct mirror_zone *z);
 /* [any] Transfers the whole zone again, whatever the serial. */
 void mirror_retransfer(struct mirror *m, struct mirror_zone *z);
 
+/* [any] Transfers a catalog whose new version is held, and takes it whatever it removes. */
+void mirror_accept_catalog(struct mirror *m, struct mirror_zone *z);
+
+/* A version of a catalog that removes too many members. */
+struct mirror_catalog_held {
+	bool is_held;
+	uint32_t serial;
+	size_t members, removed;	/* in it; of those that we have */
+};
+
 /* What operators see of a zone; a copy taken under a mutex. */
 struct mirror_zone_status {
 	bool is_held, is_servable, is_transferring, has_lease;
@@ -122,6 +141,7 @@ struct mirror_zone_status {
 	char source[MIRROR_SOURCE_MAX];		/* "192.0.2.53:53", "redis", "snapshot" */
 	char unfaithful[100];			/* why answers would differ; empty: none known */
 	char last_error[256];			/* of the last transfer; empty: none */
+	struct mirror_catalog_held catalog_held;
 };
 
 /* [any] */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cache/clock.h"
+#include "cache/mirror_catalog.h"
 #include "cache/mirror_round.h"
 #include "cache/serial.h"
 
@@ -199,8 +200,12 @@ static void reject_loaded(struct mirror_work *w, const char *reason)
 void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times,
 		    const char *reason)
 {
+	char owner[NAME_TEXT_MAX];
+
 	w->is_loading = false;
 	w->is_store_seen = w->is_store_read = true;
+	if (g)
+		g = mirror_catalog_only(w, g, &reason, owner);
 	if (g)
 		take_loaded(w, g, times);
 	else if (reason)
@@ -228,7 +233,11 @@ static void take_nothing_newer(struct mirror_work *w, const struct zone_times *t
 void work_on_followed(struct mirror_work *w, struct generation *g, const struct zone_times *times,
 		      const char *reason)
 {
+	char owner[NAME_TEXT_MAX];
+
 	w->is_loading = false;
+	if (g)
+		g = mirror_catalog_only(w, g, &reason, owner);
 	if (reason) {
 		if (store_is_up(w->shop->store))
 			load(w);

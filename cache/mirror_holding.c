@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cache/catalog.h"
 #include "cache/clock.h"
 #include "cache/history.h"
 #include "cache/rcu.h"
@@ -94,6 +95,8 @@ void holding_publish(struct holding *h, struct generation *g, const struct zone_
 		     const char *source)
 {
 	struct generation *old = h->slot->current;
+	enum catalog_fault fault;
+	const uint8_t *owner;
 
 	if (g->number > h->seen)
 		h->seen = g->number;
@@ -102,6 +105,8 @@ void holding_publish(struct holding *h, struct generation *g, const struct zone_
 		snprintf(h->source, sizeof(h->source), "%s", source);
 	if (old && !g->history)		/* what came by changes has one already */
 		g->history = history_new(old, g);
+	if (h->slot->is_catalog && !g->catalog)		/* the records of one that was read before */
+		g->catalog = catalog_read(g, SIZE_MAX, &fault, &owner);
 	rcu_publish(h->slot->current, g);
 	set_times(h, times);
 	retired_add(&h->shop->retired, old);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/mirror_catalog.h"
 #include "cache/mirror_fleet.h"
 #include "cache/rcu.h"
 
@@ -146,7 +147,7 @@ void round_cancel(struct mirror_work *w)
 		return;
 	drop_fetch(w);
 	w->round = ROUND_NONE;
-	w->is_forced = false;
+	w->is_forced = w->is_accepted = false;
 	w->shop->rounds--;
 }
 
@@ -180,6 +181,7 @@ static void confirm(struct mirror_work *w)
 	holding_confirm(&w->hold, &times);
 	w->behind = 0;
 	w->last_error[0] = '\0';
+	w->catalog_held.is_held = false;
 	if (failures > 0)
 		zonelog_refreshed(&w->log, g->soa.serial, failures, w->hold.source);
 	if (!w->is_blemished)
@@ -347,6 +349,7 @@ static void deliver(struct mirror_work *w, struct generation *g)
 	w->last_error[0] = '\0';
 	if (fetch_is_ixfr(w->fetch))
 		ixfr_worked(&w->ixfr[w->primary]);
+	w->catalog_held = (struct mirror_catalog_held){ .is_held = false };
 	holding_publish(&w->hold, g, &times, source);
 	zonelog_transferred(&w->log, &done);
 	holding_check_faithful(&w->hold);
@@ -384,17 +387,31 @@ static bool is_suspicious(const struct mirror_work *w, const struct generation *
 	return held && !w->is_forced && !w->conf->takes_shrunk && generation_has_shrunk(held, g);
 }
 
+/* A catalog that waits for the operator: that was its own event. */
+static void attempt_held(struct mirror_work *w, const char *reason)
+{
+	w->is_blemished = true;
+	if (is_last_attempt(w))
+		settle(w);
+	snprintf(w->last_error, sizeof(w->last_error), "%s", reason);
+	attempt_over(w);
+}
+
 static void take_zone(struct mirror_work *w, struct transfer *t)
 {
 	enum zone_error why = ZONE_OK;
 	char owner[NAME_TEXT_MAX] = "";
 	uint32_t serial = transfer_serial(t);
 	struct generation *g = finish(w, t, &why, owner);
+	const char *reason = g ? NULL : zone_error_text(why);
+	char held[MIRROR_CATALOG_REASON_MAX];
 
+	if (g && !(g = mirror_catalog_only(w, g, &reason, owner)))
+		why = ZONE_NO_CATALOG;
 	if (!g && fetch_is_ixfr(w->fetch)) {
-		ask_whole(w, zone_error_text(why));
+		ask_whole(w, reason);
 	} else if (!g) {
-		attempt_failed(w, why, zone_error_text(why), owner[0] ? owner : NULL);
+		attempt_failed(w, why, reason, owner[0] ? owner : NULL);
 	} else if (!w->is_forced && !holding_wants(&w->hold, serial)) {
 		generation_free(g);
 		if (serial == holding_current(&w->hold)->soa.serial &&
@@ -405,6 +422,9 @@ static void take_zone(struct mirror_work *w, struct transfer *t)
 	} else if (is_suspicious(w, g)) {
 		generation_free(g);
 		attempt_failed(w, ZONE_SHRUNK, zone_error_text(ZONE_SHRUNK), NULL);
+	} else if (mirror_catalog_holds(w, g, held)) {
+		generation_free(g);
+		attempt_held(w, held);
 	} else {
 		deliver(w, g);
 	}

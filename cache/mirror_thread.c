@@ -232,6 +232,16 @@ static void do_command(struct mirror *m, struct command *c)
 	mirror_command_free(c);
 }
 
+static void do_want(struct mirror_work *w, unsigned wants)
+{
+	if (wants & WANT_ACCEPT)
+		work_accept(w);
+	else if (wants & WANT_RETRANSFER)
+		work_retransfer(w);
+	else
+		work_refresh(w);
+}
+
 /* Zones that someone wants asked about, before commands that may end them. */
 static void do_wanted(struct mirror_work *w)
 {
@@ -240,7 +250,7 @@ static void do_wanted(struct mirror_work *w)
 		unsigned wants = atomic_exchange(&w->wants, 0);
 
 		if (w->shop && !w->is_left)
-			(wants & WANT_RETRANSFER ? work_retransfer : work_refresh)(w);
+			do_want(w, wants);
 		w = next;
 	}
 }

@@ -12,6 +12,7 @@
 
 #include "cache/clock.h"
 #include "cache/rcu.h"
+#include "cache/mirror_catalog.h"
 #include "cache/mirror_fleet.h"
 #include "cache/mirror_round.h"
 #include "cache/mirror_zoneconf.h"
@@ -30,6 +31,7 @@ struct mirror_work *work_new(struct mirror_zone_conf *conf)
 		abort();
 	slot->origin_len = (uint8_t)name_len(conf->origin);
 	memcpy(slot->origin, conf->origin, slot->origin_len);
+	slot->is_catalog = conf->catalog.is_one;
 	slot->work = w;
 	w->slot = slot;
 	w->conf = conf;
@@ -190,6 +192,7 @@ void work_read_snapshot(struct mirror_work *w)
 {
 	struct zonelog_failure bad = { .source = "snapshot", .retry_s = UINT64_MAX };
 	struct zone_times times = { 0 };
+	char owner[NAME_TEXT_MAX] = "";
 	struct generation *g;
 
 	rcu_sleep();		/* a long read of ours is nobody's wait */
@@ -200,6 +203,9 @@ void work_read_snapshot(struct mirror_work *w)
 	bad.now_us = clock_monotonic_us();
 	if (g)
 		holding_saw_snapshot(&w->hold, g);
+	if (g)
+		g = mirror_catalog_only(w, g, &bad.reason, owner);
+	bad.owner = *owner ? owner : NULL;
 	if (g && holding_restore(&w->hold, g, &times, "snapshot"))
 		work_take_times(w);
 	else if (!g && bad.reason)
@@ -227,6 +233,12 @@ void work_retransfer(struct mirror_work *w)
 	work_rearm(w);
 }
 
+void work_accept(struct mirror_work *w)
+{
+	work_retransfer(w);
+	w->is_accepted = true;
+}
+
 /* ---- Status ---- */
 
 void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
@@ -250,5 +262,6 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	s->saved_generation = w->hold.stored;
 	snprintf(s->unfaithful, sizeof(s->unfaithful), "%s", unfaithful ? unfaithful : "");
 	snprintf(s->source, sizeof(s->source), "%s", w->hold.source);
+	s->catalog_held = w->catalog_held;
 	snprintf(s->last_error, sizeof(s->last_error), "%s", w->last_error);
 }

@@ -38,7 +38,7 @@ enum round {
 	ROUND_PRIMARY,	/* `fetch` runs, asking primaries[primary] */
 };
 
-enum { WANT_REFRESH = 1, WANT_RETRANSFER = 2 };
+enum { WANT_REFRESH = 1, WANT_RETRANSFER = 2, WANT_ACCEPT = 4 };
 
 struct mirror_work {
 	struct workshop *shop;
@@ -53,6 +53,7 @@ struct mirror_work {
 	bool is_forced;			/* fetch whatever the serial: the operator asked */
 	bool is_waiting;		/* due, but as many rounds run as may */
 	bool is_hurried;		/* asked for during a round: another one after it */
+	bool is_accepted;		/* forced, whatever a catalog may lose */
 	bool is_confirmed;		/* some primary of this round has what we hold */
 	uint32_t confirmed_s;		/* for so long, the best of them says; UINT32_MAX: no limit */
 	bool is_blemished;		/* some primary of this round failed */
@@ -85,6 +86,7 @@ struct mirror_work {
 	_Atomic unsigned wants;
 	struct mirror_work *wanted_next;	/* good until `wants` is cleared */
 
+	struct mirror_catalog_held catalog_held;	/* mirror_catalog.h */
 	char last_error[256];
 	/* guarded by the mirror's mutex */
 	struct mirror_zone_status status;
@@ -115,6 +117,7 @@ void work_read_snapshot(struct mirror_work *w);
 
 void work_refresh(struct mirror_work *w);
 void work_retransfer(struct mirror_work *w);
+void work_accept(struct mirror_work *w);
 
 /* What the store says. */
 void work_on_store_up(struct mirror_work *w);

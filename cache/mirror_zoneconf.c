@@ -77,7 +77,9 @@ bool zoneconf_is_same(const struct mirror_zone_conf *a, const struct mirror_zone
 {
 	bool is_same = a->primary_count == b->primary_count &&
 		       a->max_records == b->max_records && a->max_bytes == b->max_bytes &&
-		       a->takes_shrunk == b->takes_shrunk;
+		       a->takes_shrunk == b->takes_shrunk &&
+		       a->catalog.max_members == b->catalog.max_members &&
+		       a->catalog.max_removed == b->catalog.max_removed;
 
 	for (unsigned i = 0; is_same && i < a->primary_count; i++)
 		is_same = is_same_primary(&a->primaries[i], &b->primaries[i]);

@@ -20,7 +20,7 @@
 #include "proxy/conf_table.h"
 #include "proxy/conf_value.h"
 
-enum { CONF_OPTIONS_MAX = 32, CONF_KEYS_MAX = 1024, CONF_WORKERS_MAX = 64 };
+enum { CONF_OPTIONS_MAX = 48, CONF_KEYS_MAX = 1024, CONF_WORKERS_MAX = 64 };
 
 /* What is shared while one file is read. */
 struct build {
@@ -349,15 +349,30 @@ static void build_redis(struct build *b, cfg_t *tree)
 	check_either(b, section, "password", "password-file", where);
 }
 
-/* A hundred thousand zones have short names, and two configurations exist during a reload. */
-static char *text_of(const uint8_t *origin)
+/* False: no name, and that was said. */
+static bool name_zone(struct build *b, const char *kind, const char *title, struct conf_zone *z)
 {
 	char text[NAME_TEXT_MAX];
-	char *copy = strdup(name_to_text(origin, text));
 
-	if (!copy)
+	if (!name_from_text(title, z->origin)) {
+		conf_report_add(&b->report, z->where,
+				"%s '%.80s' is no domain name: write it as in \"example.com\"",
+				kind, title);
+		return false;
+	}
+	name_lower(z->origin);
+	z->text = strdup(name_to_text(z->origin, text));
+	if (!z->text)
 		abort();
-	return copy;
+	return true;
+}
+
+/* A list of its own, { } included, takes the place of the root's. */
+static void choose_allow(struct build *b, cfg_t *section, struct conf_zone *z)
+{
+	bool is_own = cfg_getopt(section, "allow-transfer")->flags & CFGF_MODIFIED;
+
+	z->allow_transfer = is_own ? &z->own_allow_transfer : &b->conf->allow_transfer;
 }
 
 static void build_zones(struct build *b, cfg_t *tree)
@@ -371,20 +386,71 @@ static void build_zones(struct build *b, cfg_t *tree)
 		struct conf_zone *z = &c->zones[c->zone_count];
 		cfg_t *section = section_at(b, tree, SECTION_ZONE, i, &title, &z->where);
 
-		if (!name_from_text(title, z->origin)) {
-			conf_report_add(&b->report, z->where,
-					"zone '%.80s' is no domain name: write it as in "
-					"\"example.com\"",
-					title);
+		if (!name_zone(b, "zone", title, z))
 			continue;
-		}
-		name_lower(z->origin);
-		z->text = text_of(z->origin);
 		section_set(b, section, SECTION_ZONE, z, z->where);
-		/* a list of its own, { } included, takes the place of the root's */
-		z->allow_transfer = cfg_getopt(section, "allow-transfer")->flags & CFGF_MODIFIED
-			? &z->own_allow_transfer : &c->allow_transfer;
+		choose_allow(b, section, z);
 		c->zone_count++;
+	}
+}
+
+static void build_groups(struct build *b, cfg_t *section, struct conf_catalog *c)
+{
+	unsigned count = cfg_size(section, "group");
+	const char *title;
+
+	c->groups = memory_zeroed(count, sizeof(*c->groups));
+	for (unsigned i = 0; i < count; i++) {
+		struct conf_group *g = &c->groups[i];
+		cfg_t *group = section_at(b, section, SECTION_GROUP, i, &title, &g->where);
+
+		if (i == CONF_GROUPS_MAX) {
+			conf_report_add(&b->report, g->where, "more than %d groups: remove some",
+					CONF_GROUPS_MAX);
+			return;
+		}
+		g->name = strdup(title);
+		if (!g->name)
+			abort();
+		section_set(b, group, SECTION_GROUP, g, g->where);
+		c->group_count++;
+	}
+}
+
+/* The signatures and denials of a signed catalog leave room for sixteen records a member. */
+static void limit_catalog(struct conf_catalog *c)
+{
+	c->zone.pool = c->from ? c->from : c->member.pool;
+	c->zone.max_records = c->max_members * 16 + 10000;
+	c->zone.max_bytes = c->zone.max_records * 256;
+	c->zone.allow_transfer = &c->zone.own_allow_transfer;
+	c->zone.where = c->member.where = c->where;
+}
+
+static void build_catalogs(struct build *b, cfg_t *tree)
+{
+	struct conf *all = b->conf;
+	unsigned count = cfg_size(tree, "catalog");
+	const char *title;
+
+	all->catalogs = memory_zeroed(count, sizeof(*all->catalogs));
+	for (unsigned i = 0; i < count; i++) {
+		struct conf_catalog *c = &all->catalogs[all->catalog_count];
+		cfg_t *section = section_at(b, tree, SECTION_CATALOG, i, &title, &c->where);
+
+		if (i == CONF_CATALOGS_MAX) {
+			conf_report_add(&b->report, c->where, "more than %d catalogs: remove some",
+					CONF_CATALOGS_MAX);
+			return;
+		}
+		c->zone.where = c->where;
+		if (!name_zone(b, "catalog", title, &c->zone))
+			continue;
+		section_set(b, section, SECTION_CATALOG, c, c->where);
+		build_groups(b, section, c);
+		choose_allow(b, section, &c->member);
+		limit_catalog(c);
+		all->catalog_count++;
 	}
 }
 
@@ -407,6 +473,7 @@ static void build(struct build *b)
 	section_set(b, tree, SECTION_ROOT, c, top);
 	build_redis(b, tree);
 	build_zones(b, tree);
+	build_catalogs(b, tree);
 	cfg_free(tree);
 	if (c->workers == 0)
 		c->workers = cpu_count();
@@ -414,18 +481,12 @@ static void build(struct build *b)
 	free(b->key_places);
 }
 
-const struct conf_regression *conf_regression_of(const struct conf_zone *z)
-{
-	bool is_own = z->on_regression.policy != REGRESS_AS_POOL;
-
-	return is_own ? &z->on_regression : &z->pool->on_regression;
-}
-
 struct conf *conf_read(const char *file, FILE *errors)
 {
 	struct build *b = memory_zeroed(1, sizeof(*b));
 	struct conf *c = b->conf = memory_zeroed(1, sizeof(*c));
 
+	c->references = 1;
 	snprintf(c->file, sizeof(c->file), "%s", file);
 	c->places = memory_zeroed(conf_row_count, sizeof(*c->places));
 	conf_scan_init(&b->scan, c, &b->report);
@@ -439,28 +500,4 @@ struct conf *conf_read(const char *file, FILE *errors)
 	}
 	free(b);
 	return c;
-}
-
-void conf_free(struct conf *c)
-{
-	if (!c)
-		return;
-	if (c->keys)
-		explicit_bzero(c->keys, c->key_count * sizeof(*c->keys));
-	free(c->keys);
-	for (size_t i = 0; i < c->pool_count; i++)
-		free(c->pools[i].targets);
-	free(c->pools);
-	for (size_t i = 0; i < c->zone_count; i++) {
-		free(c->zones[i].own_allow_transfer.items);
-		free(c->zones[i].text);
-	}
-	free(c->zones);
-	free(c->allow_transfer.items);
-	for (size_t i = 0; i < c->file_count; i++)
-		free(c->files[i]);
-	free(c->files);
-	free(c->places);
-	explicit_bzero(c, sizeof(*c));
-	free(c);
 }

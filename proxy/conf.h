@@ -8,7 +8,7 @@
  *           (the options), conf_lex.c and conf_scan.c (files to one flat text), conf.c
  *           (libconfuse's tree to structs), conf_value.c (texts to values), conf_check.c (what
  *           must fit together), conf_reload.c (what may change), conf_guess.c (slips of the
- *           pen), conf_report.c (errors).
+ *           pen), conf_report.c (errors), conf_life.c (its use and end).
  * Owns:     everything it points to; conf_free() ends it.
  * Threads:  immutable after conf_read(); read by all.
  * Failure:  every error found is printed as FILE:LINE: what is wrong, and the mend.
@@ -30,6 +30,7 @@
 #include "cache/redis.h"
 #include "cache/tsig.h"
 #include "proxy/conf_allow.h"
+#include "proxy/conf_names.h"
 
 enum {
 	CONF_LISTEN_MAX = 32,
@@ -38,6 +39,8 @@ enum {
 	CONF_NAME_MAX = 64,		/* of a pool, backend; with NUL */
 	CONF_PATH_MAX = 256,
 	CONF_TIERS_MAX = 16,
+	CONF_CATALOGS_MAX = 64,
+	CONF_GROUPS_MAX = 64,		/* of one catalog */
 	CONF_BACKENDS_MAX = 512,	/* in all pools: at a reload old and new must both fit */
 };
 
@@ -125,7 +128,28 @@ struct conf_zone {
 	struct conf_where where;
 };
 
+/* Members with this property have another pool. */
+struct conf_group {
+	char *name;			/* as the catalog has it */
+	const struct conf_pool *pool;
+	struct conf_where where;
+};
+
+/* A catalog zone, whose members are zones as if they stood here: RFC 9432. */
+struct conf_catalog {
+	struct conf_zone zone;		/* the catalog itself, transferred from the primaries of its pool */
+	struct conf_zone member;	/* what holds for each member; without a name */
+	const struct conf_pool *from;	/* as it is written; NULL: the members' pool */
+	struct conf_group *groups;	/* in the order of the file: the first that fits counts */
+	size_t group_count;
+	struct conf_names suffixes;	/* members lie at or below one; none: see members.h */
+	size_t max_members;
+	unsigned max_removed;		/* percent that one version may remove */
+	struct conf_where where;
+};
+
 struct conf {
+	unsigned references;		/* conf_hold(), conf_free(); control only */
 	char file[CONF_PATH_MAX];
 	struct address listen[CONF_LISTEN_MAX];
 	size_t listen_count;
@@ -159,6 +183,8 @@ struct conf {
 	size_t pool_count;
 	struct conf_zone *zones;
 	size_t zone_count;
+	struct conf_catalog *catalogs;
+	size_t catalog_count;
 	const struct conf_pool *forward_unlisted;	/* NULL: such names are refused */
 	struct conf_allow_list allow_transfer;	/* of zones that say nothing */
 
@@ -173,7 +199,10 @@ struct conf {
  * run where possible.
  */
 struct conf *conf_read(const char *file, FILE *errors);
-void conf_free(struct conf *c);		/* NULL is fine */
+void conf_free(struct conf *c);		/* after as many as it was held; NULL is fine */
+
+/* One more plan is made from it. */
+void conf_hold(struct conf *c);
 
 /*
  * What cannot change while we run: prints FILE:LINE: for each such option that differs and

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/catalog.h"
 #include "cache/clock.h"
 #include "cache/memory.h"
 #include "cache/mirror.h"
@@ -108,31 +109,68 @@ static void check_pool(const struct conf_pool *p, struct conf_report *r)
 				(unsigned long long)(p->health.interval_us / US_PER_MS));
 }
 
-/* ---- Zones ---- */
+/* ---- Zones and catalogs ---- */
 
-static int zone_order(const void *a, const void *b)
+struct named {
+	const struct conf_zone *zone;
+	size_t place;			/* zones in the order of the file, then catalogs */
+	const char *kind;
+};
+
+static int named_order(const void *a, const void *b)
 {
-	const struct conf_zone *x = *(const struct conf_zone *const *)a;
-	const struct conf_zone *y = *(const struct conf_zone *const *)b;
-	int order = name_compare(x->origin, y->origin);
+	const struct named *x = a, *y = b;
+	int order = name_compare(x->zone->origin, y->zone->origin);
 
-	return order ? order : (x > y) - (x < y);	/* equal ones in the order of the file */
+	return order ? order : (x->place > y->place) - (x->place < y->place);
 }
 
 static void check_zone_names(const struct conf *c, struct conf_report *r)
 {
-	const struct conf_zone **sorted = memory_zeroed(c->zone_count + 1, sizeof(struct conf_zone *));
+	size_t count = c->zone_count + c->catalog_count;
+	struct named *sorted = memory_zeroed(count, sizeof(*sorted));
 
 	for (size_t i = 0; i < c->zone_count; i++)
-		sorted[i] = &c->zones[i];
-	qsort(sorted, c->zone_count, sizeof(struct conf_zone *), zone_order);
-	for (size_t i = 1; i < c->zone_count; i++)
-		if (name_is_equal(sorted[i - 1]->origin, sorted[i]->origin))
-			conf_report_add(r, sorted[i]->where,
-					"zone '%.200s' is given twice: the other is at %s:%d",
-					sorted[i]->text, sorted[i - 1]->where.file,
-					sorted[i - 1]->where.line);
+		sorted[i] = (struct named){ &c->zones[i], i, "zone" };
+	for (size_t i = 0; i < c->catalog_count; i++)
+		sorted[c->zone_count + i] = (struct named){ &c->catalogs[i].zone, c->zone_count + i,
+							     "catalog" };
+	qsort(sorted, count, sizeof(*sorted), named_order);
+	for (size_t i = 1; i < count; i++) {
+		const struct named *other = &sorted[i - 1], *z = &sorted[i];
+
+		if (name_is_equal(other->zone->origin, z->zone->origin))
+			conf_report_add(r, z->zone->where, "%s '%.200s' is given twice: the other is "
+					"at %s:%d", z->kind, z->zone->text, other->zone->where.file,
+					other->zone->where.line);
+	}
 	free(sorted);
+}
+
+static void check_groups(const struct conf_catalog *c, struct conf_report *r)
+{
+	for (size_t i = 0; i < c->group_count; i++) {
+		const struct conf_group *first = c->groups, *g = &c->groups[i];
+
+		while (strcmp(first->name, g->name) != 0)
+			first++;
+		if (first != g)
+			conf_report_add(r, g->where, "group '%.80s' is given twice: the first is at "
+					"%s:%d", g->name, first->where.file, first->where.line);
+		if (!*g->name || strlen(g->name) > CATALOG_GROUP_MAX)
+			conf_report_add(r, g->where, "group '%.80s' has no usable name: use 1 to %d "
+					"bytes", g->name, CATALOG_GROUP_MAX);
+	}
+}
+
+static void check_catalog(const struct conf_catalog *c, struct conf_report *r)
+{
+	if (c->zone.pool && primary_count(c->zone.pool) == 0)
+		conf_report_add(r, c->where,
+				"catalog '%.200s': pool '%s' has no primary to transfer it from: add "
+				"primary = true to a backend, or name another pool with from",
+				c->zone.text, c->zone.pool->name);
+	check_groups(c, r);
 }
 
 /* The root's list may well hold for some zones only; a zone's own is meant. */
@@ -233,5 +271,7 @@ void conf_check(const struct conf *c, const struct conf_where *key_places, struc
 	check_zone_names(c, r);
 	for (size_t i = 0; i < c->zone_count; i++)
 		check_transfers(&c->zones[i], r);
+	for (size_t i = 0; i < c->catalog_count; i++)
+		check_catalog(&c->catalogs[i], r);
 	check_backends(c, r);
 }

@@ -36,6 +36,7 @@ static bool is_same(const struct conf_row *row, const struct conf *old, const st
 	case CONF_POOL:
 	case CONF_KEY:
 	case CONF_ALLOW:
+	case CONF_NAMES:
 	case CONF_ALGORITHM:
 	case CONF_SECRET:
 	case CONF_SECRET_FILE:

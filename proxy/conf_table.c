@@ -17,6 +17,8 @@ const struct conf_section_row conf_sections[SECTION_COUNT] = {
 	[SECTION_MIRROR]  = { "pool/mirror",  "mirror",  SECTION_POOL, false, true },
 	[SECTION_HEALTH]  = { "pool/health",  "health",  SECTION_POOL, false, true },
 	[SECTION_ZONE]    = { "zone",         "zone",    SECTION_ROOT, true, false },
+	[SECTION_CATALOG] = { "catalog",       "catalog", SECTION_ROOT, true, false },
+	[SECTION_GROUP]   = { "catalog/group", "group",   SECTION_CATALOG, true, false },
 };
 
 static const struct conf_word policy_words[] = {
@@ -200,6 +202,39 @@ const struct conf_row conf_rows[] = {
 	  "who may transfer this zone from us, whatever holds for the others" },
 	{ SECTION_ZONE, "on-regression", CONF_REGRESSION, S(1), S(30 * 86400), NULL, CONF_RELOAD,
 	  FIELD(conf_zone, on_regression), NULL, "for this zone; without it as the pool says" },
+
+	{ SECTION_CATALOG, "pool", CONF_POOL, 0, 0, NULL, CONF_RELOAD | CONF_REQUIRED,
+	  FIELD(conf_catalog, member.pool), NULL, "the pool that answers for its members" },
+	{ SECTION_CATALOG, "from", CONF_POOL, 0, 0, NULL, CONF_RELOAD,
+	  FIELD(conf_catalog, from), NULL,
+	  "the pool whose primaries have the catalog; without it that of the members" },
+	{ SECTION_CATALOG, "member-suffixes", CONF_NAMES, 0, 0, NULL, CONF_RELOAD | CONF_LIST,
+	  FIELD(conf_catalog, suffixes), NULL,
+	  "members must lie at or below one of these; without it any name of two labels will do" },
+	{ SECTION_CATALOG, "max-members", CONF_NUMBER, 1, 10000000, "100000", CONF_RELOAD,
+	  FIELD(conf_catalog, max_members), NULL,
+	  "a version of the catalog with more members than this is refused" },
+	{ SECTION_CATALOG, "max-removed", CONF_NUMBER, 0, 100, "20", CONF_RELOAD,
+	  FIELD(conf_catalog, max_removed), NULL,
+	  "percent of the members that one version may remove; what removes more waits for accept" },
+	{ SECTION_CATALOG, "allow-catalog-transfer", CONF_ALLOW, 0, 0, NULL, CONF_RELOAD | CONF_LIST,
+	  FIELD(conf_catalog, zone.own_allow_transfer), NULL,
+	  "who may transfer the catalog itself from us; nobody without it" },
+	{ SECTION_CATALOG, "allow-transfer", CONF_ALLOW, 0, 0, NULL, CONF_RELOAD | CONF_LIST,
+	  FIELD(conf_catalog, member.own_allow_transfer), NULL,
+	  "who may transfer its members from us, whatever holds for other zones" },
+	{ SECTION_CATALOG, "max-records", CONF_NUMBER, 1, 1000000000, "50000000", CONF_RELOAD,
+	  FIELD(conf_catalog, member.max_records), NULL,
+	  "a transfer of a member with more records than this is refused" },
+	{ SECTION_CATALOG, "max-size", CONF_SIZE, 64 * KIB, 1024 * GIB, "4G", CONF_RELOAD,
+	  FIELD(conf_catalog, member.max_bytes), NULL,
+	  "a transfer of a member with more bytes than this is refused" },
+	{ SECTION_CATALOG, "on-regression", CONF_REGRESSION, S(1), S(30 * 86400), NULL, CONF_RELOAD,
+	  FIELD(conf_catalog, member.on_regression), NULL,
+	  "for its members; without it as their pool says" },
+
+	{ SECTION_GROUP, "pool", CONF_POOL, 0, 0, NULL, CONF_RELOAD | CONF_REQUIRED,
+	  FIELD(conf_group, pool), NULL, "the pool that answers for members of the group" },
 };
 const size_t conf_row_count = sizeof(conf_rows) / sizeof(conf_rows[0]);
 
@@ -304,6 +339,7 @@ static const char *type_text(enum conf_type type)
 	case CONF_KEY:		return "name";
 	case CONF_SECRET:	return "base64";
 	case CONF_ALLOW:	return "list of prefixes and keys";
+	case CONF_NAMES:	return "list of domain names";
 	}
 	return "";
 }

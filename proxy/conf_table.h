@@ -16,7 +16,7 @@
 
 enum conf_section {
 	SECTION_ROOT, SECTION_REDIS, SECTION_KEY, SECTION_POOL, SECTION_BACKEND, SECTION_MIRROR,
-	SECTION_HEALTH, SECTION_ZONE,
+	SECTION_HEALTH, SECTION_ZONE, SECTION_CATALOG, SECTION_GROUP,
 	SECTION_COUNT,
 	SECTION_NONE = SECTION_COUNT,
 };
@@ -50,6 +50,7 @@ enum conf_type {
 	CONF_POOL,		/* const struct conf_pool *, by name */
 	CONF_KEY,		/* const struct tsig_key *, by name */
 	CONF_ALLOW,		/* list; struct conf_allow_list */
+	CONF_NAMES,		/* list of domain names; struct conf_names */
 	CONF_ALGORITHM,		/* of a struct tsig_key */
 	CONF_SECRET,		/* base64, into a struct tsig_key */
 	CONF_SECRET_FILE,	/* the same from the first line of the named file */

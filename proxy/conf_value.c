@@ -477,6 +477,10 @@ static bool value_set(const struct setting *s)
 	case CONF_POOL:		return set_pool(s);
 	case CONF_KEY:		return set_key(s);
 	case CONF_ALLOW:	return set_allow(s);
+	case CONF_NAMES:
+		return conf_names_add(s->field, s->text) ||
+		       fail(s, "%s = '%.80s' is no domain name: write it as in \"example.com\"",
+			    s->row->name, s->text);
 	case CONF_ALGORITHM:	return set_algorithm(s);
 	case CONF_SECRET:	return set_secret(s);
 	case CONF_SECRET_FILE:	return set_secret_file(s);

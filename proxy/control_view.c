@@ -7,6 +7,7 @@
 #include "cache/clock.h"
 #include "cache/dns.h"
 #include "cache/rdata.h"
+#include "proxy/control_catalog.h"
 
 /* ---- Zones ---- */
 
@@ -81,18 +82,38 @@ static void put_held(json_t *o, struct daemon *d, const struct plan_zone *z)
 	json_object_set_new(o, "holds", holds);
 }
 
+/* Its servers are not watched for it. */
+static json_t *view_catalog(struct daemon *d, const struct plan_zone *z)
+{
+	struct mirror_zone_status s;
+	const struct generation *g = rcu_read(z->mirror->current);
+	json_t *o;
+
+	mirror_zone_status(d->mirror, z->mirror, &s);
+	o = json_pack("{ss ss ss}", "zone", z->conf->text, "pool", z->conf->pool->name,
+		      "state", zone_state(z, &s));
+	if (g)
+		put_served(o, g);
+	put_mirrored(o, &s);
+	catalog_put_counts(o, d->plan, z, &s);
+	return o;
+}
+
 json_t *view_zone(struct daemon *d, const struct plan_zone *z)
 {
 	struct mirror_zone_status s = { .is_held = false };
 	const struct generation *g = NULL;
 	json_t *o;
 
+	if (z->catalog)
+		return view_catalog(d, z);
 	if (z->mirror) {
 		mirror_zone_status(d->mirror, z->mirror, &s);
 		g = rcu_read(z->mirror->current);
 	}
 	o = json_pack("{ss ss ss}", "zone", z->conf->text, "pool", z->conf->pool->name,
 		      "state", zone_state(z, &s));
+	catalog_put_origin(o, d->plan, z);
 	if (g) {
 		put_served(o, g);
 		json_object_set_new(o, "stale", json_boolean(is_overdue(z->mirror)));
@@ -105,8 +126,13 @@ json_t *view_zone(struct daemon *d, const struct plan_zone *z)
 
 json_t *view_zone_whole(struct daemon *d, const struct plan_zone *z)
 {
-	json_t *o = view_zone(d, z), *examples = watch_examples_json(d->watch, z);
+	json_t *o = view_zone(d, z), *examples;
 
+	if (z->catalog) {
+		catalog_put_members(o, d->plan, z);
+		return o;
+	}
+	examples = watch_examples_json(d->watch, z);
 	if (examples)
 		json_object_set_new(o, "divergences", examples);
 	return o;
@@ -116,8 +142,8 @@ json_t *view_zones(struct daemon *d)
 {
 	json_t *all = json_array();
 
-	for (size_t i = 0; i < d->plan->zone_count; i++)
-		json_array_append_new(all, view_zone(d, &d->plan->zones[i]));
+	for (size_t i = 0; i < plan_zone_count(d->plan); i++)
+		json_array_append_new(all, view_zone(d, plan_zone_at(d->plan, i)));
 	return all;
 }
 
@@ -198,6 +224,7 @@ json_t *view_status(struct daemon *d)
 	put_zone_counts(o, reasons, d->plan);
 	put_store(o, d->mirror);
 	put_reasons(reasons, pools, backends);
+	catalog_put_reasons(reasons, d->mirror, d->plan);
 	json_object_set_new(o, "divergence", json_pack("{sI sI}",
 		"answers", (json_int_t)watch_divergences(d->watch, NULL),
 		"zones", (json_int_t)watch_diverged_zones(d->watch)));
@@ -257,6 +284,8 @@ json_t *view_explain(struct daemon *d, const uint8_t *name, uint16_t type)
 	z = plan_find_for(d->plan, name, &key, type);
 	if (type == TYPE_AXFR || type == TYPE_IXFR)
 		o = refused("transfers go to those whom allow-transfer names, from the mirror alone");
+	else if (z && z->catalog)
+		o = refused("it is a catalog, which nobody may ask about");
 	else if (!z && !d->plan->unlisted)
 		o = refused("no configured zone holds this name (forward-unlisted is not set)");
 	else

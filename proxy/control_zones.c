@@ -44,12 +44,12 @@ char *zone_listing_next(struct zone_listing *l, struct daemon *d)
 		abort();
 	if (l->next == 0)
 		fputs("{\"ok\":true,\"zones\":[", out);
-	for (size_t n = 0; n < PART && l->next < plan->zone_count; n++) {
+	for (size_t n = 0; n < PART && l->next < plan_zone_count(plan); n++) {
 		if (l->next > 0)
 			putc(',', out);
-		put_zone(out, d, &plan->zones[l->next++]);
+		put_zone(out, d, plan_zone_at(plan, l->next++));
 	}
-	l->is_on = l->next < plan->zone_count;
+	l->is_on = l->next < plan_zone_count(plan);
 	if (!l->is_on)
 		fputs("]}\n", out);
 	fclose(out);

@@ -186,6 +186,7 @@ static const struct column zones_columns[] = {
 	{ "AGE", "age_s", DURATION }, { "REFRESH IN", "next_refresh_s", DURATION },
 	{ "FAITHFUL", "faithful", PLAIN }, { "DIVERGED", "divergence", PLAIN },
 	{ "SOURCE", "source", PLAIN },
+	{ "CATALOG", "catalog", PLAIN },
 	{ "HELD AT", "held", PLAIN }, { NULL, NULL, PLAIN },
 };
 
@@ -205,6 +206,8 @@ static const struct column divergence_columns[] = {
 
 static const struct column zone_pairs[] = {
 	{ "zone", "zone", PLAIN }, { "pool", "pool", PLAIN }, { "state", "state", PLAIN },
+	{ "catalog", "catalog", PLAIN }, { "group", "group", PLAIN },
+	{ "members", "members", PLAIN }, { "refused", "refused", PLAIN },
 	{ "serial", "serial", PLAIN }, { "generation", "generation", PLAIN },
 	{ "records", "records", PLAIN }, { "bytes", "bytes", PLAIN }, { "source", "source", PLAIN },
 	{ "age", "age_s", DURATION }, { "next refresh in", "next_refresh_s", DURATION },
@@ -214,6 +217,15 @@ static const struct column zone_pairs[] = {
 	{ "faithful", "faithful", PLAIN }, { "unfaithful", "unfaithful_reason", PLAIN },
 	{ "answers differ", "answers_otherwise", PLAIN }, { "diverged", "divergence", PLAIN },
 	{ "last error", "last_error", PLAIN }, { NULL, NULL, PLAIN },
+};
+
+static const struct column member_columns[] = {
+	{ "MEMBER", "zone", PLAIN }, { "POOL", "pool", PLAIN }, { "GROUP", "group", PLAIN },
+	{ NULL, NULL, PLAIN },
+};
+
+static const struct column refused_columns[] = {
+	{ "REFUSED", "zone", PLAIN }, { "REASON", "reason", PLAIN }, { NULL, NULL, PLAIN },
 };
 
 static const struct column target_columns[] = {
@@ -264,19 +276,26 @@ static void show_zones(const json_t *answer, FILE *out)
 	put_table(zones_columns, json_object_get(answer, "zones"), out);
 }
 
+/* Nothing when there are no rows. */
+static void put_more(const struct column *columns, const json_t *rows, FILE *out)
+{
+	if (json_array_size(rows) == 0)
+		return;
+	fprintf(out, "\n");
+	put_table(columns, rows, out);
+}
+
 static void show_zone(const json_t *answer, FILE *out)
 {
 	const json_t *zone = json_object_get(answer, "zone");
 
 	put_pairs(zone_pairs, zone, out);
-	if (json_object_get(zone, "holds")) {
-		fprintf(out, "\n");
-		put_table(hold_columns, json_object_get(zone, "holds"), out);
-	}
-	if (json_object_get(zone, "divergences")) {
-		fprintf(out, "\n");
-		put_table(divergence_columns, json_object_get(zone, "divergences"), out);
-	}
+	if (json_object_get(zone, "is_catalog") && json_object_get(zone, "held"))
+		fprintf(out, "\nHELD: %s\n", json_string_value(json_object_get(zone, "held")));
+	put_more(hold_columns, json_object_get(zone, "holds"), out);
+	put_more(divergence_columns, json_object_get(zone, "divergences"), out);
+	put_more(member_columns, json_object_get(zone, "member_zones"), out);
+	put_more(refused_columns, json_object_get(zone, "refused_zones"), out);
 }
 
 static void show_drill(const json_t *answer, FILE *out)

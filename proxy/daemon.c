@@ -110,6 +110,7 @@ static bool make_parts(struct daemon *d, struct conf *conf, FILE *errors)
 	notifier_set_plan(d->notifier, d->plan);
 	if (!make_workers(d, errors))
 		return false;
+	d->catalogs = catalogs_new(d);
 	d->control = control_new(d, conf->control);
 	if (!d->control)
 		fprintf(errors, "cannot open the control socket %s: %s\n", conf->control,
@@ -120,6 +121,7 @@ static bool make_parts(struct daemon *d, struct conf *conf, FILE *errors)
 static void free_parts(struct daemon *d)
 {
 	control_free(d->control);
+	catalogs_free(d->catalogs);
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_free(d->workers[i]);
 	transfer_log_free(d->transfers);
@@ -137,13 +139,19 @@ static void free_parts(struct daemon *d)
 static void start_threads(struct daemon *d)
 {
 	sigset_t all;
+	bool has_members;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &d->signals);
 	mirror_start(d->mirror);
 	mirror_wait_loaded(d->mirror, LOAD_WAIT_MS);
+	has_members = catalogs_take(d->catalogs);	/* before somebody is told that they are not ours */
+	if (has_members)
+		mirror_wait_loaded(d->mirror, LOAD_WAIT_MS);
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_start(d->workers[i]);
+	if (!has_members)
+		watch_set_plan(d->watch, d->plan);
 }
 
 bool daemon_start(struct daemon *d, const char *conf_file, struct conf *conf, FILE *errors)
@@ -172,7 +180,6 @@ bool daemon_start(struct daemon *d, const char *conf_file, struct conf *conf, FI
 	}
 	malloc_trim(0);		/* a configuration takes more while it is read */
 	start_threads(d);
-	watch_set_plan(d->watch, d->plan);
 	return true;
 }
 
@@ -211,7 +218,7 @@ static struct plan *prepare_plan(struct daemon *d, FILE *errors)
 		conf_free(conf);
 		return NULL;
 	}
-	plan = plan_new(conf, NULL, d->plan->number + 1);
+	plan = plan_new_with(conf, catalogs_gather(d->plan, conf), d->plan->number + 1);
 	while (ready < d->worker_count && worker_prepare_plan(d->workers[ready], plan, errors))
 		ready++;
 	if (ready == d->worker_count && open_log(conf, errors))
@@ -222,7 +229,7 @@ static struct plan *prepare_plan(struct daemon *d, FILE *errors)
 	return NULL;
 }
 
-static void use_plan(struct daemon *d, struct plan *plan)
+void daemon_use_plan(struct daemon *d, struct plan *plan)
 {
 	struct plan *old = d->plan;
 
@@ -232,6 +239,7 @@ static void use_plan(struct daemon *d, struct plan *plan)
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_use_plan(d->workers[i], plan);
 	d->plan = plan;
+	catalogs_tell(d->mirror, old, plan);
 	plan_free(old);
 	mirror_forget_left(d->mirror);
 	malloc_trim(0);		/* two configurations were in memory */
@@ -258,7 +266,7 @@ bool daemon_reload(struct daemon *d, FILE *errors)
 	plan = prepare_plan(d, capture);
 	fclose(capture);
 	if (plan)
-		use_plan(d, plan);
+		daemon_use_plan(d, plan);
 	else
 		copy_reasons(reasons, errors);
 	report_reload(d, plan ? NULL : reasons);

@@ -16,6 +16,7 @@
 #include <ev.h>
 
 #include "cache/cookie.h"
+#include "proxy/catalogs.h"
 #include "proxy/control.h"
 #include "proxy/notifier.h"
 #include "proxy/plan.h"
@@ -29,6 +30,7 @@ struct daemon {
 	struct plan *plan;		/* the one in use */
 	struct mirror *mirror;
 	struct watch *watch;
+	struct catalogs *catalogs;
 	struct control *control;
 	struct transfer_log *transfers;
 	struct notifier *notifier;
@@ -55,5 +57,11 @@ void daemon_run(struct daemon *d);
  * on `errors` (unless NULL) and in the event config_reloaded result=failed.
  */
 bool daemon_reload(struct daemon *d, FILE *errors);
+
+/*
+ * Goes over to `plan` (taken), made for the listeners that there are or prepared by all workers;
+ * what catalogs changed is told. Cannot fail, and costs no query.
+ */
+void daemon_use_plan(struct daemon *d, struct plan *plan);
 
 #endif

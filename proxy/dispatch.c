@@ -118,6 +118,8 @@ static void take_wellformed(struct dispatch *d, struct asked *asked)
 		dispatch_transfer(d, asked);
 	else if (dispatch_is_refresh(d, asked))
 		dispatch_answer_mirror(d, asked);
+	else if (asked->zone && asked->zone->catalog)	/* nobody is told that it is here */
+		dispatch_refuse(d, asked, EDE_NOT_AUTHORITATIVE);
 	else {
 		asked->is_shadowed = dispatch_wants_shadow(d, asked);
 		dispatch_proceed(d, asked, FAILURE_NONE);

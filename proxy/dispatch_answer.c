@@ -167,7 +167,7 @@ static const struct generation *find_generation(void *dispatch, const uint8_t *n
 	struct dispatch *d = dispatch;
 	const struct plan_zone *zone = plan_find_for(d->plan, name, key, type);
 
-	return zone && zone->mirror ? mirror_zone_servable(zone->mirror) : NULL;
+	return zone && zone->mirror && !zone->catalog ? mirror_zone_servable(zone->mirror) : NULL;
 }
 
 static void answer_zone(struct dispatch *d, struct asked *asked)

@@ -156,7 +156,7 @@ void dispatch_notify(struct dispatch *d, struct asked *asked);
 
 /*
  * A secondary that may transfer the zone asks for its SOA, signed: it shall see the serial that it
- * would get from us, and the primary need not know its key.
+ * would get from us, and the primary need not know its key. For a catalog it need not be signed.
  */
 bool dispatch_is_refresh(struct dispatch *d, struct asked *asked);
 

@@ -16,10 +16,14 @@ static bool is_zone_of_ours(const struct asked *asked)
 	       && name_is_equal(asked->zone->conf->origin, asked->message.qname);
 }
 
+/* Of a catalog, which no client asks for, an unsigned one is a secondary's too. */
 bool dispatch_is_refresh(struct dispatch *d, struct asked *asked)
 {
-	return asked->message.is_signed && asked->message.qtype == TYPE_SOA && asked->generation
-	       && is_zone_of_ours(asked) && dispatch_is_by_key_of_ours(d, asked) && is_allowed(asked);
+	if (asked->message.qtype != TYPE_SOA || !asked->generation || !is_zone_of_ours(asked))
+		return false;
+	if (asked->message.is_signed ? !dispatch_is_by_key_of_ours(d, asked) : !asked->zone->catalog)
+		return false;
+	return is_allowed(asked);
 }
 
 static void answer_error(struct dispatch *d, struct asked *asked, enum dns_rcode rcode,

@@ -159,36 +159,96 @@ static void plan_add_pools(struct plan *p)
 	p->unlisted = pool_of(p, p->conf->forward_unlisted);
 }
 
+/* ---- Zones ---- */
+
+/* As its catalog has it: all members share what holds for them there. */
+static void name_member(struct conf_zone *z, const struct conf_catalog *catalog,
+			const struct member *m)
+{
+	char text[NAME_TEXT_MAX];
+
+	*z = catalog->member;
+	z->pool = m->pool;
+	memcpy(z->origin, m->entry->zone, name_len(m->entry->zone));
+	z->text = strdup(name_to_text(z->origin, text));
+	if (!z->text)
+		abort();
+}
+
+static void plan_add_zone(struct plan *p, struct plan_zone *z, const struct conf_zone *conf)
+{
+	z->conf = conf;
+	z->pool = pool_of(p, conf->pool);
+	tree_put(&p->by_name, z);
+}
+
 static void plan_add_zones(struct plan *p)
 {
-	p->zone_count = p->conf->zone_count;
+	size_t members = p->members->count;
+
+	p->zone_count = p->conf->zone_count + members;
+	p->zones = memory_zeroed(p->zone_count, sizeof(*p->zones));
+	p->member_zones = memory_zeroed(members, sizeof(*p->member_zones));
+	for (size_t i = 0; i < p->conf->zone_count; i++)
+		plan_add_zone(p, &p->zones[i], &p->conf->zones[i]);
+	for (size_t i = 0; i < members; i++) {
+		const struct member *m = &p->members->items[i];
+		struct plan_zone *z = &p->zones[p->conf->zone_count + i];
+
+		name_member(&p->member_zones[i], member_catalog(p->members, m), m);
+		z->member = m;
+		plan_add_zone(p, z, &p->member_zones[i]);
+	}
+}
+
+static void number_zones(struct plan *p)
+{
 	size_t *counts = memory_zeroed(p->pool_count, sizeof(*counts));
 
-	p->zones = memory_zeroed(p->zone_count, sizeof(*p->zones));
 	p->heard = memory_zeroed(p->zone_count, sizeof(*p->heard));
-	tree_init(&p->by_name, &zone_ops);
 	for (size_t i = 0; i < p->zone_count; i++) {
-		p->zones[i].conf = &p->conf->zones[i];
-		p->zones[i].pool = pool_of(p, p->conf->zones[i].pool);
 		p->zones[i].heard = &p->heard[i];
 		p->zones[i].number = counts[p->zones[i].pool->index]++;
-		tree_put(&p->by_name, &p->zones[i]);
 	}
 	free(counts);
 }
 
-struct plan *plan_new(struct conf *conf, struct mirror *mirror, uint64_t number)
+static void plan_add_catalogs(struct plan *p)
+{
+	p->catalogs = memory_zeroed(p->conf->catalog_count, sizeof(*p->catalogs));
+	for (size_t i = 0; i < p->conf->catalog_count; i++) {
+		p->catalogs[i].catalog = &p->conf->catalogs[i];
+		p->catalogs[i].number = SIZE_MAX;	/* of no pool's zones */
+		plan_add_zone(p, &p->catalogs[i], &p->conf->catalogs[i].zone);
+	}
+}
+
+struct plan *plan_new_with(struct conf *conf, struct members *members, uint64_t number)
 {
 	struct plan *p = memory_zeroed(1, sizeof(*p));
 
 	p->conf = conf;
+	p->members = members;
 	p->number = number;
+	tree_init(&p->by_name, &zone_ops);
 	plan_add_pools(p);
 	plan_add_zones(p);
+	number_zones(p);
+	plan_add_catalogs(p);
+	return p;
+}
+
+struct plan *plan_new(struct conf *conf, struct mirror *mirror, uint64_t number)
+{
+	const struct generation *none[CONF_CATALOGS_MAX] = { NULL };
+	struct plan *p = plan_new_with(conf, members_new(conf, none, NULL), number);
+
 	if (mirror)
 		plan_set_mirror(p, mirror);
 	return p;
 }
+
+/* ---- The mirror ---- */
 
 /* Primaries of one pool, in the order in which queries would try them. */
 struct primaries { unsigned count; struct mirror_primary list[MIRROR_PRIMARIES_MAX]; };
@@ -213,35 +273,45 @@ static void primaries_of(struct primaries *p, const struct conf_pool *pool)
 }
 
 /* What the mirror needs to know of a zone. */
-static void mirrored_from(struct mirror_zone_conf *m, const struct conf_zone *z,
+static void mirrored_from(struct mirror_zone_conf *m, const struct plan_zone *of,
 			  const struct primaries *p)
 {
+	const struct conf_zone *z = of->conf;
+
 	memcpy(m->origin, z->origin, sizeof(m->origin));
 	m->primaries = p->list;
 	m->primary_count = p->count;
 	m->max_records = z->max_records;
 	m->max_bytes = z->max_bytes;
-	m->takes_shrunk = conf_regression_of(z)->policy == REGRESS_ACCEPT;
+	/* of a catalog max-removed says how much may go */
+	m->takes_shrunk = of->catalog || conf_regression_of(z)->policy == REGRESS_ACCEPT;
+	m->catalog.is_one = of->catalog != NULL;
+	m->catalog.max_members = of->catalog ? of->catalog->max_members : 0;
+	m->catalog.max_removed = of->catalog ? of->catalog->max_removed : 0;
+}
+
+static bool is_mirrored(const struct plan_zone *z)
+{
+	return z->catalog || z->pool->conf->has_mirror;
 }
 
 void plan_set_mirror(struct plan *p, struct mirror *mirror)
 {
-	struct mirror_zone_conf *wanted = memory_zeroed(p->zone_count, sizeof(*wanted));
-	struct mirror_zone **slots = memory_zeroed(p->zone_count, sizeof(struct mirror_zone *));
+	size_t most = plan_zone_count(p), count = 0, taken = 0;
+	struct mirror_zone_conf *wanted = memory_zeroed(most, sizeof(*wanted));
+	struct mirror_zone **slots = memory_zeroed(most, sizeof(struct mirror_zone *));
 	struct primaries *primaries = memory_zeroed(p->pool_count, sizeof(*primaries));
-	size_t count = 0, taken = 0;
 
 	for (unsigned i = 0; i < p->pool_count; i++)
-		if (p->pools[i].conf->has_mirror)
-			primaries_of(&primaries[i], p->pools[i].conf);
-	for (size_t i = 0; i < p->zone_count; i++)
-		if (p->zones[i].pool->conf->has_mirror)
-			mirrored_from(&wanted[count++], p->zones[i].conf,
-				      &primaries[p->zones[i].pool->index]);
+		primaries_of(&primaries[i], p->pools[i].conf);
+	for (size_t i = 0; i < most; i++)
+		if (is_mirrored(plan_zone_at(p, i)))
+			mirrored_from(&wanted[count++], plan_zone_at(p, i),
+				      &primaries[plan_zone_at(p, i)->pool->index]);
 	mirror_configure(mirror, wanted, count, slots);
-	for (size_t i = 0; i < p->zone_count; i++)
-		if (p->zones[i].pool->conf->has_mirror)
-			p->zones[i].mirror = slots[taken++];
+	for (size_t i = 0; i < most; i++)
+		if (is_mirrored(plan_zone_at(p, i)))
+			plan_zone_at(p, i)->mirror = slots[taken++];
 
 	explicit_bzero(primaries, p->pool_count * sizeof(*primaries));	/* it held keys */
 	free(primaries);
@@ -256,8 +326,13 @@ void plan_free(struct plan *p)
 	tree_clear(&p->by_name);
 	for (unsigned i = 0; i < p->pool_count; i++)
 		pool_fini(&p->pools[i]);
+	for (size_t i = 0; i < p->members->count; i++)
+		free(p->member_zones[i].text);
+	free(p->member_zones);
+	members_free(p->members);
 	free(p->pools);
 	free(p->zones);
+	free(p->catalogs);
 	free(p->heard);
 	conf_free(p->conf);
 	free(p);

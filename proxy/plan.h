@@ -16,6 +16,7 @@
 #include "cache/tree.h"
 #include "proxy/backend.h"
 #include "proxy/conf.h"
+#include "proxy/members.h"
 
 /* failover POOL on|off|auto, as the operator ordered it. */
 enum plan_failover { POOL_FAILOVER_AUTO, POOL_FAILOVER_ON, POOL_FAILOVER_OFF };
@@ -66,6 +67,8 @@ struct plan_heard {
 struct plan_zone {
 	const struct conf_zone *conf;
 	const struct plan_pool *pool;
+	const struct member *member;	/* the catalog that it comes from; NULL: the configuration */
+	const struct conf_catalog *catalog;	/* it is this catalog itself; else NULL */
 	struct mirror_zone *mirror;	/* NULL: not mirrored */
 	size_t number;			/* among the zones of its pool */
 	/*
@@ -112,9 +115,12 @@ struct plan {
 	struct plan_zone *zones;
 	struct plan_heard *heard;	/* for each zone: all that workers write */
 	size_t zone_count;
-	struct tree by_name;		/* of struct plan_zone */
+	struct plan_zone *catalogs;	/* parallel to conf->catalogs; no pool watches over these */
+	struct members *members;	/* never NULL */
+	struct conf_zone *member_zones;	/* parallel to members->items */
+	struct tree by_name;		/* of struct plan_zone, catalogs too */
 	const struct plan_pool *unlisted;	/* NULL: refuse */
-	uint64_t number;		/* 1, 2, ...: which reload */
+	uint64_t number;		/* 1, 2, ...: each that was made */
 };
 
 /*
@@ -123,13 +129,16 @@ struct plan {
  */
 struct plan *plan_new(struct conf *conf, struct mirror *mirror, uint64_t number);
 
+/* The same with the members of catalogs (taken), of this very `conf`; without a mirror yet. */
+struct plan *plan_new_with(struct conf *conf, struct members *members, uint64_t number);
+
 /*
  * Hands the list of mirrored zones to `mirror` and gets their slots. A reload that may still
  * fail makes its plan without a mirror and does this last, just before the plan is published.
  */
 void plan_set_mirror(struct plan *p, struct mirror *mirror);
 
-/* After all workers have left it. Leaves its backends, frees its configuration; NULL is fine. */
+/* After all workers have left it. Leaves its backends, its configuration; NULL is fine. */
 void plan_free(struct plan *p);
 
 /* The zone at or above the name, the longest match; NULL when none is configured. */
@@ -144,6 +153,17 @@ const struct plan_zone *plan_find_for(const struct plan *p, const uint8_t *name,
 
 /* The zone of exactly this origin. */
 const struct plan_zone *plan_zone_named(const struct plan *p, const uint8_t *origin);
+
+/* Zones and catalogs, these last. */
+static inline size_t plan_zone_count(const struct plan *p)
+{
+	return p->zone_count + p->conf->catalog_count;
+}
+
+static inline struct plan_zone *plan_zone_at(const struct plan *p, size_t at)
+{
+	return at < p->zone_count ? &p->zones[at] : &p->catalogs[at - p->zone_count];
+}
 
 /* Sets what targets know of their tiers. plan_new() does it. */
 void plan_pool_measure(struct plan_pool *pool);

@@ -180,6 +180,21 @@ static void run_retransfer(struct call *c)
 	c->answer->json = done();
 }
 
+static void accept_catalog(struct call *c, const struct plan_zone *z)
+{
+	struct mirror_zone_status s;
+
+	mirror_zone_status(c->d->mirror, z->mirror, &s);
+	if (!s.catalog_held.is_held) {
+		c->answer->json = verbs_error("refused", "catalog %s: no version of it is held",
+					      z->conf->text);
+		return;
+	}
+	mirror_accept_catalog(c->d->mirror, z->mirror);
+	c->answer->json = json_pack("{sb ss sI}", "ok", 1, "zone", z->conf->text, "serial",
+				    (json_int_t)s.catalog_held.serial);
+}
+
 static void run_accept(struct call *c)
 {
 	const struct plan_zone *z = find_mirrored(c);
@@ -188,7 +203,9 @@ static void run_accept(struct call *c)
 
 	if (!z)
 		return;
-	if (watch_accept(c->d->watch, z, &serial, &why))
+	if (z->catalog)
+		accept_catalog(c, z);
+	else if (watch_accept(c->d->watch, z, &serial, &why))
 		c->answer->json = json_pack("{sb ss sI}", "ok", 1, "zone", z->conf->text, "serial",
 					    (json_int_t)serial);
 	else

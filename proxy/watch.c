@@ -182,7 +182,7 @@ static void carry_zone(const struct watch *w, struct watched_pool *old, struct w
 	const struct plan_zone *before = plan_zone_named(w->plan, z->plan->conf->origin);
 	struct plan_zone *plan = z->plan;
 
-	if (!before || before->pool != old->plan)
+	if (!before || before->catalog || before->pool != old->plan)
 		return;
 	*z = old->zones[before->number];
 	old->zones[before->number].divergence = NULL;

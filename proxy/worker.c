@@ -51,6 +51,7 @@ struct worker {
 	struct mirror *mirror;
 	struct notifier *notifier;
 	uint64_t stop_us;		/* 0: not stopping */
+	bool is_started;		/* control's */
 	struct stats stats;
 
 	/* Written by control before it rings `command`, read by the thread behind it. */
@@ -345,7 +346,10 @@ void worker_cancel_plan(struct worker *w)
 void worker_use_plan(struct worker *w, const struct plan *plan)
 {
 	atomic_store(&w->next_plan, plan);
-	ev_async_send(w->loop, &w->command);
+	if (w->is_started)
+		ev_async_send(w->loop, &w->command);
+	else
+		use_next_plan(w);	/* the thread does not run yet: we are it */
 	while (sem_wait(&w->done) < 0 && errno == EINTR)
 		;
 }
@@ -395,9 +399,7 @@ struct worker *worker_new(const struct worker_conf *conf, const struct plan *pla
 		worker_free(w);
 		return NULL;
 	}
-	atomic_store(&w->next_plan, plan);
-	use_next_plan(w);	/* the thread does not run yet: we are it */
-	sem_wait(&w->done);
+	worker_use_plan(w, plan);
 	return w;
 }
 
@@ -407,6 +409,7 @@ void worker_start(struct worker *w)
 
 	if (pthread_create(&w->thread, NULL, run, w) != 0)
 		abort();
+	w->is_started = true;
 	snprintf(name, sizeof(name), "worker-%u", w->index);
 	pthread_setname_np(w->thread, name);
 }

@@ -44,7 +44,7 @@ void worker_start(struct worker *w);
 /*
  * [control] A new plan: listeners that are new are bound here (false and a sentence if that
  * fails: nothing has changed then). worker_use_plan() makes the worker go over to it and returns
- * when it has: nothing of the old plan is in use by it then.
+ * when it has: nothing of the old plan is in use by it then. Before worker_start(), too.
  */
 bool worker_prepare_plan(struct worker *w, const struct plan *plan, FILE *errors);
 void worker_use_plan(struct worker *w, const struct plan *plan);

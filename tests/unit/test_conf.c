@@ -411,6 +411,46 @@ END_TEST
 #define HEX16 "000102030405060708090a0b0c0d0e0f"
 #define HEX129 HEX16 HEX16 HEX16 HEX16 HEX16 HEX16 HEX16 HEX16 "ff"
 
+START_TEST(a_catalog_is_a_zone_and_what_holds_for_its_members)
+{
+	struct conf *c = read_text(
+		"listen = 127.0.0.1:53\npool p { " BACKEND " mirror { } }\n"
+		"pool q { backend b { address = 192.0.2.2 } }\n"
+		"pool hidden { backend b { address = 192.0.2.3 primary = yes } }\n"
+		"allow-transfer = { \"192.0.2.9\" }\n"
+		"catalog CAT.example { pool = p }\n"
+		"catalog other.example { pool = q from = hidden max-members = 10 max-removed = 0\n"
+		"  member-suffixes = { Example.NET, \"net.\" } max-records = 7 max-size = 64k\n"
+		"  group a { pool = p }  group \"b c\" { pool = q }\n"
+		"  allow-transfer = { } allow-catalog-transfer = { \"192.0.2.8\" }\n"
+		"  on-regression = accept }\n");
+
+	ck_assert_msg(c, "%s", errors);
+	const struct conf_catalog *one = &c->catalogs[0], *two = &c->catalogs[1];
+
+	ck_assert_uint_eq(c->catalog_count, 2);
+	ck_assert_str_eq(one->zone.text, "cat.example.");
+	ck_assert_ptr_eq(one->zone.pool, one->member.pool);
+	ck_assert_uint_eq(one->max_members, 100000);
+	ck_assert_uint_eq(one->max_removed, 20);
+	ck_assert_uint_eq(one->zone.allow_transfer->count, 0);	/* the root's is not for catalogs */
+	ck_assert_ptr_eq(one->member.allow_transfer, &c->allow_transfer);
+	ck_assert_str_eq(two->zone.pool->name, "hidden");
+	ck_assert_str_eq(two->member.pool->name, "q");
+	ck_assert_uint_eq(two->member.max_records, 7);
+	ck_assert_uint_gt(two->zone.max_records, 10);
+	ck_assert_uint_eq(two->member.allow_transfer->count, 0);
+	ck_assert_uint_eq(two->zone.allow_transfer->count, 1);
+	ck_assert_int_eq(conf_regression_of(&two->member)->policy, REGRESS_ACCEPT);
+	ck_assert_uint_eq(two->group_count, 2);
+	ck_assert_str_eq(two->groups[1].name, "b c");
+	ck_assert_uint_eq(two->suffixes.count, 2);
+	ck_assert(conf_names_cover(&two->suffixes, (const uint8_t *)"\1x\7EXAMPLE\3net"));
+	ck_assert(!conf_names_cover(&two->suffixes, (const uint8_t *)"\3org"));
+	conf_free(c);
+}
+END_TEST
+
 static const struct { const char *text; int line; const char *part; } bad[] = {
 	/* names */
 	{ "workers = 1\npolcy = 3\n", 2, "unknown option 'polcy': did you mean 'policy'?" },
@@ -488,6 +528,29 @@ static const struct { const char *text; int line; const char *part; } bad[] = {
 	{ "redis { address = ::1 password-file = /dev/null/x }", 1, "cannot be read" },
 	/* what does not fit together */
 	{ "zone a { }", 1, "section 'zone' has no pool" },
+	{ "pool p { " BACKEND " }\ncatalog c { }", 2, "section 'catalog' has no pool" },
+	{ "pool p { " BACKEND " }\ncatalog c..d { pool = p }", 2, "catalog 'c..d' is no domain name" },
+	{ "pool p { " BACKEND " }\nzone c { pool = p }\ncatalog C. { pool = p }", 3,
+	  "catalog 'c.' is given twice: the other is at" },
+	{ "pool p { " BACKEND " }\ncatalog c { pool = p }\ncatalog c { pool = p }", 3,
+	  "catalog 'c.' is given twice" },
+	{ "pool p { backend b { address = 192.0.2.1 } }\ncatalog c { pool = p }", 2,
+	  "catalog 'c.': pool 'p' has no primary to transfer it from" },
+	{ "pool p { " BACKEND " }\npool q { backend b { address = 192.0.2.1 } }\n"
+	  "catalog c { pool = p from = q }", 3, "pool 'q' has no primary" },
+	{ "pool p { " BACKEND " }\ncatalog c { pool = p\n group g { } }", 3, "section 'group' has no pool" },
+	{ "pool p { " BACKEND " }\ncatalog c { pool = p group g { pool = p }\n group g { pool = p } }", 3,
+	  "group 'g' is given twice" },
+	{ "pool p { " BACKEND " }\ncatalog c { pool = p\n group '' { pool = p } }", 3,
+	  "group '' has no usable name" },
+	{ "pool p { " BACKEND " }\ncatalog c { pool = p\n member-suffixes = { a, \"b..c\" } }", 3,
+	  "member-suffixes = 'b..c' is no domain name" },
+	{ "pool p { " BACKEND " }\ncatalog c { pool = p\n max-members = 0 }", 3,
+	  "max-members = 0 is out of range: it must be in 1..10000000" },
+	{ "pool p { " BACKEND " }\ncatalog c { pool = p\n max-removed = 101 }", 3, "must be in 0..100" },
+	{ "pool p { " BACKEND " }\ncatalog c { pool = p\n polcy = p }", 3,
+	  "unknown option 'polcy' in section 'catalog'" },
+	{ "pool p { " BACKEND " }\ngroup g { pool = p }", 2, "unknown option 'group'" },
 	{ "zone a { pool = nix }", 1, "there is no pool 'nix'" },
 	{ "forward-unlisted = nix", 1, "there is no pool 'nix'" },
 	{ "allow-transfer = { 192.0.2.1,\n\"192.0.2.1/24\" }", 2, "write 192.0.2.0/24, or the address alone" },
@@ -792,6 +855,7 @@ static TCase *good_case(void)
 	tcase_add_loop_test(tc, allow_transfer_lets_in_whom_it_names, 0, COUNT(visitors));
 	tcase_add_test(tc, allow_transfer_lets_in_nobody_by_default);
 	tcase_add_test(tc, regression_is_the_zones_or_the_pools);
+	tcase_add_test(tc, a_catalog_is_a_zone_and_what_holds_for_its_members);
 	tcase_add_test(tc, secrets_may_stand_in_files);
 	tcase_add_loop_test(tc, nsid_is_text_or_hexadecimal, 0, COUNT(nsids));
 	tcase_add_test(tc, secrets_of_cookies_stand_in_a_file);

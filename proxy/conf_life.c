@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What plans do with a configuration: ask what holds for a zone, share it, and end it when the last
+ * of them has gone.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "proxy/conf.h"
+
+const struct conf_regression *conf_regression_of(const struct conf_zone *z)
+{
+	bool is_own = z->on_regression.policy != REGRESS_AS_POOL;
+
+	return is_own ? &z->on_regression : &z->pool->on_regression;
+}
+
+void conf_hold(struct conf *c)
+{
+	c->references++;
+}
+
+static void zone_fini(struct conf_zone *z)
+{
+	free(z->text);
+	free(z->own_allow_transfer.items);
+}
+
+static void free_catalogs(struct conf *c)
+{
+	for (size_t i = 0; i < c->catalog_count; i++) {
+		zone_fini(&c->catalogs[i].zone);
+		zone_fini(&c->catalogs[i].member);
+		for (size_t g = 0; g < c->catalogs[i].group_count; g++)
+			free(c->catalogs[i].groups[g].name);
+		free(c->catalogs[i].groups);
+		free(c->catalogs[i].suffixes.items);
+	}
+	free(c->catalogs);
+}
+
+void conf_free(struct conf *c)
+{
+	if (!c || --c->references > 0)
+		return;
+	if (c->keys)
+		explicit_bzero(c->keys, c->key_count * sizeof(*c->keys));
+	free(c->keys);
+	for (size_t i = 0; i < c->pool_count; i++)
+		free(c->pools[i].targets);
+	free(c->pools);
+	for (size_t i = 0; i < c->zone_count; i++)
+		zone_fini(&c->zones[i]);
+	free(c->zones);
+	free_catalogs(c);
+	free(c->allow_transfer.items);
+	for (size_t i = 0; i < c->file_count; i++)
+		free(c->files[i]);
+	free(c->files);
+	free(c->places);
+	explicit_bzero(c, sizeof(*c));
+	free(c);
+}
