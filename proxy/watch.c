@@ -124,6 +124,21 @@ static struct watched *watched_new(struct watch *w, struct backend *slot, unsign
 	return b;
 }
 
+/* A zone that is new must not make the server prove all others again. */
+static void carry_fitness(struct watched *b, const struct watched_pool *pool)
+{
+	struct fitness *old = b->fitness;
+
+	b->fitness = fitness_new(pool->zone_count);
+	if (!old)
+		return;
+	for (size_t i = 0; i < pool->zone_count; i++)
+		if (pool->zones[i].before != SIZE_MAX)
+			fitness_carry(b->fitness, i, old, pool->zones[i].before);
+	fitness_go_on(b->fitness, old);
+	fitness_free(old);
+}
+
 static void watch_target(struct watch *w, struct watched_pool *pool, const struct plan_target *t,
 			 struct watched **old, uint64_t now)
 {
@@ -135,8 +150,7 @@ static void watch_target(struct watch *w, struct watched_pool *pool, const struc
 	if (!b)
 		b = watched_new(w, t->backend, (unsigned)(t - pool->plan->targets), now);
 	check_cancel_all(b);		/* they speak of zones by their old number */
-	fitness_free(b->fitness);
-	b->fitness = fitness_new(pool->zone_count);
+	carry_fitness(b, pool);
 	b->pool = pool;
 	b->target = t;
 	pool->members[watched_target(b)] = b;
@@ -200,6 +214,7 @@ static void carry_pool(const struct watch *w, struct watched_pool *pool)
 		pool->since_us = w->pools[i].since_us;
 		pool->left_us = w->pools[i].left_us;
 		pool->drill = w->pools[i].drill;
+		pool->cursor = pool->zone_count > 0 ? w->pools[i].cursor % pool->zone_count : 0;
 		w->pools[i].drill.percent = 0;
 		for (size_t z = 0; z < pool->zone_count; z++)
 			carry_zone(w, &w->pools[i], &pool->zones[z]);

@@ -28,15 +28,30 @@ void fitness_forget(struct fitness *f)
 		f->zones[i].is_seen = false;
 }
 
+static bool is_fit(const struct fitness_zone *z)
+{
+	return z->is_seen && z->why == CAUSE_NONE;
+}
+
+void fitness_carry(struct fitness *f, size_t zone, const struct fitness *old, size_t from)
+{
+	assert(zone < f->count && from < old->count);
+	f->zones[zone] = old->zones[from];
+	f->fit += is_fit(&f->zones[zone]);
+}
+
+void fitness_go_on(struct fitness *f, const struct fitness *old)
+{
+	if (f->count == 0)
+		return;
+	f->next_udp = old->next_udp % f->count;
+	f->next_tcp = old->next_tcp % f->count;
+}
+
 /* SERVFAIL, REFUSED, no AA: the server lives and speaks of the zone. */
 static bool is_of_zone(enum health_cause why)
 {
 	return why == CAUSE_RCODE || why == CAUSE_LAME;
-}
-
-static bool is_fit(const struct fitness_zone *z)
-{
-	return z->is_seen && z->why == CAUSE_NONE;
 }
 
 void fitness_note(struct fitness *f, size_t zone, enum health_cause why)

@@ -33,6 +33,12 @@ struct fitness {
 struct fitness *fitness_new(size_t count);
 void fitness_free(struct fitness *f);	/* NULL is fine */
 
+/* What `old` knows of its zone `from` holds for `zone`: a new plan has other numbers. */
+void fitness_carry(struct fitness *f, size_t zone, const struct fitness *old, size_t from);
+
+/* Goes on with the turn of `old`, as far as its number means anything. */
+void fitness_go_on(struct fitness *f, const struct fitness *old);
+
 /* The backend went down: what it served is of the past. */
 void fitness_forget(struct fitness *f);
 

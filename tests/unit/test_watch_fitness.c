@@ -83,6 +83,23 @@ START_TEST(zone_that_was_never_served_says_nothing_of_a_server_that_serves_other
 }
 END_TEST
 
+/* Each update of a catalog made a server that lacked one zone suspect. */
+START_TEST(what_is_known_of_zones_goes_on_under_their_new_numbers)
+{
+	struct fitness *new = fitness_new(2);
+
+	fitness_note(f, 0, CAUSE_RCODE);
+	fitness_note(f, 2, CAUSE_NONE);
+	fitness_turn(f, false);
+	fitness_carry(new, 1, f, 2);
+	fitness_go_on(new, f);
+	ck_assert(!fitness_counts(new, 0, CAUSE_RCODE));	/* new, and another one is served */
+	ck_assert(fitness_counts(new, 1, CAUSE_RCODE));
+	ck_assert_uint_eq(fitness_turn(new, false), 1);
+	fitness_free(new);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("fitness");
@@ -95,6 +112,7 @@ int main(void)
 	tcase_add_test(tc, zones_take_turns_and_each_transport_has_its_own);
 	tcase_add_test(tc, tcp_passes_over_a_zone_that_is_not_served);
 	tcase_add_test(tc, zone_that_was_never_served_says_nothing_of_a_server_that_serves_others);
+	tcase_add_test(tc, what_is_known_of_zones_goes_on_under_their_new_numbers);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
