@@ -2,8 +2,8 @@
 """primaries - NSD, Knot, BIND and PowerDNS as primaries of a zone that changes all the time.
 
 A History is the zone: it changes by chance, but the same in each run. A primary takes each
-version in the way in which its operators do: NSD a zone file, Knot and BIND dynamic updates,
-PowerDNS its database.
+version in the way in which its operators do: NSD a zone file, or IXFR from a hidden BIND; Knot
+and BIND dynamic updates; PowerDNS its database.
 """
 import random
 import subprocess
@@ -110,6 +110,8 @@ def canonical(server, text):
 
 
 class NsdPrimary(Primary):
+    """Differences of zone files. Those of NSD 4.6 sometimes add what was there, which its later versions mend."""
+
     def __init__(self, folder, history):
         super().__init__(folder, history, "nsd-" + history.origin)
         self.inner = Nsd(self.folder, {history.origin: history.text()}, where=self.where)
@@ -127,6 +129,35 @@ class NsdPrimary(Primary):
         self.inner.reload()
 
     def stop(self, timeout=15):
+        return self.inner.stop(timeout)
+
+
+class NsdSecondary(Primary):
+    """Between a hidden BIND and us: it passes on the differences that it got."""
+
+    def __init__(self, folder, history):
+        super().__init__(folder, history, "nsdsecondary-" + history.origin)
+        notify = f"notify explicit; also-notify {{ 127.0.0.1 port {self.port}; }};"
+        self.hidden = BindPrimary(self.folder, history, notify)
+        self.inner = Nsd(self.folder, {history.origin: history.text()}, where=self.where)
+        with open(self.inner.conf) as file:
+            text = file.read().replace("    provide-xfr: ::1 NOKEY\n", f"""    store-ixfr: yes
+    request-xfr: 127.0.0.1@{self.hidden.port} NOKEY
+    allow-notify: 127.0.0.1 NOKEY
+    max-refresh-time: 1
+""")
+        self.inner.write("nsd.conf", text)
+
+    def start(self):
+        self.hidden.start()
+        self.inner.start()
+        return self
+
+    def take(self, changed):
+        self.hidden.take(changed)
+
+    def stop(self, timeout=15):
+        self.hidden.stop(timeout)
         return self.inner.stop(timeout)
 
 
@@ -164,7 +195,7 @@ zone:
 
 
 class BindPrimary(Primary):
-    def __init__(self, folder, history):
+    def __init__(self, folder, history, options="notify no;"):
         super().__init__(folder, history, "bind-" + history.origin)
         self.conf = self.write("named.conf", f"""options {{
     directory "{self.folder}";
@@ -175,9 +206,12 @@ class BindPrimary(Primary):
     managed-keys-directory "{self.folder}";
     allow-transfer {{ any; }};
     recursion no;
-    notify no;
+    notify-delay 0;
+    startup-notify-rate 1000;
+    notify-rate 1000;
     dnssec-validation no;
     empty-zones-enable no;
+    {options}
 }};
 controls {{ }};
 zone "{history.origin}" {{ type primary; file "zone"; allow-update {{ any; }}; }};
@@ -228,4 +262,5 @@ setgid=
         self._load()
 
 
-PRIMARIES = {"nsd": NsdPrimary, "knot": KnotPrimary, "bind": BindPrimary, "powerdns": PowerDnsPrimary}
+PRIMARIES = {"nsd": NsdPrimary, "nsdsecondary": NsdSecondary, "knot": KnotPrimary, "bind": BindPrimary,
+             "powerdns": PowerDnsPrimary}
