@@ -465,6 +465,53 @@ START_TEST(big_rrset_finds_and_loses_each_record)
 }
 END_TEST
 
+static enum zone_error add_new(const char *owner, uint16_t type, const void *rdata, size_t len)
+{
+	return zone_edit_add_new(edit, wire(owner), type, 300, rdata, (uint16_t)len);
+}
+
+START_TEST(what_is_there_cannot_be_added_as_new)
+{
+	given(add_new("a." ORIGIN, TYPE_A, "\1\2\3\4", 4));
+	ck_assert_int_eq(add_new("A." ORIGIN, TYPE_A, "\1\2\3\4", 4), ZONE_DUPLICATE);
+	given(del("a." ORIGIN, TYPE_A, "\1\2\3\4", 4));
+	given(add_new("a." ORIGIN, TYPE_A, "\1\2\3\4", 4));
+	ck_assert_int_eq(add_new("x.example.net.", TYPE_A, "\1\2\3\4", 4), ZONE_OUT_OF_ZONE);
+	ck_assert_int_eq(add_new("a." ORIGIN, TYPE_ANY, "", 0), ZONE_BAD_RDATA);
+}
+END_TEST
+
+/* Against a table of what should be there, with chance as the order. */
+START_TEST(records_of_a_big_rrset_come_and_go_in_any_order)
+{
+	enum { SIZE = 200, STEPS = 20000 };
+	bool is_there[SIZE] = { false };
+	struct random r;
+	size_t count = 0;
+	uint8_t a[4];
+
+	random_init_seeded(&r, 11);
+	for (int i = 0; i < STEPS; i++) {
+		uint32_t which = random_below(&r, SIZE);
+		bool goes = random_below(&r, 2);
+
+		wire_put_u32(a, which);
+		if (goes)
+			ck_assert_int_eq(del("big." ORIGIN, TYPE_A, a, 4),
+					 is_there[which] ? ZONE_OK : ZONE_NO_RECORD);
+		else
+			ck_assert_int_eq(add_new("big." ORIGIN, TYPE_A, a, 4),
+					 is_there[which] ? ZONE_DUPLICATE : ZONE_OK);
+		count += goes ? (size_t)-is_there[which] : !is_there[which];
+		is_there[which] = !goes;
+	}
+	struct generation *g = given_finished();
+
+	ck_assert_uint_eq(g->records, 2 + count);
+	generation_free(g);
+}
+END_TEST
+
 START_TEST(rrset_over_64k_of_rdata_is_refused)
 {
 	static uint8_t rdata[40000];
@@ -1027,6 +1074,8 @@ int main(void)
 	tcase_add_test(error, clash_that_is_mended_before_the_end_is_none);
 	tcase_add_test(error, rrset_holds_4096_records_and_no_more);
 	tcase_add_test(error, big_rrset_finds_and_loses_each_record);
+	tcase_add_test(error, what_is_there_cannot_be_added_as_new);
+	tcase_add_test(error, records_of_a_big_rrset_come_and_go_in_any_order);
 	tcase_add_test(error, rrset_over_64k_of_rdata_is_refused);
 	tcase_add_test(error, name_holds_100_types_beside_their_signatures_and_no_more);
 	tcase_add_test(error, zone_over_its_limit_of_records_is_refused);
