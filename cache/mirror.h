@@ -136,7 +136,7 @@ struct mirror_zone_status {
 	uint64_t refreshed_at, expires_at;	/* wall seconds; 0: never */
 	uint64_t next_refresh_s;		/* from now; 0: now */
 	uint64_t saved_generation;		/* in Redis; 0: none */
-	uint64_t lag_us;			/* since Redis is known to have a later one; 0: it has none */
+	uint64_t lacks_since_us;		/* monotonic: Redis has a later one; 0: it has none */
 	char lease_holder[STORE_HOLDER_MAX];	/* who transfers it for all of us; empty: not known */
 	char source[MIRROR_SOURCE_MAX];		/* "192.0.2.53:53", "redis", "snapshot" */
 	char unfaithful[100];			/* why answers would differ; empty: none known */

@@ -2,6 +2,7 @@
 #include "cache/mirror_fleet.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "cache/clock.h"
 #include "cache/mirror_catalog.h"
@@ -119,6 +120,7 @@ void work_on_store_down(struct mirror_work *w)
 {
 	w->has_lease = w->is_loading = false;
 	w->holder[0] = '\0';
+	w->heard_us = 0;
 	w->is_store_seen = true;
 	if (w->round == ROUND_LEASE)
 		round_go_on(w, true);
@@ -220,11 +222,13 @@ void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zo
 /* Nothing later is there: what we hold is the newest, or the store has yet to get it. */
 static void take_nothing_newer(struct mirror_work *w, const struct zone_times *times)
 {
-	if (!times) {
+	const struct generation *g = holding_current(&w->hold);
+
+	if (!times || store_generation(w->shop->store, g->origin) != g->number) {
 		holding_save_store(&w->hold, NULL);
 		return;
 	}
-	w->hold.stored = holding_current(&w->hold)->number;
+	w->hold.stored = g->number;
 	holding_take_confirmation(&w->hold, times);
 	work_take_times(w);
 }
@@ -272,6 +276,7 @@ void work_on_newer(struct mirror_work *w, uint64_t generation)
 	if (w->heard_us == 0)
 		w->heard_us = clock_monotonic_us();
 	fleet_follow(w);
+	report(w);
 }
 
 /* ---- Who transfers ---- */
@@ -313,7 +318,10 @@ void work_on_holder(struct mirror_work *w, const char *holder)
 	if (w->has_lease)
 		return;		/* the renewal will tell */
 	if (holder[0]) {
-		snprintf(w->holder, sizeof(w->holder), "%s", holder);
+		if (strcmp(w->holder, holder) != 0) {
+			snprintf(w->holder, sizeof(w->holder), "%s", holder);
+			report(w);
+		}
 		return;
 	}
 	if (!may_take_lease(w))

@@ -250,7 +250,7 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	s->is_servable = atomic_load_explicit(&w->slot->is_servable, memory_order_relaxed);
 	s->is_transferring = w->fetch && fetch_is_zone_coming(w->fetch);
 	s->has_lease = w->has_lease;
-	s->lag_us = w->heard_us > 0 ? clock_monotonic_us() - w->heard_us : 0;
+	s->lacks_since_us = w->heard_us;
 	snprintf(s->lease_holder, sizeof(s->lease_holder), "%s",
 		 w->has_lease ? w->shop->instance : w->holder);
 	s->serial = g ? g->soa.serial : 0;

@@ -39,10 +39,13 @@ static void put_served(json_t *o, const struct generation *g)
 /* Who transfers it for all that share the store, and since when that has a later version. */
 static void put_fleet(json_t *o, const struct mirror_zone_status *s)
 {
+	uint64_t since_us = s->lacks_since_us;
+	uint64_t lag_us = since_us > 0 ? clock_monotonic_us() - since_us : 0;
+
 	json_object_set_new(o, "lease", json_boolean(s->has_lease));
 	if (s->lease_holder[0])
 		json_object_set_new(o, "lease_holder", json_string(s->lease_holder));
-	json_object_set_new(o, "lag_ms", json_integer((json_int_t)(s->lag_us / US_PER_MS)));
+	json_object_set_new(o, "lag_ms", json_integer((json_int_t)(lag_us / US_PER_MS)));
 }
 
 static void put_mirrored(json_t *o, const struct mirror_zone_status *s)
