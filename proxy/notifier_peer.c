@@ -134,14 +134,24 @@ static void close_socket(struct peer *p)
 
 /* ---- One notice ---- */
 
+/* Another one than the last, whose reply may be late. */
+static void set_id(struct peer *p, struct notice *n)
+{
+	unsigned slot = (unsigned)(n - p->slots), before = n->id, chance;
+
+	do {
+		chance = random_u16(&p->shared->random);
+		n->id = (uint16_t)(chance - chance % NOTICES_MAX + slot);
+	} while (n->id == before);
+}
+
 static void notice_send(struct peer *p, struct notice *n)
 {
 	uint64_t wall_s = clock_wall_us() / US_PER_S;
-	unsigned slot = (unsigned)(n - p->slots), chance = random_u16(&p->shared->random);
 	uint8_t message[NOTIFY_MAX];
 	size_t len;
 
-	n->id = (uint16_t)(chance - chance % NOTICES_MAX + slot);
+	set_id(p, n);
 	tsig_stream_free(n->tsig);
 	n->tsig = p->has_key ? tsig_stream_new(&p->key) : NULL;
 	n->is_deaf = false;

@@ -180,7 +180,8 @@ def test_notify_is_sent_on_until_it_is_acknowledged(trio):
     got = dns.message.from_wire(secondary.heard[0])
     assert got.opcode() == dns.opcode.NOTIFY and str(got.question[0].name) == "example.com."
     assert got.flags & dns.flags.AA and not got.had_tsig
-    assert len({message[:2] for message in secondary.heard}) == len(secondary.heard)       # IDs are new
+    ids = [message[:2] for message in secondary.heard]
+    assert all(one != other for one, other in zip(ids, ids[1:])), "a late reply to one is none to the next"
     assert not front.events("notify_unanswered")
 
 
