@@ -9,7 +9,10 @@
 #include "cache/memory.h"
 #include "proxy/ring.h"
 
-enum { RING_ENTRIES = 1024 };	/* a power of two */
+enum {
+	RING_ENTRIES = 1024,	/* a power of two */
+	NOTES_AT_ONCE = 64,	/* then probes have their turn: NOTIFY can be forged, and flood us */
+};
 
 #define QUIET_US	(60 * US_PER_S)
 
@@ -80,28 +83,34 @@ static void send_on(struct notifier *n, const uint8_t *origin)
 	}
 }
 
-static void drain(struct notifier *n, struct note_ring *r)
+/* False when there may be more. */
+static bool drain(struct notifier *n, struct note_ring *r)
 {
 	unsigned slot;
 
 	n->shared.counts.dropped += ring_take_lost(&r->ring);
-	while (ring_peek(&r->ring, RING_ENTRIES, &slot)) {
+	for (unsigned i = 0; i < NOTES_AT_ONCE; i++) {
+		if (!ring_peek(&r->ring, RING_ENTRIES, &slot))
+			return true;
 		if (r->notes[slot].is_refused)
 			tell_refused(n, &r->notes[slot]);
 		else
 			send_on(n, r->notes[slot].origin);
 		ring_release(&r->ring);
 	}
+	return false;
 }
 
 static void on_news(struct ev_loop *loop, ev_async *news, int revents)
 {
 	struct notifier *n = news->data;
+	bool is_empty = true;
 
-	(void)loop;
 	(void)revents;
 	for (unsigned i = 0; i < n->worker_count; i++)
-		drain(n, &n->rings[i]);
+		is_empty &= drain(n, &n->rings[i]);
+	if (!is_empty)
+		ev_async_send(loop, news);	/* in the next turn */
 }
 
 void notifier_put(struct notifier *n, unsigned worker, const struct notify_note *note)

@@ -25,6 +25,7 @@ enum {
 	NOTICES_MAX = 4096,	/* zones at a time; a power of two */
 	TRIES_MAX = 5,		/* RFC 1996 s.3.6 */
 	BATCH_MAX = 32,		/* replies read in one turn of the loop */
+	BUCKETS = 1024,		/* a power of two */
 };
 
 #define FIRST_WAIT_US	(1 * US_PER_S)	/* for the acknowledgement; each next time twice as long */
@@ -47,6 +48,7 @@ struct notice {
 	uint64_t hash;			/* of the origin */
 	uint64_t next_us;
 	struct tsig_stream *tsig;	/* NULL without a key */
+	struct notice *next;		/* in its bucket */
 	uint8_t origin[NAME_LEN_MAX];
 };
 
@@ -60,7 +62,8 @@ struct peer {
 	ev_io io;
 	ev_timer look;
 	struct notice *slots;		/* NULL before the first */
-	unsigned used;
+	struct notice *buckets[BUCKETS];	/* those in use, by hash: a flood finds them quickly */
+	unsigned used, done;		/* slots; of these, in NOTICE_DONE */
 	int error;			/* of the socket, since the last reply; 0: none */
 	uint64_t told_us;		/* that it does not acknowledge; 0: never */
 	unsigned untold;
@@ -155,6 +158,7 @@ static void notice_send(struct peer *p, struct notice *n)
 	tsig_stream_free(n->tsig);
 	n->tsig = p->has_key ? tsig_stream_new(&p->key) : NULL;
 	n->is_deaf = false;
+	p->done -= n->state == NOTICE_DONE;
 	n->state = NOTICE_SENT;
 	n->next_us = clock_monotonic_us() + (FIRST_WAIT_US << n->tries);
 	n->tries++;
@@ -173,14 +177,21 @@ static void notice_begin(struct peer *p, struct notice *n)
 }
 
 /* It is known what became of it; should the zone change, it waits for a moment. */
-static void notice_done(struct notice *n)
+static void notice_done(struct peer *p, struct notice *n)
 {
+	p->done++;
 	n->state = NOTICE_DONE;
 	n->next_us = clock_monotonic_us() + PAUSE_US;
 }
 
 static void notice_free(struct peer *p, struct notice *n)
 {
+	struct notice **at = &p->buckets[n->hash % BUCKETS];
+
+	while (*at != n)
+		at = &(*at)->next;
+	*at = n->next;
+	p->done -= n->state == NOTICE_DONE;
 	tsig_stream_free(n->tsig);
 	*n = (struct notice){ .state = NOTICE_FREE };
 	if (--p->used > 0)
@@ -250,7 +261,7 @@ static void take_reply(struct peer *p, const uint8_t *reply, size_t len)
 		break;
 	}
 	p->error = 0;
-	notice_done(n);
+	notice_done(p, n);
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -276,11 +287,19 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 
 static struct notice *find_notice(struct peer *p, const uint8_t *origin, uint64_t hash)
 {
-	for (unsigned i = 0; i < NOTICES_MAX; i++)
-		if (p->slots[i].state != NOTICE_FREE && p->slots[i].hash == hash &&
-		    name_is_equal(p->slots[i].origin, origin))
-			return &p->slots[i];
-	return NULL;
+	struct notice *n = p->buckets[hash % BUCKETS];
+
+	while (n && !(n->hash == hash && name_is_equal(n->origin, origin)))
+		n = n->next;
+	return n;
+}
+
+/* Full: what merely keeps its distance makes room. */
+static void make_room(struct peer *p)
+{
+	for (unsigned i = 0; p->done > 0 && i < NOTICES_MAX; i++)
+		if (p->slots[i].state == NOTICE_DONE && !p->slots[i].is_stale)
+			notice_free(p, &p->slots[i]);
 }
 
 static struct notice *take_slot(struct peer *p, const uint8_t *origin, uint64_t hash)
@@ -288,12 +307,16 @@ static struct notice *take_slot(struct peer *p, const uint8_t *origin, uint64_t 
 	unsigned at = random_u16(&p->shared->random);
 
 	if (p->used == NOTICES_MAX)
+		make_room(p);
+	if (p->used == NOTICES_MAX)
 		return NULL;
 	while (p->slots[at % NOTICES_MAX].state != NOTICE_FREE)
 		at++;
 	struct notice *n = &p->slots[at % NOTICES_MAX];
 
 	n->hash = hash;
+	n->next = p->buckets[hash % BUCKETS];
+	p->buckets[hash % BUCKETS] = n;
 	memcpy(n->origin, origin, name_len(origin));
 	if (p->used++ == 0)
 		ev_timer_again(p->shared->loop, &p->look);

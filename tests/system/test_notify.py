@@ -195,6 +195,20 @@ def test_a_flood_of_notifies_is_one_a_second_for_the_backends(trio):
     assert front.stat("notify_heard") == 200
 
 
+def test_a_primary_that_notifies_of_all_its_zones_at_once(stage):
+    """As one does that has been restarted: each zone goes on to the backends."""
+    primary, secondary = stage.add(Primary()), stage.add(Secondary())
+    names = [f"z{i}.example" for i in range(300)]
+    primary.script = lambda asked: []
+    front = stage.understudy(configurations.failover(("127.0.0.1", primary.port), secondary.where, zones=names,
+                                                     health=REPEAT)).start()
+    notifier = Notifier()
+    for name in names:
+        assert notifier.send(front.where, name) == 0
+    wait_for(lambda: front.stat("notify_acknowledged") == len(names), "all acknowledgements", 30)
+    assert len({message[12:] for message in secondary.heard}) == len(names)
+
+
 def test_a_backend_that_refuses_notify_is_told_of(trio):
     primary, secondary, front = trio
     secondary.flags = 0xa405
