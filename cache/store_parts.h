@@ -4,7 +4,8 @@
  *
  * store.c       the object: zones, up and down, who may run; touches and polls
  * store_task.c  commands, tasks that wait for replies, the critical section
- * store_save.c  deciding what to write, and the commit
+ * store_save.c  deciding what to write
+ * store_commit.c  the commit
  * store_base.c  a whole generation as chunks, before it is committed
  * store_compact.c a new base under a stream that has grown long
  * store_load.c  reading back

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: ISC */
+/* AUTH, SELECT, and PING until Redis has loaded its data. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cache/redis_parts.h"
+
+#define LOADING_S	0.25	/* between two PINGs while Redis loads */
+
+/* NULL: the connection is lost, and redis_lose() has seen to it. */
+static void on_greeted(const redisReply *reply, void *arg)
+{
+	struct redis *r = arg;
+
+	if (reply && reply_is_error(reply) && r->link)
+		redis_drop(r, reply->str);
+}
+
+/* Past these errors Redis will serve; no other goes away by itself. */
+static bool is_busy(const redisReply *reply)
+{
+	return reply->type == REDIS_REPLY_ERROR &&
+	       (strncmp(reply->str, "LOADING", 7) == 0 || strncmp(reply->str, "BUSY", 4) == 0 ||
+		strncmp(reply->str, "MASTERDOWN", 10) == 0);
+}
+
+static void on_pong(const redisReply *reply, void *arg)
+{
+	struct redis *r = arg;
+
+	if (!reply || !r->link || r->state != LINK_GREETING)
+		return;
+	if (is_busy(reply)) {
+		redis_retry(r, LOADING_S);
+		redis_report(r, false, reply->str);
+	} else if (!reply_is_status(reply, "PONG")) {
+		redis_drop(r, reply_is_error(reply) ? reply->str : "what answers is not Redis");
+	} else {
+		r->state = LINK_UP;
+		r->up_since = ev_now(r->loop);
+		ev_timer_again(r->loop, &r->idle);
+		redis_report(r, true, NULL);
+	}
+}
+
+/* All at once: replies come in order, and the first error drops the connection. */
+void greet(struct redis *r)
+{
+	const struct redis_conf *c = &r->conf;
+	char database[12];
+
+	if (c->password[0] && c->username[0])
+		redis_send_words(r, 3, (const char *[]){ "AUTH", c->username, c->password }, on_greeted);
+	else if (c->password[0])
+		redis_send_words(r, 2, (const char *[]){ "AUTH", c->password }, on_greeted);
+	if (c->database > 0) {
+		snprintf(database, sizeof(database), "%u", c->database);
+		redis_send_words(r, 2, (const char *[]){ "SELECT", database }, on_greeted);
+	}
+	redis_send_words(r, 1, (const char *[]){ "PING" }, on_pong);
+}
