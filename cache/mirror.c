@@ -36,10 +36,17 @@ void mirror_zone_status(struct mirror *m, struct mirror_zone *z, struct mirror_z
 bool mirror_store_status(struct mirror *m, bool *is_up, char reason[160])
 {
 	pthread_mutex_lock(&m->mutex);
-	*is_up = m->is_store_up;
+	*is_up = m->is_store_up && !m->is_store_refusing;
 	memcpy(reason, m->store_reason, sizeof(m->store_reason));
 	pthread_mutex_unlock(&m->mutex);
 	return m->conf.has_redis;
+}
+
+void mirror_store_unsafe(struct mirror *m, char text[SETTING_COUNT][MIRROR_UNSAFE_MAX])
+{
+	pthread_mutex_lock(&m->mutex);
+	memcpy(text, m->store_unsafe, sizeof(m->store_unsafe));
+	pthread_mutex_unlock(&m->mutex);
 }
 
 bool mirror_wait_loaded(struct mirror *m, unsigned timeout_ms)

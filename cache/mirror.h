@@ -31,7 +31,7 @@
 
 struct mirror;
 
-enum { MIRROR_PRIMARIES_MAX = 8, MIRROR_SOURCE_MAX = 160 };
+enum { MIRROR_PRIMARIES_MAX = 8, MIRROR_SOURCE_MAX = 160, MIRROR_UNSAFE_MAX = 200 };
 
 struct mirror_primary {
 	struct address address;
@@ -149,5 +149,8 @@ void mirror_zone_status(struct mirror *m, struct mirror_zone *z, struct mirror_z
 
 /* [any] The store: false when none is configured. */
 bool mirror_store_status(struct mirror *m, bool *is_up, char reason[160]);
+
+/* [any] Settings of the store that endanger zones, in words; those that are safe are empty. */
+void mirror_store_unsafe(struct mirror *m, char text[SETTING_COUNT][MIRROR_UNSAFE_MAX]);
 
 #endif

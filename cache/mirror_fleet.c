@@ -111,9 +111,19 @@ static void settle_news(struct mirror_work *w)
 void work_on_store_up(struct mirror_work *w)
 {
 	if (w->is_store_read && holding_current(&w->hold))
-		holding_save_store(&w->hold, NULL);
+		holding_repair_store(&w->hold);
 	else
 		fleet_follow(w);
+}
+
+/* It was emptied, or is older than it was; perhaps others have written it again already. */
+void work_on_older(struct mirror_work *w, uint64_t generation)
+{
+	if (w->hold.stored <= generation || !holding_current(&w->hold))
+		return;
+	w->hold.stored = generation;
+	holding_repair_store(&w->hold);
+	report(w);
 }
 
 void work_on_store_down(struct mirror_work *w)
@@ -195,6 +205,8 @@ static void reject_loaded(struct mirror_work *w, const char *reason)
 	};
 
 	w->poll_at_us = bad.now_us + POLL_BROKEN_US;
+	if (store_is_refusal(reason))
+		return;		/* the log knows; it may hold the best of zones */
 	zonelog_rejected(&w->log, &bad);
 	mend_store(w);
 }
@@ -262,7 +274,7 @@ void work_on_saved(struct mirror_work *w, uint64_t generation, const char *reaso
 		w->hold.stored = generation;
 	else if (store_is_fence(reason))
 		fleet_follow(w);
-	else
+	else if (!store_is_refusal(reason))
 		zonelog_not_saved(&w->log, "store_failed", reason, clock_monotonic_us());
 	report(w);
 }

@@ -150,7 +150,7 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
 		return false;
 	}
 	holding_publish(h, g, &sane, source);
-	h->is_fresh = false;
+	h->is_fresh = h->is_ordered = false;
 	h->touched_at = sane.refreshed_at;
 	zonelog_restored(h->log, g, source);
 	holding_check_faithful(h);
@@ -164,6 +164,16 @@ void holding_save_store(struct holding *h, const struct generation *old)
 {
 	if (h->shop->store)
 		store_save(h->shop->store, holding_current(h), old, &h->times, h->source);
+}
+
+void holding_repair_store(struct holding *h)
+{
+	struct store *s = h->shop->store;
+
+	if (h->is_ordered)
+		holding_save_store(h, NULL);
+	else if (s)
+		store_repair(s, holding_current(h), &h->times, h->source);
 }
 
 void holding_save(struct holding *h, const struct generation *old)

@@ -71,6 +71,7 @@ struct holding {
 	uint64_t write_at_us;		/* monotonic: not before, as that costs time, too */
 	bool is_snapshot_due;		/* the file is to get what is held */
 	bool is_snapshot_big;		/* it has a big zone, and may lag */
+	bool is_ordered;		/* the operator wanted it, though its serial is not newer */
 	bool is_snapshot_broken;	/* the last write failed */
 	char source[MIRROR_SOURCE_MAX];
 };
@@ -130,6 +131,9 @@ void holding_leave_snapshot(struct holding *h);
 void holding_wait_aside(struct holding *h);
 
 void holding_save_store(struct holding *h, const struct generation *old);
+
+/* The same for a store that may have lost what it had, or got something newer meanwhile. */
+void holding_repair_store(struct holding *h);
 
 /* The primary confirmed the serial. Tells the stores when that is worth a write. */
 void holding_confirm(struct holding *h, const struct zone_times *times);

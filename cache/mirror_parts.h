@@ -43,6 +43,8 @@ struct mirror {
 	ev_async wake;
 	ev_prepare tidy;
 	ev_idle restore;		/* runs while snapshots are left to read */
+	uint64_t older_said_us;		/* when the log last heard of store_older; 0: never */
+	unsigned older_suppressed;
 
 	/* anybody's */
 	_Atomic(struct mirror_work *) wanted;
@@ -54,8 +56,9 @@ struct mirror {
 	pthread_cond_t loaded;		/* uncounted == 0 */
 	size_t uncounted;		/* zones that are still being restored */
 	struct command *first, **last;
-	bool is_store_up;
+	bool is_store_up, is_store_refusing;
 	char store_reason[160];
+	char store_unsafe[SETTING_COUNT][MIRROR_UNSAFE_MAX];	/* empty: safe */
 };
 
 void mirror_command_free(struct command *c);

@@ -9,6 +9,7 @@
 #include "cache/mirror_catalog.h"
 #include "cache/mirror_fleet.h"
 #include "cache/rcu.h"
+#include "cache/serial.h"
 
 enum {
 	ROUNDS_MAX = 64,	/* at once: a restart with many zones must not flood a primary */
@@ -350,6 +351,7 @@ static void deliver(struct mirror_work *w, struct generation *g)
 	if (fetch_is_ixfr(w->fetch))
 		ixfr_worked(&w->ixfr[w->primary]);
 	w->catalog_held = (struct mirror_catalog_held){ .is_held = false };
+	w->hold.is_ordered = w->is_forced && old && !serial_is_newer(g->soa.serial, old->soa.serial);
 	holding_publish(&w->hold, g, &times, source);
 	zonelog_transferred(&w->log, &done);
 	holding_check_faithful(&w->hold);

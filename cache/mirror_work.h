@@ -132,6 +132,7 @@ void work_on_followed(struct mirror_work *w, struct generation *g, const struct 
 		      const char *reason);
 void work_on_spoilt(struct mirror_work *w, uint64_t generation);
 void work_on_wanted(struct mirror_work *w, uint32_t serial);
+void work_on_older(struct mirror_work *w, uint64_t generation);
 
 /* Fills in the status; next_refresh_s is left to the reader. */
 void work_describe(const struct mirror_work *w, struct mirror_zone_status *status);

@@ -129,8 +129,16 @@ void store_zone_saw_serial(struct store_zone *z, uint64_t generation, uint64_t s
 
 void store_zone_saw(struct store_zone *z, uint64_t generation)
 {
-	if (generation > z->generation && generation <= STORE_GENERATION_MAX)
+	uint64_t before = z->stored;
+	struct store *s = z->store;
+
+	if (generation > STORE_GENERATION_MAX)
+		return;
+	z->stored = generation;
+	if (generation > z->generation)
 		z->generation = generation;
+	if (generation < before && !s->is_closing)
+		s->listener->on_older(z->origin, generation, before, s->arg);
 }
 
 void wish_drop(struct store_wish *w)
@@ -308,7 +316,7 @@ static void pump_saves(struct store *s)
 {
 	struct store_zone *z;
 
-	while (s->saving < STORE_SAVES_MAX && (z = s->to_save.head)) {
+	while (s->saving < refusal_saves_max(s) && (z = s->to_save.head)) {
 		s->to_save.head = z->after_save;
 		z->is_queued_save = false;
 		run_zone(z);
@@ -361,6 +369,8 @@ static void on_redis(bool up, const char *reason, void *arg)
 {
 	struct store *s = arg;
 
+	refusal_forget(s);
+	store_check_stop(s);
 	if (!up) {
 		news_stop(s->news);
 		ev_timer_stop(s->loop, &s->clock);
@@ -371,6 +381,7 @@ static void on_redis(bool up, const char *reason, void *arg)
 	store_ask_time(s);
 	ev_timer_again(s->loop, &s->clock);
 	s->listener->on_up(s->arg);
+	store_check_ask(s);
 	tree_walk(&s->zones, zone_up, NULL);
 	store_pump(s);
 }
@@ -390,6 +401,8 @@ struct store *store_new(struct ev_loop *loop, const struct store_conf *conf,
 	s->key_events = plain_key(s, "events");
 	s->key_wanted = plain_key(s, "wanted");
 	tree_init(&s->zones, &zone_ops);
+	refusal_init(s);
+	store_check_init(s);
 	s->redis = redis_new(loop, &conf->redis, on_redis, s);
 	s->news = news_new(s);
 	ev_timer_init(&s->clock, on_clock, 0., CLOCK_EVERY_S);
@@ -406,6 +419,8 @@ void store_free(struct store *s)
 	ev_timer_stop(s->loop, &s->clock);
 	redis_free(s->redis);	/* ends every task */
 	assert(s->tasks == 0 && !s->section);
+	ev_timer_stop(s->loop, &s->refusal.again);
+	store_check_stop(s);
 	tree_walk(&s->zones, zone_free, NULL);
 	tree_clear(&s->zones);
 	free(s->key_zones);
@@ -440,7 +455,7 @@ static void replace_wish(struct store_zone *z, const struct generation *g,
 			 const struct generation *old)
 {
 	const struct generation *before = z->wish.g ? z->wish.old : old;
-	bool is_reported = z->wish.is_reported;
+	bool is_reported = z->wish.is_reported, is_repair = z->wish.is_repair;
 
 	if (!redis_is_up(z->store->redis))
 		before = NULL;
@@ -451,6 +466,7 @@ static void replace_wish(struct store_zone *z, const struct generation *g,
 	z->wish.g = g;
 	z->wish.old = before;
 	z->wish.is_reported = is_reported;
+	z->wish.is_repair = is_repair;
 }
 
 void store_save(struct store *s, const struct generation *g, const struct generation *old,
@@ -463,6 +479,15 @@ void store_save(struct store *s, const struct generation *g, const struct genera
 	snprintf(z->wish.source, sizeof(z->wish.source), "%s", source);
 	store_ready(z);
 	store_pump(s);
+}
+
+void store_repair(struct store *s, const struct generation *g, const struct zone_times *times,
+		  const char *source)
+{
+	struct store_zone *z = store_zone_get(s, g->origin);
+
+	z->wish.is_repair = true;
+	store_save(s, g, NULL, times, source);
 }
 
 void store_touch(struct store *s, const uint8_t *origin, uint64_t generation,

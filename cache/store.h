@@ -32,9 +32,8 @@
  * stream has at most 100 entries, and as many bytes as the zone (1 MB at least); from 64, or
  * half of them, on a new base is written beside it and what lies before that is cut off.
  *
- * Redis needs: ~PREFIX:* +hset +hget +hmget +hgetall +hlen +xadd +xlen +xrange +xrevrange
- * +xread +xtrim +sadd +scard +set +get +getex +del +expire +persist +rename +unlink +watch +unwatch
- * +multi +exec +time +ping +auth +select.
+ * The rights that all this needs are in contrib/understudy.conf.5, ACCESS TO REDIS; a test
+ * compares them with the commands in store*.c and redis*.c.
  *
  * Owns:     its two connections to Redis: one waits for the news of others.
  * Threads:  the mirror's.
@@ -53,6 +52,7 @@
 
 #include "cache/redis.h"
 #include "cache/snapshot.h"
+#include "cache/store_settings.h"
 #include "cache/zone.h"
 
 struct store;
@@ -95,6 +95,15 @@ struct store_listener {
 	void (*on_spoilt)(const uint8_t *origin, uint64_t generation, void *arg);
 	/* the news of others cannot be read: polls alone will find them. Once until they can */
 	void (*on_deaf)(const char *reason, void *arg);
+	/* the store holds an earlier generation than it was seen to hold, or none (0): it was
+	 * emptied, restored, or failed over to a replica that had not got everything */
+	void (*on_older)(const uint8_t *origin, uint64_t generation, uint64_t before, void *arg);
+	/* no write is taken, whatever the zone: full, a replica ... NULL: they are again */
+	void (*on_refusing)(const char *reason, void *arg);
+	/* our user may not do this; once for each command and connection */
+	void (*on_denied)(const char *command, const char *reason, void *arg);
+	/* a setting of Redis was found to be dangerous, or is not any more */
+	void (*on_setting)(const struct store_finding *f, bool is_bad, void *arg);
 };
 
 enum { STORE_HOLDER_MAX = 64 };
@@ -117,6 +126,16 @@ bool store_is_idle(const struct store *s);
  */
 void store_save(struct store *s, const struct generation *g, const struct generation *old,
 		const struct zone_times *times, const char *source);
+
+/*
+ * Writes `g` whole if the store holds an earlier generation or none, and no newer serial: after
+ * the store was away nobody knows what others wrote there. A newer serial is a fence.
+ */
+void store_repair(struct store *s, const struct generation *g, const struct zone_times *times,
+		  const char *source);
+
+/* True for a reason that on_refusing or on_denied has told, for every zone. */
+bool store_is_refusal(const char *reason);
 
 /* True for the reason of on_saved when a later generation is there already. */
 bool store_is_fence(const char *reason);

@@ -103,7 +103,9 @@ static void after_looking_again(struct store_task *t)
 	struct store_load *l = load_of(t);
 
 	if (!t->is_raced) {
-		t->zone->doubted = l->hash.generation;	/* the next save replaces it whole */
+		/* the next save replaces it whole; not what we may not read just now */
+		if (!store_is_refusal(t->reason))
+			t->zone->doubted = l->hash.generation;
 		end_load(l, NULL, t->reason);
 		return;
 	}

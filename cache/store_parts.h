@@ -3,6 +3,8 @@
  * store_parts - what the files of the store share, and nobody else includes.
  *
  * store.c       the object: zones, up and down, who may run; touches and polls
+ * store_refusal.c  errors that concern every write, and rights that we lack
+ * store_check.c  settings of Redis that endanger a zone
  * store_task.c  commands, tasks that wait for replies, the critical section
  * store_save.c  deciding what to write
  * store_commit.c  the commit
@@ -24,6 +26,7 @@
 #include <xxhash.h>
 
 #include "cache/chunk.h"
+#include "cache/redis_error.h"
 #include "cache/redis_reply.h"
 #include "cache/store.h"
 #include "cache/store_step.h"
@@ -42,6 +45,7 @@ enum {
 	STORE_LOADS_MAX = 4,
 	STORE_ATTEMPTS_MAX = 5,		/* commits that others got in the way of */
 	STORE_ARGS_MAX = 160,
+	STORE_DENIED_MAX = 32,		/* commands: more than we have */
 };
 
 /* No zone comes so far honestly; beyond it somebody could run over. */
@@ -71,6 +75,7 @@ struct store_task {
 	unsigned outstanding;
 	bool is_lost;			/* a reply was NULL: the connection went */
 	bool is_raced;			/* EXEC gave nil: a watched key had changed */
+	bool is_save;
 	char reason[STORE_REASON_MAX];	/* the first thing that went wrong; empty: nothing */
 	void (*next)(struct store_task *t);	/* may free the task */
 };
@@ -110,6 +115,7 @@ struct store_wish {
 	const struct generation *g, *old;	/* held; g NULL: nothing is wished */
 	struct zone_times times;
 	char source[STORE_SOURCE_MAX];
+	bool is_repair;			/* gives way to a newer serial, too */
 	bool is_reported;		/* that it failed; do not say so at each retry */
 };
 
@@ -140,6 +146,7 @@ struct store_zone {
 	uint64_t generation;		/* the latest that was seen in the store */
 	uint64_t serial_generation;	/* the one that has `serial`; 0: none */
 	uint32_t serial;
+	uint64_t stored;		/* what was seen there last; 0: nothing */
 	uint64_t doubted;		/* a generation that could not be read back */
 	size_t changes_bytes;		/* in the stream since its base, as far as we know */
 	ev_timer retry;			/* runs after a save that failed */
@@ -150,6 +157,25 @@ struct store_zone {
 
 struct store_queue {
 	struct store_zone *head, *tail;
+};
+
+/* Redis takes no writes, or not ours: see store_refusal.c. */
+struct store_refusal {
+	bool is_there;
+	bool is_trying;			/* one save may run, to see */
+	const char *word;		/* the command that shows the end; NULL: a commit does */
+	ev_timer again;			/* until the next try */
+	double backoff;
+	unsigned denied_count;
+	const char *denied[STORE_DENIED_MAX];	/* commands that were told of */
+};
+
+struct store_check {
+	ev_timer again;
+	struct store_settings settings;
+	bool is_seen;			/* INFO has been answered */
+	bool is_config_denied;		/* CONFIG GET is not for us */
+	bool is_bad[SETTING_COUNT];	/* as last told */
 };
 
 struct store {
@@ -167,6 +193,8 @@ struct store {
 	unsigned lease_s;
 	int64_t skew_s;			/* Redis' wall clock less ours */
 	ev_timer clock;			/* runs while the store is up: looks again */
+	struct store_refusal refusal;
+	struct store_check check;
 	unsigned tasks;			/* of every kind: commands are outstanding */
 	struct section *section, *section_last;	/* the first is inside */
 	bool is_closing;		/* store_free(): nobody is told anything any more */
@@ -184,9 +212,21 @@ void store_ready(struct store_zone *z);
 /* Starts what waits and may run. */
 void store_pump(struct store *s);
 
-/* The zone's hash says that it holds this one. */
+/* The zone's hash says that it holds this one; 0: none. Less than before is told. */
 void store_zone_saw(struct store_zone *z, uint64_t generation);
 void store_zone_saw_serial(struct store_zone *z, uint64_t generation, uint64_t serial);
+
+void refusal_init(struct store *s);
+void refusal_forget(struct store *s);		/* a new connection: perhaps all is well */
+unsigned refusal_saves_max(const struct store *s);	/* how many saves may run now */
+void refusal_note(struct store *s, const struct store_task *t, const char *word,
+		  const char *reason);		/* an error reply to `word` */
+void refusal_note_reply(struct store *s, const char *word);	/* any other reply */
+void refusal_note_commit(struct store *s);
+
+void store_check_init(struct store *s);
+void store_check_ask(struct store *s);		/* now, and again every minute */
+void store_check_stop(struct store *s);
 
 void wish_drop(struct store_wish *w);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "cache/memory.h"
+#include "cache/serial.h"
 #include "cache/store_save.h"
 
 /*
@@ -39,6 +40,7 @@ static void wish_again(struct store_zone *z, struct store_wish *w, bool is_repor
 	w->is_reported = is_reported;
 	if (z->wish.g) {
 		z->wish.is_reported = is_reported;
+		z->wish.is_repair = z->wish.is_repair || w->is_repair;
 		wish_drop(w);
 	} else {
 		z->wish = *w;
@@ -87,7 +89,7 @@ static void end_save(struct store_save *v, const char *reason)
 	z->store->saving--;
 	if (is_final)
 		z->backoff = 1.;
-	else if (!is_lost)
+	else if (!is_lost && !store_is_refusal(copy))
 		retry_later(z);
 	if (is_final || (!is_lost && !was_reported))
 		report_saved(z, generation, reason ? copy : NULL);
@@ -197,12 +199,20 @@ static void start_staging(struct store_save *v)
 
 /* ---- Deciding ---- */
 
+/* A serial is 32 bits; what says more is spoilt, and no reason to stay behind it. */
+static bool has_newer_serial(const struct store_head *h, const struct generation *g)
+{
+	return h->serial <= UINT32_MAX && serial_is_newer((uint32_t)h->serial, g->soa.serial);
+}
+
 static bool is_fenced(const struct store_save *v)
 {
 	const struct generation *g = v->wish.g;
 
 	return v->head.is_there && (v->head.generation > g->number ||
-	       (v->head.generation == g->number && v->head.serial != g->soa.serial));
+	       (v->head.generation == g->number && v->head.serial != g->soa.serial) ||
+	       (v->wish.is_repair && g->number != v->task.zone->doubted &&
+		has_newer_serial(&v->head, g)));
 }
 
 static bool is_saved_already(const struct store_save *v)
@@ -295,6 +305,8 @@ void save_committed(struct store_task *t)
 		start_over(v);
 	} else {
 		z->doubted = 0;
+		store_zone_saw(z, v->wish.g->number);
+		refusal_note_commit(z->store);
 		if (v->kind == SAVE_BASE)
 			z->changes_bytes = 0;
 		else
@@ -323,6 +335,7 @@ void save_start(struct store_zone *z)
 
 	assert(!z->save && z->wish.g);
 	v->task.zone = z;
+	v->task.is_save = true;
 	v->section.enter = commit_enter;
 	v->wish = z->wish;
 	z->wish = (struct store_wish){ 0 };

@@ -53,6 +53,7 @@ void command_field(struct store_command *c, const char *field, uint64_t v)
 struct sent {
 	struct store_task *task;
 	task_reply_fn got;
+	const char *word;		/* of the command: a constant */
 };
 
 void task_fail(struct store_task *t, const char *reason)
@@ -73,6 +74,22 @@ void task_reset(struct store_task *t)
 	t->reason[0] = '\0';
 }
 
+static void fail_reply(const struct sent *sent, const redisReply *reply)
+{
+	const char *text = reply_text(reply)[0] ? reply_text(reply) : "an error without a text";
+
+	task_fail(sent->task, text);
+	if (reply)
+		refusal_note(sent->task->zone->store, sent->task, sent->word, text);
+}
+
+static void take_reply(const struct sent *sent, const redisReply *reply)
+{
+	refusal_note_reply(sent->task->zone->store, sent->word);
+	if (sent->got)
+		sent->got(sent->task, reply);
+}
+
 static void on_task_reply(const redisReply *reply, void *arg)
 {
 	struct sent sent = *(struct sent *)arg;
@@ -84,9 +101,9 @@ static void on_task_reply(const redisReply *reply, void *arg)
 	if (!reply)
 		t->is_lost = true;
 	if (reply_is_error(reply))
-		task_fail(t, reply_text(reply)[0] ? reply_text(reply) : "an error without a text");
-	else if (sent.got)
-		sent.got(t, reply);
+		fail_reply(&sent, reply);
+	else
+		take_reply(&sent, reply);
 	if (t->outstanding == 0)
 		t->next(t);
 }
@@ -95,7 +112,7 @@ void task_send(struct store_task *t, const struct store_command *c, task_reply_f
 {
 	struct sent *sent = memory_new(sizeof(*sent));
 
-	*sent = (struct sent){ .task = t, .got = got };
+	*sent = (struct sent){ .task = t, .got = got, .word = c->argv[0] };
 	t->outstanding++;
 	t->zone->store->tasks++;
 	redis_command(t->zone->store->redis, c->argc, (const char **)c->argv, c->len,
@@ -117,6 +134,12 @@ void task_multi(struct store_task *t)
 	task_send_words(t, "MULTI", NULL, NULL);
 }
 
+static void fail_in_exec(struct store_task *t, const char *text)
+{
+	task_fail(t, text);
+	refusal_note(t->zone->store, t, "EXEC", text);
+}
+
 /* One command of a transaction may fail and leave the others standing. */
 static void got_exec(struct store_task *t, const redisReply *reply)
 {
@@ -128,7 +151,7 @@ static void got_exec(struct store_task *t, const redisReply *reply)
 		task_fail(t, reply_text(reply));
 	for (size_t i = 0; i < reply->elements; i++) {
 		if (reply_is_error(reply->element[i]))
-			task_fail(t, reply_text(reply->element[i]));
+			fail_in_exec(t, reply_text(reply->element[i]));
 	}
 }
 

@@ -171,6 +171,19 @@ static void put_zone_counts(json_t *o, json_t *reasons, const struct plan *plan)
 						   mirrored - servable, mirrored));
 }
 
+/* Settings of Redis that endanger what lies in it. */
+static json_t *unsafe_json(struct mirror *m)
+{
+	char text[SETTING_COUNT][MIRROR_UNSAFE_MAX];
+	json_t *list = json_array();
+
+	mirror_store_unsafe(m, text);
+	for (size_t i = 0; i < SETTING_COUNT; i++)
+		if (text[i][0])
+			json_array_append_new(list, json_string(text[i]));
+	return list;
+}
+
 /* The store is a replica: its absence is told, but no client feels it. */
 static void put_store(json_t *o, struct mirror *m)
 {
@@ -180,8 +193,8 @@ static void put_store(json_t *o, struct mirror *m)
 
 	if (mirror_store_status(m, &is_up, reason))
 		state = is_up ? "up" : "down";
-	json_object_set_new(o, "store", json_pack("{ss ss}", "state", state, "reason",
-						  is_up ? "" : reason));
+	json_object_set_new(o, "store", json_pack("{ss ss so}", "state", state, "reason",
+						  is_up ? "" : reason, "unsafe", unsafe_json(m)));
 }
 
 static void put_held_reason(json_t *reasons, const json_t *backend)

@@ -240,6 +240,17 @@ static const struct column status_pairs[] = {
 	{ NULL, NULL, PLAIN },
 };
 
+/* What endangers the store, a line each. */
+static void put_unsafe(const json_t *list, FILE *out)
+{
+	size_t i;
+	json_t *one;
+	char cell[CELL_MAX];
+
+	json_array_foreach(list, i, one)
+		fprintf(out, "\n               unsafe: %s", put_cell(one, PLAIN, cell));
+}
+
 static void show_status(const json_t *answer, FILE *out)
 {
 	const json_t *zones = json_object_get(answer, "zones");
@@ -256,6 +267,7 @@ static void show_status(const json_t *answer, FILE *out)
 	fprintf(out, "store          %s", put_cell(json_object_get(store, "state"), PLAIN, a));
 	if (*put_cell(json_object_get(store, "reason"), PLAIN, b) != '-')
 		fprintf(out, " (%s)", b);
+	put_unsafe(json_object_get(store, "unsafe"), out);
 	if (json_integer_value(json_object_get(divergence, "answers")) > 0)
 		fprintf(out, "\ndivergence     %s answers in %s zones: see zones",
 			put_cell(json_object_get(divergence, "answers"), PLAIN, a),

@@ -8,8 +8,8 @@ state-dir = "{state}"
 """
 
 
-def redis(server, prefix="understudy"):
-    return f'redis {{ address = "unix:{server.socket}"  prefix = "{prefix}" }}\n'
+def redis(server, prefix="understudy", more=""):
+    return f'redis {{ address = "unix:{server.socket}"  prefix = "{prefix}"  {more} }}\n'
 
 
 def backend(name, where, tier=0, primary=False, weight=1):
@@ -26,11 +26,11 @@ def zone(name, pool="main"):
     return f'zone "{name}" {{ pool = "{pool}" }}\n'
 
 
-def pool_of(targets, store=None, zones=("example.com",), head=HEAD, policy=None, health=""):
+def pool_of(targets, store=None, zones=("example.com",), head=HEAD, policy=None, health="", redis_more=""):
     """One pool with these targets, for all zones."""
     text = head
     if store:
-        text += redis(store)
+        text += redis(store, more=redis_more)
     text += 'pool "main" {\n'
     if policy:
         text += f'    policy = "{policy}"\n'

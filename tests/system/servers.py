@@ -276,9 +276,9 @@ class Redis(Server):
         super().__init__(folder, name)
         self.socket = self.path("redis.sock")
 
-    def start(self):
+    def start(self, *options):
         self.spawn(["redis-server", "--port", "0", "--unixsocket", self.socket, "--dir", self.folder,
-                    "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no"])
+                    "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--daemonize", "no", *options])
         wait_for(lambda: self.try_command("PING") == "PONG", "Redis to answer")
         return self
 

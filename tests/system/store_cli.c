@@ -2,7 +2,7 @@
 /*
  * store_cli - the store alone, driven line by line: for tests with a real or a hostile Redis.
  *
- * Usage:    store_cli REDIS PREFIX INSTANCE COMMAND_MS [USER PASSWORD]
+ * Usage:    store_cli REDIS PREFIX INSTANCE COMMAND_MS [USER PASSWORD [DATABASE]]
  *           REDIS is unix:PATH or IP:PORT
  * Input:    zone N ORIGIN NUMBER FILE    reads a zone file as generation NUMBER into slot N
  *           edit N M NUMBER FILE         slot N as slot M was (shared) with FILE's difference
@@ -137,11 +137,37 @@ static void on_newer(const uint8_t *origin, uint64_t generation, void *arg)
 	printf("newer %s %" PRIu64 "\n", origin_text(origin), generation);
 }
 
+static void on_older(const uint8_t *origin, uint64_t generation, uint64_t before, void *arg)
+{
+	(void)arg;
+	printf("older %s %" PRIu64 " before %" PRIu64 "\n", origin_text(origin), generation, before);
+}
+
+static void on_refusing(const char *reason, void *arg)
+{
+	(void)arg;
+	printf("refusing %s\n", reason ? reason : "no more");
+}
+
+static void on_denied(const char *command, const char *reason, void *arg)
+{
+	(void)arg;
+	printf("denied %s %s\n", command, reason);
+}
+
+static void on_setting(const struct store_finding *f, bool is_bad, void *arg)
+{
+	(void)arg;
+	printf("%s %s %s\n", is_bad ? "unsafe" : "safe", f->name, f->value);
+}
+
 static const struct store_listener listener = {
 	.on_up = on_up, .on_down = on_down, .on_loaded = on_loaded, .on_saved = on_saved,
 	.on_lease = on_lease, .on_holder = on_holder, .on_newer = on_newer,
 	.on_followed = on_followed, .on_wanted = on_wanted, .on_spoilt = on_spoilt,
 	.on_deaf = on_deaf,
+	.on_older = on_older, .on_refusing = on_refusing, .on_denied = on_denied,
+	.on_setting = on_setting,
 };
 
 /* ---- What the test asks ---- */
@@ -383,8 +409,8 @@ int main(int argc, char **argv)
 		.lease_s = 30,
 	};
 
-	if (argc != 5 && argc != 7) {
-		fprintf(stderr, "usage: store_cli REDIS PREFIX INSTANCE COMMAND_MS [USER PASSWORD]\n");
+	if (argc < 5 || argc == 6 || argc > 8) {
+		fprintf(stderr, "usage: store_cli REDIS PREFIX INSTANCE COMMAND_MS [USER PASSWORD [DATABASE]]\n");
 		return 2;
 	}
 	if (!address_unix_from_text(argv[1], &conf.redis.address) &&
@@ -393,7 +419,9 @@ int main(int argc, char **argv)
 	snprintf(conf.prefix, sizeof(conf.prefix), "%s", argv[2]);
 	snprintf(conf.instance, sizeof(conf.instance), "%s", argv[3]);
 	conf.redis.command_ms = (unsigned)strtoul(argv[4], NULL, 10);
-	if (argc == 7) {
+	if (argc > 7)
+		conf.redis.database = (unsigned)strtoul(argv[7], NULL, 10);
+	if (argc > 6) {
 		snprintf(conf.redis.username, sizeof(conf.redis.username), "%s", argv[5]);
 		snprintf(conf.redis.password, sizeof(conf.redis.password), "%s", argv[6]);
 	}

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: ISC
 """The store alone, by store_cli, on a real Redis and on a hostile one."""
+import glob
 import os
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -11,7 +13,7 @@ import time
 
 import pytest
 
-from servers import IS_SANITIZED, TOOLS, free_port, wait_for
+from servers import IS_SANITIZED, ROOT, TOOLS, free_port, wait_for
 
 ZONE = "understudy:zone:{example.com.}"
 CHANGES = "understudy:changes:{example.com.}"
@@ -612,7 +614,9 @@ def test_full_redis_is_told_once_and_tried_again(cli, redis):
     assert attempts() == 3, "with a back-off"
     redis.command("CONFIG", "SET", "maxmemory", "0")
     cli.hear(r"saved \S+ 1 well")
-    assert sum("OOM" in line for line in cli.lines) == 1
+    assert sum(line.startswith("saved") and "OOM" in line for line in cli.lines) == 1
+    assert [line for line in cli.lines if line.startswith("refusing")] == [
+        "refusing OOM command not allowed when used memory > 'maxmemory'.", "refusing no more"]
     assert cli.load().startswith("generation 1 ")
 
 
@@ -636,16 +640,34 @@ def test_key_of_a_wrong_type_stops_the_commit_as_a_whole(cli, redis, key):
     assert redis.command("KEYS", "understudy:base:*").split() == [base_key(redis)]
 
 
-def acl_of_the_header():
-    with open(os.path.join(os.path.dirname(__file__), "..", "..", "cache", "store.h")) as file:
-        text = re.search(r"Redis needs: (.*?)\n \*\n", file.read(), re.S)[1]
-    return [word for word in text.replace("*\n", " ").rstrip(".").split() if word[0] in "+~"]
+def acl_of_the_manual():
+    """The words after ACL SETUSER, as the shell would give them."""
+    with open(os.path.join(ROOT, "contrib", "understudy.conf.5")) as file:
+        text = re.search(r"ACL SETUSER (.*?)\n\.Ed", file.read(), re.S)[1]
+    return [word.replace("PASSWORD", "secret") for word in shlex.split(text.replace("\\e\n", " "))]
 
 
-def test_rights_that_the_header_lists_suffice(start, redis):
-    rights = [word.replace("PREFIX", "understudy") for word in acl_of_the_header()]
-    redis.command("ACL", "SETUSER", "mirror", "on", ">secret", "resetkeys", "resetchannels", "-@all", *rights)
-    cli = start(f"unix:{redis.socket}", login=("mirror", "secret"))
+def commands_of_the_sources():
+    """Every command that we may send; CONFIG is asked for without need."""
+    words = set()
+    for name in glob.glob(os.path.join(ROOT, "cache", "store*.c")) + glob.glob(os.path.join(ROOT, "cache", "redis*.c")):
+        with open(name) as file:
+            for call in re.findall(r"\b(?:command_start|task_send_words|redis_send_words|send_check)\((.*?);",
+                                   file.read(), re.S):
+                words |= {word.lower() for word in re.findall(r'[?({:,] *"([A-Z]+)"', call)[:2]}
+    return words - {"config", "nx", "px", "get"} | {"get"}
+
+
+def test_rights_in_the_manual_are_those_of_the_commands_that_we_send():
+    listed = {word[1:] for word in acl_of_the_manual() if word[0] == "+"}
+    sent = commands_of_the_sources()
+    assert len(sent) > 20
+    assert sent == listed, sent ^ listed
+
+
+def test_rights_that_the_manual_lists_suffice(start, redis):
+    redis.command("ACL", "SETUSER", *acl_of_the_manual())
+    cli = start(f"unix:{redis.socket}", login=("understudy", "secret"))
     cli.hear("up")
     cli.give(0, 1, zone_text(1))
     cli.edit(1, 0, 2, zone_text(2))
@@ -663,7 +685,40 @@ def test_rights_that_the_header_lists_suffice(start, redis):
     cli.say("idle")
     cli.hear("idle")
     assert redis.hash(ZONE)["refreshed_at"] == "1700000000"
-    assert redis.command("ACL", "LOG") == "", "nothing was refused"
+    refused = re.findall(r"^object\n(.*)$", redis.command("ACL", "LOG"), re.M)
+    assert set(refused) <= {"config|get"}, "nothing was refused that we need"
+
+
+def go_through_everything(cli):
+    """Each command once, whatever comes of it."""
+    cli.give(0, 1, zone_text(1))
+    cli.edit(1, 0, 2, zone_text(2))
+    cli.give(2, 3, zone_text(3))
+    for line in ("save 0 -", "save 1 0", "idle"):
+        cli.say(line)
+        cli.hear("saved .*|idle|denied .*|down .*")
+    for line in ("lease example.com.", "lease example.com.", "idle"):
+        cli.say(line)
+        cli.hear("lease .*|idle")
+    for line in ("load example.com. 9", "touch 1 1700000000", "touch 2 1700000000", "poll example.com. 1",
+                 "leave example.com.", "idle"):
+        cli.say(line)
+
+
+@pytest.mark.parametrize("right", [word for word in acl_of_the_manual()
+                                   if word[0] in "+~" and word not in ("+auth", "+role", "+info")])
+def test_right_that_is_missing_is_named(start, redis, right):
+    rights = [word for word in acl_of_the_manual() if word != right]
+    redis.command("ACL", "SETUSER", *rights)
+    cli = start(f"unix:{redis.socket}", login=("understudy", "secret", "3"))
+    cli.hear("up|down .*")
+    named = f"denied {right[1:].upper()} .*NOPERM .*" if right[0] == "+" else "denied [A-Z]+ NOPERM .*"
+    if right in ("+ping", "+select"):
+        named = f"down NOPERM .*'{right[1:]}'.*"
+    else:
+        go_through_everything(cli)
+    cli.seen = 0
+    cli.hear(named)
 
 
 def test_login_that_fails_is_told(start, redis):
@@ -844,8 +899,12 @@ class Liar:
 
 
 def only_pong(reply):
-    """Greets like Redis, and gives everything else one reply."""
-    return lambda words: b"+PONG\r\n" if words[0] == b"PING" else reply
+    """Greets like Redis, does not show its settings, and gives everything else one reply."""
+    def answer(words):
+        if words[0] in (b"INFO", b"CONFIG"):
+            return b"-NOPERM no\r\n"
+        return b"+PONG\r\n" if words[0] == b"PING" else reply
+    return answer
 
 
 LIES = {
@@ -945,10 +1004,7 @@ def test_loading_is_waited_for_on_one_connection(start, tmp_path):
 
 
 def test_string_that_never_ends_is_cut_off(start, tmp_path):
-    def answer(words):
-        return b"+PONG\r\n" if words[0] == b"PING" else b"$500000000\r\n" + b"x" * (64 << 20)
-
-    liar = Liar(tmp_path, answer)
+    liar = Liar(tmp_path, only_pong(b"$500000000\r\n" + b"x" * (64 << 20)))
     cli = start(f"unix:{liar.path}", command_ms=20000)
     cli.hear("up")
     cli.say("load example.com. 9")
