@@ -53,7 +53,7 @@ static void log_store(const struct mirror *m, enum event_level level, const char
 	struct event e;
 
 	event_begin(&e, level, name);
-	event_text(&e, "address", address_to_text(&m->conf.store.redis.address, address));
+	event_text(&e, "address", address_to_text(store_address(m->shop.store), address));
 	if (reason)
 		event_text(&e, "reason", reason);
 	if (reason && redis_error_mend(reason))
@@ -229,7 +229,7 @@ static void on_store_denied(const char *command, const char *reason, void *arg)
 	struct event e;
 
 	event_begin(&e, EVENT_WARNING, "store_denied");
-	event_text(&e, "address", address_to_text(&m->conf.store.redis.address, address));
+	event_text(&e, "address", address_to_text(store_address(m->shop.store), address));
 	event_text(&e, "command", command);
 	event_text(&e, "reason", reason);
 	event_text(&e, "mend", redis_error_mend(reason));
@@ -248,7 +248,7 @@ static void on_store_setting(const struct store_finding *f, bool is_bad, void *a
 	memcpy(m->store_unsafe[f->setting], text, sizeof(text));
 	pthread_mutex_unlock(&m->mutex);
 	event_begin(&e, is_bad ? EVENT_WARNING : EVENT_NOTICE, is_bad ? "store_unsafe" : "store_safe");
-	event_text(&e, "address", address_to_text(&m->conf.store.redis.address, address));
+	event_text(&e, "address", address_to_text(store_address(m->shop.store), address));
 	event_text(&e, "setting", f->name);
 	event_text(&e, "value", f->value);
 	if (is_bad) {

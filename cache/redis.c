@@ -12,10 +12,12 @@
 #include <string.h>
 
 #include "cache/memory.h"
+#include "cache/redis_error.h"
 #include "cache/redis_parts.h"
 
 #define BACKOFF_MIN_S	0.05
 #define BACKOFF_MAX_S	5.0
+#define BACKOFF_SENTINEL_S 1.0	/* a failover is waited for, and takes a second or so */
 #define IDLE_S		5.0
 #define LATE_S		0.1	/* a timer this late means that the loop was held up */
 
@@ -114,9 +116,10 @@ static void start_deadline(struct redis *r, ev_tstamp after)
 /* Full jitter on the upper half, so that a fleet does not come back in step. */
 static ev_tstamp next_backoff(struct redis *r)
 {
+	ev_tstamp most = r->sentinel ? BACKOFF_SENTINEL_S : BACKOFF_MAX_S;
 	ev_tstamp wait = r->backoff * (0.5 + random_below(&r->random, 501) / 1000.);
 
-	r->backoff = r->backoff * 2. < BACKOFF_MAX_S ? r->backoff * 2. : BACKOFF_MAX_S;
+	r->backoff = r->backoff * 2. < most ? r->backoff * 2. : most;
 	return wait;
 }
 
@@ -163,6 +166,34 @@ static void connect_now(struct redis *r)
 	start_deadline(r, r->conf.connect_ms / 1e3);
 }
 
+/*
+ * While we look for the master this brings us to it; while we have one, it says whether that
+ * still is the master. A sentinel that does not answer then is no reason to leave it.
+ */
+static void on_found(const struct address *master, const char *reason, void *arg)
+{
+	struct redis *r = arg;
+
+	if (r->state == LINK_SEEKING && master) {
+		r->address = *master;
+		connect_now(r);
+	} else if (r->state == LINK_SEEKING) {
+		redis_lose(r, reason);
+	} else if (r->state == LINK_UP && master && !address_is_equal(master, &r->address)) {
+		redis_drop(r, "the sentinels name another master");
+	}
+}
+
+static void begin(struct redis *r)
+{
+	if (!r->sentinel) {
+		connect_now(r);
+		return;
+	}
+	r->state = LINK_SEEKING;
+	sentinel_ask(r->sentinel);
+}
+
 static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct redis *r = w->data;
@@ -170,7 +201,7 @@ static void on_retry(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	if (r->state == LINK_NONE)
-		connect_now(r);
+		begin(r);
 	else if (r->state == LINK_GREETING)
 		greet(r);
 }
@@ -204,6 +235,7 @@ static void on_reply(redisAsyncContext *ac, void *reply, void *arg)
 	struct call *c = arg;
 	struct redis *r = c->owner;
 	struct link *l = ac->data;
+	const redisReply *said = reply;
 
 	assert(c == r->sent.head);	/* replies come in the order of the commands */
 	call_take(&r->sent);
@@ -211,6 +243,9 @@ static void on_reply(redisAsyncContext *ac, void *reply, void *arg)
 	r->is_late = false;
 	if (!reply && l->owner)
 		redis_lose(r, link_why_ended(l));
+	else if (r->sentinel && l->owner && said->type == REDIS_REPLY_ERROR &&
+		 redis_error_is_demotion(said->str))
+		redis_drop(r, said->str);
 	call_end(c, reply);
 }
 
@@ -272,6 +307,8 @@ static void on_idle(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)revents;
 	if (r->state == LINK_UP && !r->sent.head)
 		redis_send_words(r, 1, (const char *[]){ "PING" }, NULL);
+	if (r->state == LINK_UP && r->sentinel)
+		sentinel_ask(r->sentinel);
 }
 
 /* ---- The object ---- */
@@ -291,6 +328,10 @@ struct redis *redis_new(struct ev_loop *loop, const struct redis_conf *conf,
 	assert(conf->connect_ms > 0 && conf->command_ms > 0 && conf->queue_max > 0);
 	r->loop = loop;
 	r->conf = *conf;
+	if (conf->sentinel.count > 0)
+		r->sentinel = sentinel_new(loop, conf, on_found, r);
+	else
+		r->address = conf->address;
 	r->on_state = on_state;
 	r->arg = arg;
 	r->backoff = BACKOFF_MIN_S;
@@ -313,6 +354,7 @@ void redis_free(struct redis *r)
 	if (!r)
 		return;
 	assert(r->depth == 0);
+	sentinel_free(r->sentinel);
 	l = r->link;
 	r->link = NULL;
 	r->state = LINK_NONE;
@@ -338,6 +380,11 @@ void redis_start(struct redis *r)
 bool redis_is_up(const struct redis *r)
 {
 	return r->state == LINK_UP;
+}
+
+const struct address *redis_address(const struct redis *r)
+{
+	return r->address.len > 0 ? &r->address : &r->conf.sentinel.addresses[0];
 }
 
 size_t redis_queued(const struct redis *r)

@@ -3,8 +3,8 @@
  * redis - one connection to Redis that may be slow, dead or hostile, and never blocks us.
  *
  * Purpose:  hiredis' async client on a libev loop, with what it lacks: deadlines for
- *           connecting and for each command, back-off with jitter, and a new context for
- *           every connection.
+ *           connecting and for each command, back-off with jitter, a new context for every
+ *           connection, and sentinels, who say which of several servers is the master.
  * Not here: which keys there are (store.c), what a reply may hold (redis_reply.h).
  * Owns:     the context of the moment; callers never see it.
  * Threads:  the thread of the loop. The process ignores SIGPIPE: hiredis uses write(2).
@@ -27,8 +27,18 @@
 
 struct redis;
 
+enum { REDIS_SENTINELS_MAX = 16 };
+
+struct redis_sentinel_conf {
+	struct address addresses[REDIS_SENTINELS_MAX];
+	unsigned count;			/* 0: Redis is where `address` says */
+	char master[128];		/* its name among the sentinels */
+	char username[128], password[512];
+};
+
 struct redis_conf {
-	struct address address;		/* IP or UNIX path */
+	struct address address;		/* IP or UNIX path; not used with sentinels */
+	struct redis_sentinel_conf sentinel;
 	char username[128], password[512];	/* empty: no AUTH */
 	unsigned database;
 	unsigned connect_ms, command_ms;	/* deadlines */
@@ -49,6 +59,9 @@ void redis_free(struct redis *r);
 
 void redis_start(struct redis *r);	/* connects, and goes on reconnecting */
 bool redis_is_up(const struct redis *r);
+
+/* Of Redis; with sentinels, of the master that they named last, or of the first sentinel. */
+const struct address *redis_address(const struct redis *r);
 
 typedef void (*redis_reply_fn)(const redisReply *reply, void *arg);
 

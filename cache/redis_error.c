@@ -35,6 +35,13 @@ static const struct known {
 	{ "ERR Client sent AUTH", REDIS_ERROR_DENIES,
 	  "Redis has no password set: set one, or take out ours" },
 	{ "ERR max number of clients", REDIS_ERROR_OTHER, "raise maxclients of Redis" },
+	{ "the sentinels name another master", REDIS_ERROR_OTHER, "nothing: we go there" },
+	{ "Sentinel names the master by a host name", REDIS_ERROR_OTHER,
+	  "a name might have to be resolved by us: set 'sentinel resolve-hostnames no' and "
+	  "'sentinel announce-hostnames no', and let servers announce IP addresses" },
+	{ "sentinel ", REDIS_ERROR_OTHER, "start the sentinels, or correct redis/sentinel" },
+	{ "whom the sentinels name is no master", REDIS_ERROR_OTHER,
+	  "wait for the failover to end; if it does not, see the sentinels' log" },
 	{ "DENIED ", REDIS_ERROR_OTHER, "Redis is in protected mode: give it a password" },
 	{ "-DENIED ", REDIS_ERROR_OTHER, "Redis is in protected mode: give it a password" },
 	{ "Server closed the connection", REDIS_ERROR_OTHER, "see the log of Redis for why it ended" },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* AUTH, SELECT, and PING until Redis has loaded its data. */
+/* AUTH, SELECT, PING until Redis has loaded its data; with sentinels ROLE: they may be late. */
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +24,29 @@ static bool is_busy(const redisReply *reply)
 		strncmp(reply->str, "MASTERDOWN", 10) == 0);
 }
 
+static void welcome(struct redis *r)
+{
+	r->state = LINK_UP;
+	r->up_since = ev_now(r->loop);
+	ev_timer_again(r->loop, &r->idle);
+	redis_report(r, true, NULL);
+}
+
+static void on_role(const redisReply *reply, void *arg)
+{
+	struct redis *r = arg;
+
+	if (!reply || !r->link || r->state != LINK_GREETING)
+		return;
+	if (reply->type == REDIS_REPLY_ARRAY && reply->elements > 0 &&
+	    reply_is_string(reply->element[0], "master")) {
+		welcome(r);
+		return;
+	}
+	sentinel_distrust(r->sentinel);
+	redis_drop(r, reply_is_error(reply) ? reply->str : "whom the sentinels name is no master");
+}
+
 static void on_pong(const redisReply *reply, void *arg)
 {
 	struct redis *r = arg;
@@ -35,11 +58,10 @@ static void on_pong(const redisReply *reply, void *arg)
 		redis_report(r, false, reply->str);
 	} else if (!reply_is_status(reply, "PONG")) {
 		redis_drop(r, reply_is_error(reply) ? reply->str : "what answers is not Redis");
+	} else if (r->sentinel) {
+		redis_send_words(r, 1, (const char *[]){ "ROLE" }, on_role);
 	} else {
-		r->state = LINK_UP;
-		r->up_since = ev_now(r->loop);
-		ev_timer_again(r->loop, &r->idle);
-		redis_report(r, true, NULL);
+		welcome(r);
 	}
 }
 

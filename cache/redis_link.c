@@ -133,7 +133,7 @@ static redisAsyncContext *open_context(const struct address *a)
 
 struct link *link_open(struct redis *r, char reason[REDIS_REASON_MAX])
 {
-	redisAsyncContext *ac = open_context(&r->conf.address);
+	redisAsyncContext *ac = open_context(&r->address);
 
 	if (ac && !ac->err)
 		return link_new(r, ac);

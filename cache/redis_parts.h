@@ -18,13 +18,15 @@
 #include "cache/random.h"
 #include "cache/redis.h"
 #include "cache/redis_reply.h"
+#include "cache/redis_sentinel.h"
 
 enum { REDIS_REASON_MAX = 160 };
 
 enum link_state {
 	LINK_NONE,		/* `retry` runs, or redis_start() was not called */
+	LINK_SEEKING,		/* `sentinel` is asking */
 	LINK_CONNECTING,	/* `deadline` stands for the connect */
-	LINK_GREETING,		/* AUTH, SELECT, PING; `retry` runs while Redis is loading */
+	LINK_GREETING,		/* AUTH, SELECT, PING, ROLE; `retry` runs while Redis is loading */
 	LINK_UP,
 };
 
@@ -54,7 +56,9 @@ struct redis {
 	struct redis_conf conf;
 	redis_state_fn on_state;
 	void *arg;
-	struct link *link;		/* NULL in LINK_NONE */
+	struct address address;		/* of whom we connect to; family 0: not known yet */
+	struct sentinel *sentinel;	/* NULL: there are none */
+	struct link *link;		/* NULL in LINK_NONE and LINK_SEEKING */
 	enum link_state state;
 	ev_timer retry, deadline, idle, refuse;
 	struct call_list sent;		/* oldest first */

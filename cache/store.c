@@ -439,6 +439,11 @@ bool store_is_up(const struct store *s)
 	return redis_is_up(s->redis);
 }
 
+const struct address *store_address(const struct store *s)
+{
+	return redis_address(s->redis);
+}
+
 bool store_is_idle(const struct store *s)
 {
 	return s->tasks == 0 && !s->section;

@@ -115,6 +115,7 @@ struct store *store_new(struct ev_loop *loop, const struct store_conf *conf,
 void store_free(struct store *s);
 void store_start(struct store *s);
 bool store_is_up(const struct store *s);
+const struct address *store_address(const struct store *s);	/* see redis_address() */
 
 /* Nothing is on its way: before store_free(), to see leases left. */
 bool store_is_idle(const struct store *s);

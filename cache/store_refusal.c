@@ -82,7 +82,7 @@ void refusal_note(struct store *s, const struct store_task *t, const char *word,
 	struct store_refusal *r = &s->refusal;
 	enum redis_error is = redis_error_of(reason);
 
-	if (is == REDIS_ERROR_OTHER || s->is_closing)
+	if (is == REDIS_ERROR_OTHER || s->is_closing || !redis_is_up(s->redis))
 		return;
 	if (is == REDIS_ERROR_DENIES)
 		note_denied(s, word, reason);

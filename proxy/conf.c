@@ -337,6 +337,26 @@ static void build_pools(struct build *b, cfg_t *tree)
 	}
 }
 
+static void build_sentinel(struct build *b, cfg_t *redis, struct conf_where where)
+{
+	struct conf_where here = where;
+	cfg_t *section = section_single(b, redis, SECTION_SENTINEL, &here);
+	bool has_address = cfg_size(redis, "address") > 0;
+
+	if (section) {
+		section_set(b, section, SECTION_SENTINEL, b->conf, here);
+		check_either(b, section, "password", "password-file", here);
+		if (has_address)
+			conf_report_add(&b->report, here,
+					"both address and sentinel are given: the sentinels know "
+					"the address, remove one");
+	} else if (!has_address) {
+		conf_report_add(&b->report, where,
+				"section 'redis' has no address: add address = \"...\" or "
+				"sentinel { ... }");
+	}
+}
+
 static void build_redis(struct build *b, cfg_t *tree)
 {
 	struct conf_where where;
@@ -347,6 +367,7 @@ static void build_redis(struct build *b, cfg_t *tree)
 	b->conf->has_redis = true;
 	section_set(b, section, SECTION_REDIS, b->conf, where);
 	check_either(b, section, "password", "password-file", where);
+	build_sentinel(b, section, where);
 }
 
 /* False: no name, and that was said. */

@@ -10,6 +10,17 @@
 #include "proxy/conf_report.h"
 #include "proxy/conf_table.h"
 
+static bool is_same_sentinels(const struct redis_sentinel_conf *a,
+			      const struct redis_sentinel_conf *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (unsigned i = 0; i < a->count; i++)
+		if (!address_is_equal(&a->addresses[i], &b->addresses[i]))
+			return false;
+	return true;
+}
+
 static bool is_same(const struct conf_row *row, const struct conf *old, const struct conf *new)
 {
 	const void *a = (const char *)old + row->offset, *b = (const char *)new + row->offset;
@@ -22,6 +33,8 @@ static bool is_same(const struct conf_row *row, const struct conf *old, const st
 	case CONF_ADDRESS:
 	case CONF_REDIS_ADDRESS:
 		return address_is_equal(a, b);
+	case CONF_SENTINELS:
+		return is_same_sentinels(a, b);
 	case CONF_NUMBER:
 	case CONF_DURATION:
 	case CONF_SIZE:
@@ -51,7 +64,7 @@ static bool needs_restart(const struct conf_row *row, const struct conf *old,
 {
 	if (!conf_row_is_single(row) || row->flags & CONF_RELOAD || row->type == CONF_TEXT_FILE)
 		return false;
-	if (row->section == SECTION_REDIS && !(old->has_redis && new->has_redis))
+	if (row->section != SECTION_ROOT && !(old->has_redis && new->has_redis))
 		return false;
 	return !is_same(row, old, new);
 }

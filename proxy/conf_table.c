@@ -11,6 +11,7 @@
 const struct conf_section_row conf_sections[SECTION_COUNT] = {
 	[SECTION_ROOT]    = { "",             "",        SECTION_NONE, false, true },
 	[SECTION_REDIS]   = { "redis",        "redis",   SECTION_ROOT, false, true },
+	[SECTION_SENTINEL] = { "redis/sentinel", "sentinel", SECTION_REDIS, false, true },
 	[SECTION_KEY]     = { "key",          "key",     SECTION_ROOT, true, false },
 	[SECTION_POOL]    = { "pool",         "pool",    SECTION_ROOT, true, false },
 	[SECTION_BACKEND] = { "pool/backend", "backend", SECTION_POOL, true, false },
@@ -108,9 +109,19 @@ const struct conf_row conf_rows[] = {
 	  FIELD(conf, allow_transfer), NULL,
 	  "who may transfer zones from us: prefixes, keys, or both in one" },
 
-	{ SECTION_REDIS, "address", CONF_REDIS_ADDRESS, 6379, 0, NULL, CONF_REQUIRED,
+	{ SECTION_REDIS, "address", CONF_REDIS_ADDRESS, 6379, 0, NULL, 0,
 	  FIELD(conf, redis.address), NULL,
 	  "Redis: an IP address or unix:PATH, never a host name" },
+	{ SECTION_SENTINEL, "address", CONF_SENTINELS, 26379, 0, NULL, CONF_REQUIRED | CONF_LIST,
+	  FIELD(conf, redis.sentinel), NULL, "addresses of the sentinels" },
+	{ SECTION_SENTINEL, "master", CONF_TEXT, 1, 0, NULL, CONF_REQUIRED,
+	  FIELD(conf, redis.sentinel.master), NULL, "name that the sentinels have for the master" },
+	{ SECTION_SENTINEL, "username", CONF_TEXT, 0, 0, "", 0,
+	  FIELD(conf, redis.sentinel.username), NULL, "user of the sentinels' access lists" },
+	{ SECTION_SENTINEL, "password", CONF_TEXT, 0, 0, "", 0,
+	  FIELD(conf, redis.sentinel.password), NULL, "password for the sentinels" },
+	{ SECTION_SENTINEL, "password-file", CONF_TEXT_FILE, 0, 0, NULL, 0,
+	  FIELD(conf, redis.sentinel.password), NULL, "file whose first line is the password" },
 	{ SECTION_REDIS, "prefix", CONF_PREFIX, 0, 0, "understudy", 0,
 	  FIELD(conf, redis_prefix), NULL, "what all our keys in Redis begin with" },
 	{ SECTION_REDIS, "username", CONF_TEXT, 0, 0, "", 0,
@@ -324,6 +335,7 @@ static const char *type_text(enum conf_type type)
 	case CONF_BOOL:		return "true or false";
 	case CONF_ADDRESS:
 	case CONF_REDIS_ADDRESS: return "address";
+	case CONF_SENTINELS:
 	case CONF_LISTEN:	return "list of addresses";
 	case CONF_TEXT:
 	case CONF_PREFIX:

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 enum conf_section {
-	SECTION_ROOT, SECTION_REDIS, SECTION_KEY, SECTION_POOL, SECTION_BACKEND, SECTION_MIRROR,
+	SECTION_ROOT, SECTION_REDIS, SECTION_SENTINEL, SECTION_KEY, SECTION_POOL, SECTION_BACKEND, SECTION_MIRROR,
 	SECTION_HEALTH, SECTION_ZONE, SECTION_CATALOG, SECTION_GROUP,
 	SECTION_COUNT,
 	SECTION_NONE = SECTION_COUNT,
@@ -38,6 +38,7 @@ enum conf_type {
 	CONF_BOOL,
 	CONF_ADDRESS,		/* IP address and port */
 	CONF_REDIS_ADDRESS,	/* the same, or unix:PATH */
+	CONF_SENTINELS,		/* list of addresses; struct redis_sentinel_conf */
 	CONF_LISTEN,		/* list of addresses; fills struct conf's listen */
 	CONF_TEXT,		/* char[]; min 1: not empty */
 	CONF_PREFIX,		/* char[]: of keys in Redis */
@@ -86,7 +87,8 @@ extern const size_t conf_row_count;
 /* There is one such option in a whole configuration, so its place is kept: conf->places. */
 static inline bool conf_row_is_single(const struct conf_row *row)
 {
-	return row->section == SECTION_ROOT || row->section == SECTION_REDIS;
+	return row->section == SECTION_ROOT || row->section == SECTION_REDIS ||
+	       row->section == SECTION_SENTINEL;
 }
 
 /* NULL, or SECTION_NONE, when there is none of this name in the section. */

@@ -252,6 +252,21 @@ static bool set_redis_address(const struct setting *s)
 			    "\"unix:/PATH\" or an IP address and port, as in \"127.0.0.1:6379\"");
 }
 
+static bool set_sentinels(const struct setting *s)
+{
+	struct redis_sentinel_conf *c = s->field;
+
+	if (c->count == REDIS_SENTINELS_MAX)
+		return fail(s, "more than %d sentinels: remove some", REDIS_SENTINELS_MAX);
+	if (!parse_address(s, &c->addresses[c->count]))
+		return fail_address(s, "an IP address and port, as in \"192.0.2.1:26379\"");
+	for (unsigned i = 0; i < c->count; i++)
+		if (address_is_equal(&c->addresses[i], &c->addresses[c->count]))
+			return fail(s, "sentinel '%.80s' is given twice: remove one", s->text);
+	c->count++;
+	return true;
+}
+
 static bool set_listen(const struct setting *s)
 {
 	struct conf *c = s->conf;
@@ -465,6 +480,7 @@ static bool value_set(const struct setting *s)
 	case CONF_BOOL:		return set_bool(s);
 	case CONF_ADDRESS:	return set_address(s);
 	case CONF_REDIS_ADDRESS: return set_redis_address(s);
+	case CONF_SENTINELS:	return set_sentinels(s);
 	case CONF_LISTEN:	return set_listen(s);
 	case CONF_TEXT:		return set_text(s);
 	case CONF_PREFIX:	return set_prefix(s);

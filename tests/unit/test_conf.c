@@ -508,6 +508,14 @@ static const struct { const char *text; int line; const char *part; } bad[] = {
 	{ "redis { address = \"redis.example.com:6379\" }", 1, "is a host name" },
 	{ "redis { address = \"unix:\" }", 1, "is no address" },
 	{ "redis { prefix = x }", 1, "section 'redis' has no address" },
+	{ "redis {\n sentinel { master = m }\n}", 2, "section 'sentinel' has no address" },
+	{ "redis {\n sentinel { address = ::1 }\n}", 2, "section 'sentinel' has no master" },
+	{ "redis {\n sentinel { address = ::1 master = \"\" }\n}", 2, "master is empty" },
+	{ "redis {\n sentinel { address = redis1 master = m }\n}", 2, "is a host name" },
+	{ "redis {\n sentinel {\n address = { ::1,\n ::1 } master = m }\n}", 4, "given twice" },
+	{ "redis { address = ::1\n sentinel { address = ::1 master = m }\n}", 2, "both address and sentinel" },
+	{ "redis { sentinel { address = ::1 master = m }\n sentinel { address = ::1 master = m } }", 2,
+	  "section 'sentinel' is given twice" },
 	{ "pool p { backend b { address = ns1.example.com } }", 1, "is a host name" },
 	{ "pool p { backend b { address = 0.0.0.0 } }", 1, "means all addresses" },
 	{ "pool p { backend b { tier = 1 } }", 1, "section 'backend' has no address" },
@@ -747,6 +755,10 @@ static const struct { const char *old, *new; const char *part; int line; } redis
 	{ "redis { address = ::1 }", "redis {\n address = 127.0.0.1 }", "address has changed", 2 },
 	{ "redis { address = ::1 }", "redis { address = ::1\n prefix = b }", "prefix has changed", 2 },
 	{ "redis { address = ::1 }", "redis { address = ::1\n password = b }", "password has changed", 2 },
+	{ "redis { sentinel { address = ::1 master = m } }",
+	  "redis { sentinel {\n address = ::2\n master = m } }", "address has changed", 2 },
+	{ "redis { sentinel { address = ::1 master = m } }",
+	  "redis { sentinel {\n address = ::1\n master = n } }", "master has changed", 3 },
 };
 
 START_TEST(a_reload_cannot_change_redis)
