@@ -41,7 +41,7 @@ CODEGEN := $(shell $(CC) -fno-ipa-modref -Werror -x c -E /dev/null >/dev/null 2>
 
 HARDEN_LINK = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 
-LIBRARIES = hiredis libconfuse liburcu-qsbr libcrypto jansson libxxhash ldns
+LIBRARIES = hiredis libconfuse liburcu-qsbr libssl libcrypto jansson libxxhash ldns
 PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null))
 PKG_LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 LIBS = $(PKG_LIBS) -lev -pthread -lm

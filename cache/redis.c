@@ -217,7 +217,8 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)revents;
 	if (r->state == LINK_CONNECTING) {
-		redis_drop(r, "connecting to Redis took too long");
+		redis_drop(r, r->conf.tls.is_on ? "connecting to Redis with TLS took too long"
+						: "connecting to Redis took too long");
 	} else if (oldest && ev_now(loop) < oldest->deadline) {
 		start_deadline(r, oldest->deadline - ev_now(loop));
 	} else if (oldest && !r->is_late && ev_now(loop) > oldest->deadline + LATE_S) {

@@ -24,6 +24,7 @@
 #include <hiredis/hiredis.h>
 
 #include "cache/address.h"
+#include "cache/redis_tls.h"
 
 struct redis;
 
@@ -39,6 +40,7 @@ struct redis_sentinel_conf {
 struct redis_conf {
 	struct address address;		/* IP or UNIX path; not used with sentinels */
 	struct redis_sentinel_conf sentinel;
+	struct redis_tls_conf tls;	/* to Redis, and to the sentinels */
 	char username[128], password[512];	/* empty: no AUTH */
 	unsigned database;
 	unsigned connect_ms, command_ms;	/* deadlines */

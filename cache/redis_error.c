@@ -42,6 +42,8 @@ static const struct known {
 	{ "sentinel ", REDIS_ERROR_OTHER, "start the sentinels, or correct redis/sentinel" },
 	{ "whom the sentinels name is no master", REDIS_ERROR_OTHER,
 	  "wait for the failover to end; if it does not, see the sentinels' log" },
+	{ "TLS: ", REDIS_ERROR_OTHER,
+	  "see redis/tls-ca, tls-name, tls-cert and tls-key, and the certificate of Redis" },
 	{ "DENIED ", REDIS_ERROR_OTHER, "Redis is in protected mode: give it a password" },
 	{ "-DENIED ", REDIS_ERROR_OTHER, "Redis is in protected mode: give it a password" },
 	{ "Server closed the connection", REDIS_ERROR_OTHER, "see the log of Redis for why it ended" },
@@ -56,6 +58,9 @@ static const struct known {
 	  "see why Redis is slow or frozen, or raise redis/command-timeout" },
 	{ "connecting to Redis took too long", REDIS_ERROR_OTHER,
 	  "see whether Redis can be reached, or raise redis/connect-timeout" },
+	{ "connecting to Redis with TLS took too long", REDIS_ERROR_OTHER,
+	  "see whether Redis can be reached and speaks TLS there (tls-port), or raise "
+	  "redis/connect-timeout" },
 	{ "Redis sent a reply", REDIS_ERROR_OTHER, "see whether it is Redis that answers there" },
 	{ "Protocol error", REDIS_ERROR_OTHER, "see whether it is Redis that answers there" },
 	{ "what answers is not Redis", REDIS_ERROR_OTHER, "correct the address of Redis" },

@@ -53,6 +53,7 @@ static void on_end(void *arg)
 	hook_del_write(l);
 	if (l->owner)
 		redis_lose(l->owner, link_why_ended(l));
+	redis_tls_free(l->tls);
 	l->ac->data = NULL;
 	free(l);
 }
@@ -91,6 +92,17 @@ static void on_connect(const redisAsyncContext *ac, int status)
 	greet(l->owner);
 }
 
+/* hiredis hears of the connection when there is one that it may use. */
+static void on_tls(bool is_ready, const char *reason, void *arg)
+{
+	struct link *l = arg;
+
+	if (is_ready)
+		redisAsyncSetConnectCallback(l->ac, on_connect);
+	else if (l->owner)
+		redis_drop(l->owner, reason);
+}
+
 static struct link *link_new(struct redis *r, redisAsyncContext *ac)
 {
 	struct link *l = memory_zeroed(1, sizeof(*l));
@@ -109,8 +121,23 @@ static struct link *link_new(struct redis *r, redisAsyncContext *ac)
 	ac->ev.addWrite = hook_add_write;
 	ac->ev.delWrite = hook_del_write;
 	ac->ev.cleanup = on_end;
-	redisAsyncSetConnectCallback(ac, on_connect);	/* starts to wait for writability */
 	return l;
+}
+
+/* True when the link will come up, or end, by itself. */
+static bool link_start(struct link *l, char reason[REDIS_REASON_MAX])
+{
+	const struct redis *r = l->owner;
+	char host[NI_MAXHOST];
+
+	if (!r->conf.tls.is_on) {
+		redisAsyncSetConnectCallback(l->ac, on_connect); /* waits for writability */
+		return true;
+	}
+	if (getnameinfo((const struct sockaddr *)&r->address.storage, r->address.len, host,
+			sizeof(host), NULL, 0, NI_NUMERICHOST) == 0)
+		l->tls = redis_tls_new(l->loop, &r->conf.tls, host, l->ac->c.fd, on_tls, l, reason);
+	return l->tls;
 }
 
 /* ---- Opening ---- */
@@ -134,10 +161,14 @@ static redisAsyncContext *open_context(const struct address *a)
 struct link *link_open(struct redis *r, char reason[REDIS_REASON_MAX])
 {
 	redisAsyncContext *ac = open_context(&r->address);
+	struct link *l = ac && !ac->err ? link_new(r, ac) : NULL;
 
-	if (ac && !ac->err)
-		return link_new(r, ac);
-	snprintf(reason, REDIS_REASON_MAX, "%s", ac ? ac->errstr : "no socket");
+	if (l && link_start(l, reason))
+		return l;
+	if (l)
+		l->owner = NULL;	/* on_end() frees it, and tells nobody */
+	else
+		snprintf(reason, REDIS_REASON_MAX, "%s", ac ? ac->errstr : "no socket");
 	if (ac)
 		redisAsyncFree(ac);
 	return NULL;

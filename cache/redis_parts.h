@@ -36,6 +36,7 @@ struct link {
 	struct ev_loop *loop;
 	ev_io readable, writable;
 	struct reply_guard guard;
+	struct redis_tls *tls;		/* NULL: in the clear */
 };
 
 struct call {

@@ -94,6 +94,7 @@ static void ask_one(struct sentinel *s)
 	struct redis_conf one = {
 		.address = c->addresses[s->at], .connect_ms = s->conf.connect_ms,
 		.command_ms = s->conf.command_ms, .queue_max = s->conf.queue_max,
+		.tls = s->conf.tls,
 	};
 
 	snprintf(one.username, sizeof(one.username), "%s", c->username);

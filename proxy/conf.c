@@ -357,6 +357,43 @@ static void build_sentinel(struct build *b, cfg_t *redis, struct conf_where wher
 	}
 }
 
+static struct conf_where place_of_redis(const struct build *b, const char *option)
+{
+	const struct conf_row *row = conf_row_find(SECTION_REDIS, option, strlen(option));
+
+	return b->conf->places[row - conf_rows];
+}
+
+static void refuse_tls(struct build *b, const char *option, const char *problem)
+{
+	conf_report_add(&b->report, place_of_redis(b, option), "%s", problem);
+}
+
+/* Files are read here once, so that a wrong one is found before it is needed. */
+static void check_tls(struct build *b)
+{
+	const struct conf *c = b->conf;
+	const struct redis_tls_conf *t = &c->redis.tls;
+	char reason[REDIS_TLS_REASON_MAX];
+	const char *wrong;
+
+	if (!t->is_on && (t->ca[0] || t->name[0] || t->cert[0] || t->key[0])) {
+		refuse_tls(b, t->ca[0] ? "tls-ca" : t->name[0] ? "tls-name" : t->cert[0]
+			   ? "tls-cert" : "tls-key", "options of TLS without TLS: add tls = true");
+		return;
+	}
+	if (!t->is_on)
+		return;
+	if (c->redis.sentinel.count == 0 && c->redis.address.storage.ss_family == AF_UNIX)
+		refuse_tls(b, "tls", "no TLS on a UNIX socket: give an IP address, or leave tls out");
+	if (!t->cert[0] != !t->key[0])
+		refuse_tls(b, t->cert[0] ? "tls-cert" : "tls-key",
+			   "tls-cert and tls-key come together: add the other one");
+	wrong = redis_tls_check(t, reason);
+	if (wrong)
+		refuse_tls(b, wrong, reason);
+}
+
 static void build_redis(struct build *b, cfg_t *tree)
 {
 	struct conf_where where;
@@ -368,6 +405,7 @@ static void build_redis(struct build *b, cfg_t *tree)
 	section_set(b, section, SECTION_REDIS, b->conf, where);
 	check_either(b, section, "password", "password-file", where);
 	build_sentinel(b, section, where);
+	check_tls(b);
 }
 
 /* False: no name, and that was said. */
