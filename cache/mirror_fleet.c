@@ -205,7 +205,7 @@ static void reject_loaded(struct mirror_work *w, const char *reason)
 	};
 
 	w->poll_at_us = bad.now_us + POLL_BROKEN_US;
-	if (store_is_refusal(reason))
+	if (store_is_refusal(reason) || store_is_lost(reason))
 		return;		/* the log knows; it may hold the best of zones */
 	zonelog_rejected(&w->log, &bad);
 	mend_store(w);

@@ -138,6 +138,9 @@ void store_repair(struct store *s, const struct generation *g, const struct zone
 /* True for a reason that on_refusing or on_denied has told, for every zone. */
 bool store_is_refusal(const char *reason);
 
+/* True for the reason of on_loaded when the connection ended: on_down tells why. */
+bool store_is_lost(const char *reason);
+
 /* True for the reason of on_saved when a later generation is there already. */
 bool store_is_fence(const char *reason);
 

@@ -108,6 +108,11 @@ static void on_task_reply(const redisReply *reply, void *arg)
 		t->next(t);
 }
 
+bool store_is_lost(const char *reason)
+{
+	return strcmp(reason, reply_text(NULL)) == 0;
+}
+
 void task_send(struct store_task *t, const struct store_command *c, task_reply_fn got)
 {
 	struct sent *sent = memory_new(sizeof(*sent));
