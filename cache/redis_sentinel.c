@@ -46,7 +46,8 @@ static void note(struct sentinel *s, const char *reason)
 
 static bool is_short(const redisReply *reply, size_t room)
 {
-	return reply->type == REDIS_REPLY_STRING && reply->len < room && !memchr(reply->str, 0, reply->len);
+	return reply->type == REDIS_REPLY_STRING && reply->len < room &&
+	       !memchr(reply->str, 0, reply->len);
 }
 
 /* The reply is host and port; nil when there is no such master. */

@@ -15,6 +15,7 @@
 
 #include "cache/memory.h"
 #include "proxy/conf_check.h"
+#include "proxy/conf_redis.h"
 #include "proxy/conf_report.h"
 #include "proxy/conf_scan.h"
 #include "proxy/conf_table.h"
@@ -337,61 +338,15 @@ static void build_pools(struct build *b, cfg_t *tree)
 	}
 }
 
-static void build_sentinel(struct build *b, cfg_t *redis, struct conf_where where)
+static void build_sentinel(struct build *b, cfg_t *redis)
 {
-	struct conf_where here = where;
-	cfg_t *section = section_single(b, redis, SECTION_SENTINEL, &here);
-	bool has_address = cfg_size(redis, "address") > 0;
+	struct conf_where where;
+	cfg_t *section = section_single(b, redis, SECTION_SENTINEL, &where);
 
-	if (section) {
-		section_set(b, section, SECTION_SENTINEL, b->conf, here);
-		check_either(b, section, "password", "password-file", here);
-		if (has_address)
-			conf_report_add(&b->report, here,
-					"both address and sentinel are given: the sentinels know "
-					"the address, remove one");
-	} else if (!has_address) {
-		conf_report_add(&b->report, where,
-				"section 'redis' has no address: add address = \"...\" or "
-				"sentinel { ... }");
-	}
-}
-
-static struct conf_where place_of_redis(const struct build *b, const char *option)
-{
-	const struct conf_row *row = conf_row_find(SECTION_REDIS, option, strlen(option));
-
-	return b->conf->places[row - conf_rows];
-}
-
-static void refuse_tls(struct build *b, const char *option, const char *problem)
-{
-	conf_report_add(&b->report, place_of_redis(b, option), "%s", problem);
-}
-
-/* Files are read here once, so that a wrong one is found before it is needed. */
-static void check_tls(struct build *b)
-{
-	const struct conf *c = b->conf;
-	const struct redis_tls_conf *t = &c->redis.tls;
-	char reason[REDIS_TLS_REASON_MAX];
-	const char *wrong;
-
-	if (!t->is_on && (t->ca[0] || t->name[0] || t->cert[0] || t->key[0])) {
-		refuse_tls(b, t->ca[0] ? "tls-ca" : t->name[0] ? "tls-name" : t->cert[0]
-			   ? "tls-cert" : "tls-key", "options of TLS without TLS: add tls = true");
+	if (!section)
 		return;
-	}
-	if (!t->is_on)
-		return;
-	if (c->redis.sentinel.count == 0 && c->redis.address.storage.ss_family == AF_UNIX)
-		refuse_tls(b, "tls", "no TLS on a UNIX socket: give an IP address, or leave tls out");
-	if (!t->cert[0] != !t->key[0])
-		refuse_tls(b, t->cert[0] ? "tls-cert" : "tls-key",
-			   "tls-cert and tls-key come together: add the other one");
-	wrong = redis_tls_check(t, reason);
-	if (wrong)
-		refuse_tls(b, wrong, reason);
+	section_set(b, section, SECTION_SENTINEL, b->conf, where);
+	check_either(b, section, "password", "password-file", where);
 }
 
 static void build_redis(struct build *b, cfg_t *tree)
@@ -404,8 +359,9 @@ static void build_redis(struct build *b, cfg_t *tree)
 	b->conf->has_redis = true;
 	section_set(b, section, SECTION_REDIS, b->conf, where);
 	check_either(b, section, "password", "password-file", where);
-	build_sentinel(b, section, where);
-	check_tls(b);
+	build_sentinel(b, section);
+	conf_redis_check(b->conf, cfg_size(section, "address") > 0,
+			 cfg_size(section, "sentinel") > 0, where, &b->report);
 }
 
 /* False: no name, and that was said. */

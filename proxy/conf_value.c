@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "proxy/conf_addresses.h"
 #include "proxy/conf_guess.h"
 
 #define HEX_DIGITS "0123456789abcdefABCDEF"
@@ -254,35 +255,21 @@ static bool set_redis_address(const struct setting *s)
 
 static bool set_sentinels(const struct setting *s)
 {
-	struct redis_sentinel_conf *c = s->field;
+	struct address a;
 
-	if (c->count == REDIS_SENTINELS_MAX)
-		return fail(s, "more than %d sentinels: remove some", REDIS_SENTINELS_MAX);
-	if (!parse_address(s, &c->addresses[c->count]))
+	if (!parse_address(s, &a))
 		return fail_address(s, "an IP address and port, as in \"192.0.2.1:26379\"");
-	for (unsigned i = 0; i < c->count; i++)
-		if (address_is_equal(&c->addresses[i], &c->addresses[c->count]))
-			return fail(s, "sentinel '%.80s' is given twice: remove one", s->text);
-	c->count++;
-	return true;
+	return conf_sentinel_add(s->field, &a, s->problem);
 }
 
 static bool set_listen(const struct setting *s)
 {
-	struct conf *c = s->conf;
 	struct address a;
 
 	if (!parse_address(s, &a))
 		return fail_address(
 			s, "IP addresses and ports, as in \"192.0.2.1:53\" or \"[::]:53\"");
-	for (size_t i = 0; i < c->listen_count; i++)
-		if (address_is_equal(&c->listen[i], &a))
-			return fail(s, "listen has '%.80s' twice: remove one", s->text);
-	if (c->listen_count == CONF_LISTEN_MAX)
-		return fail(s, "listen has more than %d addresses: use [::]:53 and 0.0.0.0:53",
-			    CONF_LISTEN_MAX);
-	c->listen[c->listen_count++] = a;
-	return true;
+	return conf_listen_add(s->conf, &a, s->problem);
 }
 
 /* ---- Texts and files ---- */

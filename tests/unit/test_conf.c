@@ -513,7 +513,7 @@ static const struct { const char *text; int line; const char *part; } bad[] = {
 	{ "redis {\n sentinel { address = ::1 master = \"\" }\n}", 2, "master is empty" },
 	{ "redis {\n sentinel { address = redis1 master = m }\n}", 2, "is a host name" },
 	{ "redis {\n sentinel {\n address = { ::1,\n ::1 } master = m }\n}", 4, "given twice" },
-	{ "redis { address = ::1\n sentinel { address = ::1 master = m }\n}", 2, "both address and sentinel" },
+	{ "redis { address = ::1\n sentinel { address = ::1 master = m }\n}", 1, "both address and sentinel" },
 	{ "redis { sentinel { address = ::1 master = m }\n sentinel { address = ::1 master = m } }", 2,
 	  "section 'sentinel' is given twice" },
 	{ "pool p { backend b { address = ns1.example.com } }", 1, "is a host name" },
