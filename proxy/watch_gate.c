@@ -341,6 +341,16 @@ void gates_look(struct watched_pool *p, size_t zone, uint64_t now)
 		push_accepted(p->primaries[0]->watch, &p->zones[zone], now);
 }
 
+void gates_look_all(struct watched *b, uint64_t now)
+{
+	for (size_t i = 0; i < b->pool->zone_count; i++) {
+		struct gate_facts f = gates_facts(b, i);
+
+		if (gate_look(&b->gates[i].gate, &f))
+			settle(b, i, "nobody_to_compare", now);
+	}
+}
+
 void gates_tick(struct watch *w, uint64_t now)
 {
 	for (unsigned i = 0; i < BACKENDS_MAX; i++)

@@ -48,7 +48,10 @@ void gates_on_order(struct watched *b, uint64_t now);
 /* Time passes: looks at a part of the zones, and asks. */
 void gates_tick(struct watch *w, uint64_t now);
 
-/* The same for one zone, at once. */
+/* It is down, and may return in a moment: what has changed since the last tick counts before. */
+void gates_look_all(struct watched *b, uint64_t now);
+
+/* The same as gates_tick() for one zone, at once. */
 void gates_look(struct watched_pool *p, size_t zone, uint64_t now);
 
 /* A reply about a zone has come: SOA or sample. */

@@ -144,6 +144,8 @@ static bool judge_server(struct watched *b, const struct check *c, const struct 
 		health_on_rtt(&b->health, v->rtt_us);
 		rtt_note_least(&b->probed, v->rtt_us, now);
 	}
+	if (v->cause == CAUSE_NONE && b->health.state == HEALTH_DOWN)
+		gates_look_all(b, now);
 	b->good_run = b->health.udp.good + (v->cause == CAUSE_NONE && !c->is_tcp);
 	change = health_on_probe(&b->health, &b->rules, c->is_tcp, v->cause, gates_are_open(b), now);
 	verdict_follow(b, change, now);
