@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 #include "proxy/catalogs.h"
 
+#include <signal.h>
 #include <stdlib.h>
 
+#include "cache/aside.h"
 #include "cache/clock.h"
 #include "cache/memory.h"
-#include "cache/rcu.h"
 #include "proxy/daemon.h"
 
 #define TICK_S		0.2
@@ -16,10 +17,22 @@ enum {
 	LINES_MAX = 20,		/* of one kind of event for one update: the summary has all */
 };
 
+/* A plan in the making. */
+struct renewal {
+	struct aside_job job;		/* first */
+	struct catalogs *catalogs;
+	struct conf *conf;		/* held */
+	const struct generation *lists[CONF_CATALOGS_MAX];	/* pinned */
+	const struct members *before;	/* of the plan in use, which stays until this is done */
+	struct plan *draft;
+};
+
 struct catalogs {
 	struct daemon *daemon;
 	ev_timer tick;
 	uint64_t not_before_us;		/* the next plan */
+	struct aside *aside;
+	bool is_under_way, is_over;
 };
 
 /* ---- What the mirror holds ---- */
@@ -41,40 +54,103 @@ static bool has_news(const struct plan *p)
 	return false;
 }
 
-struct members *catalogs_gather(const struct plan *plan, const struct conf *conf)
+static void find_lists(const struct plan *plan, const struct conf *conf,
+		       const struct generation *lists[CONF_CATALOGS_MAX])
 {
-	const struct generation *lists[CONF_CATALOGS_MAX] = { NULL };
-
 	for (size_t i = 0; i < conf->catalog_count; i++) {
 		const struct plan_zone *z = plan_zone_named(plan, conf->catalogs[i].zone.origin);
 
 		if (z && z->catalog)
 			lists[i] = list_of(plan, (size_t)(z - plan->catalogs));
 	}
+}
+
+struct members *catalogs_gather(const struct plan *plan, const struct conf *conf)
+{
+	const struct generation *lists[CONF_CATALOGS_MAX] = { NULL };
+
+	find_lists(plan, conf, lists);
 	return members_new(conf, lists, plan->members);
 }
 
 /* ---- Plans ---- */
 
-bool catalogs_take(struct catalogs *c)
+/* In the thread beside the loop. */
+static void run_renewal(struct aside_job *job)
 {
-	struct daemon *d = c->daemon;
-	uint64_t begun_us = clock_monotonic_us(), end_us, apart_us;
-	struct conf *conf = d->plan->conf;
-	struct members *members;
-	struct plan *plan;
+	struct renewal *r = (struct renewal *)job;
 
-	if (!has_news(d->plan))
-		return false;
-	conf_hold(conf);
-	members = catalogs_gather(d->plan, conf);
-	rcu_sleep();	/* many zones must not hold up what the mirror frees */
-	plan = plan_new_with(conf, members, d->plan->number + 1);
-	rcu_wake();
-	daemon_use_plan(d, plan);
+	r->draft = plan_draft(r->conf, members_new(r->conf, r->lists, r->before));
+}
+
+static void use_draft(struct catalogs *c, struct plan *draft)
+{
+	uint64_t begun_us = clock_monotonic_us(), end_us, apart_us;
+
+	plan_complete(draft, c->daemon->plan->number + 1);
+	daemon_use_plan(c->daemon, draft);
 	end_us = clock_monotonic_us();
 	apart_us = (end_us - begun_us) * COST_PART;
 	c->not_before_us = end_us + (apart_us > APART_US ? apart_us : APART_US);
+}
+
+static void on_renewal_done(struct aside_job *job)
+{
+	struct renewal *r = (struct renewal *)job;
+	struct catalogs *c = r->catalogs;
+
+	c->is_under_way = false;
+	for (size_t i = 0; i < CONF_CATALOGS_MAX; i++)
+		if (r->lists[i])
+			generation_drop(r->lists[i]);
+	if (c->is_over)
+		plan_free(r->draft);
+	else
+		use_draft(c, r->draft);
+	free(r);
+}
+
+/* Signals are control's: the thread, which the first job begins, inherits a mask that blocks all. */
+static void begin_aside(struct catalogs *c, struct aside_job *job)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	aside_begin(c->aside, job);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void begin_renewal(struct catalogs *c)
+{
+	struct renewal *r = memory_zeroed(1, sizeof(*r));
+	const struct plan *plan = c->daemon->plan;
+
+	r->job = (struct aside_job){ .run = run_renewal, .done = on_renewal_done };
+	r->catalogs = c;
+	r->conf = plan->conf;
+	r->before = plan->members;
+	conf_hold(r->conf);
+	find_lists(plan, r->conf, r->lists);
+	for (size_t i = 0; i < CONF_CATALOGS_MAX; i++)
+		if (r->lists[i])
+			generation_hold(r->lists[i]);
+	c->is_under_way = true;
+	begin_aside(c, &r->job);
+}
+
+void catalogs_settle(struct catalogs *c)
+{
+	if (c)
+		aside_wait(c->aside);
+}
+
+bool catalogs_take(struct catalogs *c)
+{
+	if (!has_news(c->daemon->plan))
+		return false;
+	begin_renewal(c);
+	catalogs_settle(c);
 	return true;
 }
 
@@ -82,9 +158,10 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 {
 	struct catalogs *c = t->data;
 
+	(void)loop;
 	(void)revents;
-	if (clock_monotonic_us() >= c->not_before_us && catalogs_take(c))
-		ev_now_update(loop);
+	if (!c->is_under_way && clock_monotonic_us() >= c->not_before_us && has_news(c->daemon->plan))
+		begin_renewal(c);
 }
 
 struct catalogs *catalogs_new(struct daemon *d)
@@ -92,6 +169,7 @@ struct catalogs *catalogs_new(struct daemon *d)
 	struct catalogs *c = memory_zeroed(1, sizeof(*c));
 
 	c->daemon = d;
+	c->aside = aside_new(d->loop);
 	ev_timer_init(&c->tick, on_tick, TICK_S, TICK_S);
 	c->tick.data = c;
 	ev_timer_start(d->loop, &c->tick);
@@ -102,6 +180,8 @@ void catalogs_free(struct catalogs *c)
 {
 	if (!c)
 		return;
+	c->is_over = true;
+	aside_free(c->aside);
 	ev_timer_stop(c->daemon->loop, &c->tick);
 	free(c);
 }

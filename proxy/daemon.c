@@ -263,6 +263,7 @@ bool daemon_reload(struct daemon *d, FILE *errors)
 
 	if (!capture)
 		return false;
+	catalogs_settle(d->catalogs);
 	plan = prepare_plan(d, capture);
 	fclose(capture);
 	if (plan)

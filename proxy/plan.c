@@ -153,7 +153,6 @@ static const struct plan_pool *pool_of(const struct plan *p, const struct conf_p
 static void plan_add_pools(struct plan *p)
 {
 	p->pool_count = (unsigned)p->conf->pool_count;
-	p->pools = memory_zeroed(p->pool_count, sizeof(*p->pools));
 	for (unsigned i = 0; i < p->pool_count; i++)
 		pool_init(&p->pools[i], &p->conf->pools[i], i);
 	p->unlisted = pool_of(p, p->conf->forward_unlisted);
@@ -203,12 +202,12 @@ static void plan_add_zones(struct plan *p)
 
 static void number_zones(struct plan *p)
 {
-	size_t *counts = memory_zeroed(p->pool_count, sizeof(*counts));
+	size_t *counts = memory_zeroed(p->conf->pool_count, sizeof(*counts));
 
 	p->heard = memory_zeroed(p->zone_count, sizeof(*p->heard));
 	for (size_t i = 0; i < p->zone_count; i++) {
 		p->zones[i].heard = &p->heard[i];
-		p->zones[i].number = counts[p->zones[i].pool->index]++;
+		p->zones[i].number = counts[p->zones[i].pool - p->pools]++;
 	}
 	free(counts);
 }
@@ -223,18 +222,31 @@ static void plan_add_catalogs(struct plan *p)
 	}
 }
 
-struct plan *plan_new_with(struct conf *conf, struct members *members, uint64_t number)
+struct plan *plan_draft(struct conf *conf, struct members *members)
 {
 	struct plan *p = memory_zeroed(1, sizeof(*p));
 
 	p->conf = conf;
 	p->members = members;
-	p->number = number;
+	p->pools = memory_zeroed(conf->pool_count, sizeof(*p->pools));
 	tree_init(&p->by_name, &zone_ops);
-	plan_add_pools(p);
 	plan_add_zones(p);
 	number_zones(p);
 	plan_add_catalogs(p);
+	return p;
+}
+
+void plan_complete(struct plan *p, uint64_t number)
+{
+	p->number = number;
+	plan_add_pools(p);
+}
+
+struct plan *plan_new_with(struct conf *conf, struct members *members, uint64_t number)
+{
+	struct plan *p = plan_draft(conf, members);
+
+	plan_complete(p, number);
 	return p;
 }
 

@@ -133,6 +133,13 @@ struct plan *plan_new(struct conf *conf, struct mirror *mirror, uint64_t number)
 struct plan *plan_new_with(struct conf *conf, struct members *members, uint64_t number);
 
 /*
+ * The same in two steps. A draft has all that takes long, and is made in any thread; it may be freed,
+ * and is a plan once it is complete.
+ */
+struct plan *plan_draft(struct conf *conf, struct members *members);
+void plan_complete(struct plan *draft, uint64_t number);
+
+/*
  * Hands the list of mirrored zones to `mirror` and gets their slots. A reload that may still
  * fail makes its plan without a mirror and does this last, just before the plan is published.
  */
