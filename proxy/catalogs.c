@@ -110,7 +110,7 @@ static void on_renewal_done(struct aside_job *job)
 	free(r);
 }
 
-/* Signals are control's: the thread, which the first job begins, inherits a mask that blocks all. */
+/* Signals are control's: the thread, which the first job begins, inherits a mask against all. */
 static void begin_aside(struct catalogs *c, struct aside_job *job)
 {
 	sigset_t all, before;

@@ -133,8 +133,8 @@ struct plan *plan_new(struct conf *conf, struct mirror *mirror, uint64_t number)
 struct plan *plan_new_with(struct conf *conf, struct members *members, uint64_t number);
 
 /*
- * The same in two steps. A draft has all that takes long, and is made in any thread; it may be freed,
- * and is a plan once it is complete.
+ * The same in two steps. A draft has all that takes long, and is made in any thread; it may be
+ * freed, and is a plan once it is complete.
  */
 struct plan *plan_draft(struct conf *conf, struct members *members);
 void plan_complete(struct plan *draft, uint64_t number);
