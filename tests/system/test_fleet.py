@@ -288,6 +288,13 @@ def test_lies_in_the_news_change_nothing(fleet, redis):
 
 # ---- Size ----
 
+def cpu_ms(cli):
+    """Processor time so far: what a busy machine does to the clock is not what is measured."""
+    with open(f"/proc/{cli.process.pid}/stat") as stat:
+        fields = stat.read().split(")")[1].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 // os.sysconf("SC_CLK_TCK")
+
+
 @pytest.mark.soak
 def test_ten_changes_of_a_big_zone_cost_what_ten_cost(start, redis):  # noqa: F811
     cli = start(f"unix:{redis.socket}", command_ms=60000)
@@ -301,17 +308,15 @@ def test_ten_changes_of_a_big_zone_cost_what_ten_cost(start, redis):  # noqa: F8
     cli.say("save 1 0")
     cli.hear(r"saved \S+ 2 well", 600)
     before_kb = cli.resident_kb()
-    cli.say("lag")
-    cli.hear(r"lag .*", 600)
-    began = time.monotonic()
+    cli.say("idle")
+    cli.hear("idle", 600)
+    began, used_ms = time.monotonic(), cpu_ms(cli)
     cli.say("follow 9 8")
     cli.hear(r"followed \S+ generation 2 serial 2", 60)
-    took_ms = (time.monotonic() - began) * 1000
-    cli.say("lag")
-    lag_us = int(cli.hear(r"lag (\d+)")[1])
+    took_ms, used_ms = (time.monotonic() - began) * 1000, cpu_ms(cli) - used_ms
     grown_kb = cli.resident_kb() - before_kb
-    print(f"followed ten changes of 1,900,003 records in {took_ms:.1f} ms, {lag_us} us of the loop; grew {grown_kb} kB")
-    assert took_ms < 200 and grown_kb < 2000
+    print(f"followed ten changes of 1,900,003 records in {took_ms:.1f} ms, {used_ms} ms of a core; grew {grown_kb} kB")
+    assert used_ms < 100 and grown_kb < 2000
     cli.say("same 1 8")
     cli.hear("same yes", 600)
 
