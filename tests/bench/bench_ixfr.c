@@ -7,7 +7,8 @@
  *           real mirror, snapshots and all, follows it by IXFR: first at its own pace, one a
  *           second (ROUNDS), then as fast as a clock that runs FAST times lets it (MANY more).
  * Prints:   from the last byte sent to the first reader who sees the version; heap and RSS.
- * Usage:    bench_ixfr [RECORDS [MANY]]
+ * Usage:    bench_ixfr [RECORDS [MANY [REDIS]]], Redis as unix:PATH: then the store follows, too;
+ *           by the fast clock it is called late soon: store_down in that phase means nothing
  * Threads:  main reads the zone as a worker does, the primary serves, the mirror is itself.
  * Time:     clock_monotonic_us() of the product is replaced by one that can run faster.
  */
@@ -346,18 +347,36 @@ static void follow(struct mirror *m, struct mirror_zone *z, const char *what, un
 	free(us);
 }
 
-static struct mirror *begin(struct mirror_zone **zone)
+static void use_redis(struct mirror_conf *conf, const char *where)
 {
-	struct mirror_zone_conf z = { .primary_count = 1 };
+	struct redis_conf *r = &conf->store.redis;
+
+	if (!address_unix_from_text(where, &r->address))
+		abort();
+	r->connect_ms = 1000;
+	r->command_ms = 2000;
+	r->queue_max = 64 << 20;
+	conf->store.lease_s = 10;
+	snprintf(conf->store.prefix, sizeof(conf->store.prefix), "bench");
+	snprintf(conf->store.instance, sizeof(conf->store.instance), "bench-%d", (int)getpid());
+	conf->has_redis = true;
+}
+
+static struct mirror *begin(const char *redis, struct mirror_zone **zone)
+{
+	static struct mirror_primary primary;
+	struct mirror_zone_conf z = { .primaries = &primary, .primary_count = 1 };
 	struct mirror_conf conf = { 0 };
 	struct mirror *m;
 	char address[32];
 
 	snprintf(address, sizeof(address), "127.0.0.1:%u", listen_somewhere());
 	memcpy(z.origin, ORIGIN, sizeof(ORIGIN));
-	if (!address_from_text(address, 53, &z.primaries[0].address))
+	if (!address_from_text(address, 53, &primary.address))
 		abort();
 	snprintf(conf.state_dir, sizeof(conf.state_dir), "/tmp/bench_ixfr.%d", (int)getpid());
+	if (redis)
+		use_redis(&conf, redis);
 	m = mirror_new(&conf);
 	mirror_configure(m, &z, 1, zone);
 	mirror_start(m);
@@ -375,7 +394,7 @@ int main(int argc, char **argv)
 	many = argc > 2 ? (unsigned)strtoul(argv[2], NULL, 10) : many;
 	event_open_log("stderr", EVENT_LOGFMT, EVENT_WARNING);
 	rcu_thread_start();
-	m = begin(&zone);
+	m = begin(argc > 3 ? argv[3] : NULL, &zone);
 	wait_served(zone, 1, 120 * US_PER_S);
 	printf("%zu records, %zu bytes on the wire: AXFR served after %.1f s; RSS %zu MB\n",
 	       zone->current->records, zone->current->bytes, (double)(true_us() - started) / 1e6,
