@@ -166,9 +166,11 @@ void holding_flush_snapshot(struct holding *h)
 		write_now(h);
 }
 
+/* Waits too: should the zone come back, it has another holding, and two would write one file. */
 void holding_leave_snapshot(struct holding *h)
 {
 	h->is_snapshot_due = false;
+	holding_wait_aside(h);
 }
 
 /* ---- Faithfulness ---- */

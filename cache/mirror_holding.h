@@ -123,7 +123,7 @@ void holding_saw_snapshot(struct holding *h, const struct generation *g);	/* it 
 /* Begins what has become due. Called each second. */
 void holding_tend_snapshot(struct holding *h);
 
-/* At the end: writes what is due and waits. The other: no more writes, of a zone that leaves. */
+/* At the end: writes what is due. Of a zone that leaves: nothing more is written. Both wait. */
 void holding_flush_snapshot(struct holding *h);
 void holding_leave_snapshot(struct holding *h);
 

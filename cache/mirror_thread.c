@@ -310,7 +310,6 @@ static void do_forget(struct mirror *m)
 	for (size_t i = 0; i < m->left.count; i++) {
 		const uint8_t *origin = m->left.items[i]->slot->origin;
 
-		holding_wait_aside(&m->left.items[i]->hold);
 		if (!work_list_find(&m->works, origin))	/* it may be back, with a new slot */
 			snapshot_remove(m->conf.state_dir, origin);
 	}
