@@ -38,6 +38,8 @@ static void got_time(const redisReply *reply, void *arg)
 	int64_t here_s = (int64_t)(clock_wall_us() / US_PER_S), skew_s;
 	uint64_t there_s;
 
+	if (reply && reply->type == REDIS_REPLY_ERROR)
+		refusal_note_denied(s, "TIME", reply->str);
 	if (!reply_is_array(reply, 2) || !reply_number(reply->element[0], &there_s) ||
 	    there_s > INT64_MAX / 4)
 		return;

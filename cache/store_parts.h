@@ -2,19 +2,20 @@
 /*
  * store_parts - what the files of the store share, and nobody else includes.
  *
- * store.c       the object: zones, up and down, who may run; touches and polls
- * store_refusal.c  errors that concern every write, and rights that we lack
- * store_check.c  settings of Redis that endanger a zone
- * store_task.c  commands, tasks that wait for replies, the critical section
- * store_save.c  deciding what to write
+ * store.c         the object: zones, up and down, who may run
+ * store_refusal.c errors that concern every write, and rights that we lack
+ * store_check.c   settings of Redis that endanger a zone
+ * store_task.c    commands, tasks that wait for replies, the critical section
+ * store_save.c    deciding what to write
  * store_commit.c  the commit
- * store_base.c  a whole generation as chunks, before it is committed
+ * store_base.c    a whole generation as chunks, before it is committed
  * store_compact.c a new base under a stream that has grown long
- * store_load.c  reading back
- * store_follow.c from what is held to the newest, by changes
- * store_news.c  what others have committed, and what they want
- * store_lease.c who transfers
- * store_clock.c by how much Redis' clock differs from ours
+ * store_load.c    reading back
+ * store_follow.c  from what is held to the newest, by changes
+ * store_news.c    what others have committed, and what they want
+ * store_lease.c   who transfers
+ * store_errand.c  touches and polls
+ * store_clock.c   by how much Redis' clock differs from ours
  *
  * A *task* sends some commands and goes on with its `next` step when every one of them has
  * been answered. WATCH belongs to the connection and not to a task, so what lies between a
@@ -221,6 +222,7 @@ void refusal_forget(struct store *s);		/* a new connection: perhaps all is well 
 unsigned refusal_saves_max(const struct store *s);	/* how many saves may run now */
 void refusal_note(struct store *s, const struct store_task *t, const char *word,
 		  const char *reason);		/* an error reply to `word` */
+void refusal_note_denied(struct store *s, const char *word, const char *reason);	/* of no zone */
 void refusal_note_reply(struct store *s, const char *word);	/* any other reply */
 void refusal_note_commit(struct store *s);
 
@@ -275,6 +277,7 @@ void base_put(const struct store_base *b, struct store_task *t);
 void compact_if_due(struct store_zone *z, const struct generation *g, uint64_t entries);
 
 void save_start(struct store_zone *z);	/* takes the wish */
+void touch_start(struct store_zone *z);	/* takes the touch */
 void load_start(struct store_zone *z);
 
 /* Starts the follows that wait and may run. */

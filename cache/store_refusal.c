@@ -71,9 +71,10 @@ static bool is_told(struct store_refusal *r, const char *word)
 	return false;
 }
 
-static void note_denied(struct store *s, const char *word, const char *reason)
+void refusal_note_denied(struct store *s, const char *word, const char *reason)
 {
-	if (!is_told(&s->refusal, word))
+	if (redis_error_of(reason) == REDIS_ERROR_DENIES && !s->is_closing &&
+	    !is_told(&s->refusal, word))
 		s->listener->on_denied(word, reason, s->arg);
 }
 
@@ -85,7 +86,7 @@ void refusal_note(struct store *s, const struct store_task *t, const char *word,
 	if (is == REDIS_ERROR_OTHER || s->is_closing || !redis_is_up(s->redis))
 		return;
 	if (is == REDIS_ERROR_DENIES)
-		note_denied(s, word, reason);
+		refusal_note_denied(s, word, reason);
 	if (!t->is_save && is == REDIS_ERROR_DENIES)
 		return;
 	try_later(s);
