@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fetch - one zone asked of one primary over one TCP connection (or two).
+ * fetch - one zone asked of one primary over one connection (or two).
  *
- * Purpose:  moves the messages of a transfer: connect, ask for the SOA, and ask for the zone
- *           (or for differences) on the same connection when that is newer; deadlines for all
- *           of it. A primary that closes after the SOA reply is connected to once more.
- * Not here: what messages say (transfer.h), whom to ask and when (mirror_work.h).
- * Owns:     its socket, watchers and the transfer.
+ * Purpose:  the order of the requests of a transfer: ask for the SOA, and for the zone (or for
+ *           differences) on the same connection when that is newer; a deadline for all of it.
+ *           A primary that closes after the SOA reply is connected to once more.
+ * Not here: the connection (stream.h), what messages say (transfer.h), whom to ask and when
+ *           (mirror_work.h).
+ * Owns:     the stream and the transfer.
  * Threads:  the thread of the loop.
  * Time:     libev's timers; wall seconds are read for TSIG.
- * Memory:   one buffer of a message.
+ * Memory:   that of the stream and of the transfer.
  * Failure:  ends in one call of `on_end`, never from inside fetch_new(); the callee may
  *           fetch_free() there.
- * Spec:     RFC 7766 (framing, closing), RFC 5936 s.4.1 (AXFR over TCP), RFC 1995 s.2.
+ * Spec:     RFC 7766 (closing), RFC 5936 s.4.1 (AXFR over TCP), RFC 1995 s.2.
  */
 #ifndef FETCH_H
 #define FETCH_H
