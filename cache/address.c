@@ -202,6 +202,14 @@ bool address_is_same_host(const struct address *a, const struct address *b)
 	       strcmp(as_unix(a)->sun_path, as_unix(b)->sun_path) == 0;
 }
 
+void address_set_port(struct address *a, uint16_t port)
+{
+	if (a->storage.ss_family == AF_INET)
+		((struct sockaddr_in *)&a->storage)->sin_port = htons(port);
+	else if (a->storage.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&a->storage)->sin6_port = htons(port);
+}
+
 bool address_is_equal(const struct address *a, const struct address *b)
 {
 	if (a->len == 0 || b->len == 0)

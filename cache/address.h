@@ -29,5 +29,6 @@ bool address_is_equal(const struct address *a, const struct address *b);	/* port
 bool address_is_same_host(const struct address *a, const struct address *b);	/* IP only */
 bool address_is_any(const struct address *a);	/* 0.0.0.0 or :: */
 uint16_t address_port(const struct address *a);
+void address_set_port(struct address *a, uint16_t port);	/* nothing for unix: */
 
 #endif

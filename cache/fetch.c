@@ -168,7 +168,7 @@ struct fetch *fetch_new(struct ev_loop *loop, const struct fetch_job *job, struc
 	ev_timer_init(&f->total, on_total, TOTAL_S, 0.);
 	f->total.data = f;
 	ev_timer_start(loop, &f->total);
-	f->stream = stream_new(loop, job->address, &owner);
+	f->stream = stream_new(loop, &job->peer, &owner);
 	stream_connect(f->stream);
 	return f;
 }

@@ -23,8 +23,8 @@
 
 #include <ev.h>
 
-#include "cache/address.h"
 #include "cache/random.h"
+#include "cache/stream.h"
 #include "cache/transfer.h"
 
 struct fetch;
@@ -47,7 +47,7 @@ typedef void (*fetch_end_fn)(struct fetch *f, enum fetch_outcome outcome, void *
 
 struct fetch_job {
 	const uint8_t *origin;			/* lower case; copied */
-	const struct address *address;		/* copied */
+	struct stream_peer peer;
 	const struct tsig_key *key;		/* or NULL; outlives the fetch */
 	struct generation *const *held;		/* what we hold when the SOA comes; outlives it */
 	struct transfer_limits limits;

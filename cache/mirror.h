@@ -26,6 +26,7 @@
 #include "cache/address.h"
 #include "cache/rcu.h"
 #include "cache/store.h"
+#include "cache/tls_profile.h"
 #include "cache/tsig.h"
 #include "cache/zone.h"
 
@@ -34,7 +35,8 @@ struct mirror;
 enum { MIRROR_PRIMARIES_MAX = 8, MIRROR_SOURCE_MAX = 160, MIRROR_UNSAFE_MAX = 200 };
 
 struct mirror_primary {
-	struct address address;
+	struct address address;		/* that zones are transferred from */
+	struct tls_profile *tls;	/* NULL: in clear text */
 	bool has_key;
 	struct tsig_key key;
 };

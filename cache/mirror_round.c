@@ -97,7 +97,7 @@ static void ask_primary(struct mirror_work *w)
 	const struct mirror_primary *p = &w->conf->primaries[w->primary];
 	struct fetch_job job = {
 		.origin = w->conf->origin,
-		.address = &p->address,
+		.peer = { p->address, p->tls },
 		.key = p->has_key ? &p->key : NULL,
 		.held = &w->slot->current,
 		.limits = { w->conf->max_records, w->conf->max_bytes, EMPTY_MAX },

@@ -28,6 +28,8 @@ static const struct mirror_primary *share(const struct mirror_zone_conf *conf)
 	s->count = conf->primary_count;
 	if (size > 0)
 		memcpy(s->list, conf->primaries, size);
+	for (unsigned i = 0; i < s->count; i++)
+		tls_profile_keep(s->list[i].tls);
 	return s->list;
 }
 
@@ -56,6 +58,8 @@ void zoneconf_free(struct mirror_zone_conf *conf)
 		return;
 	s = shared_of(conf);
 	if (atomic_fetch_sub(&s->holders, 1) == 1) {
+		for (unsigned i = 0; i < s->count; i++)
+			tls_profile_free(s->list[i].tls);
 		explicit_bzero(s->list, s->count * sizeof(s->list[0]));	/* it held keys */
 		free(s);
 	}
@@ -64,7 +68,8 @@ void zoneconf_free(struct mirror_zone_conf *conf)
 
 static bool is_same_primary(const struct mirror_primary *a, const struct mirror_primary *b)
 {
-	if (!address_is_equal(&a->address, &b->address) || a->has_key != b->has_key)
+	if (!address_is_equal(&a->address, &b->address) ||
+	    !tls_profile_is_equal(a->tls, b->tls) || a->has_key != b->has_key)
 		return false;
 	return !a->has_key ||
 	       (name_is_equal(a->key.name, b->key.name) &&

@@ -1,49 +1,43 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Timers: `idle` runs while we wait for the peer and is put back by each byte that comes or
- * goes. One io watcher: writing until the request is out, reading from then on.
+ * Timers: `idle` runs while we wait for the peer, and is put back by each byte that comes or
+ * goes; during a handshake it is not. One io watcher: for what the channel waits for.
  */
 #include "cache/stream.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
+#include "cache/channel.h"
 #include "cache/clock.h"
 #include "cache/dns.h"
 #include "cache/memory.h"
 #include "cache/wire.h"
 
 #define CONNECT_S	3.0
+#define HANDSHAKE_S	5.0
 #define IDLE_S		15.0
 
 enum {
 	LENGTH_LEN = 2,		/* before each message, RFC 1035 s.4.2.2 */
 	READS_MAX = 8,		/* in one turn of the loop; then the others run */
-	REASON_MAX = 160,
 };
 
 enum state {
-	STATE_CLOSED,		/* no watcher runs but perhaps `idle`, to tell of `error` */
-	STATE_CONNECTING,	/* io waits for writable */
+	STATE_CLOSED,		/* no watcher runs but perhaps `idle`, to tell of a failure */
+	STATE_CONNECTING,	/* TCP, then TLS */
 	STATE_READY,		/* connected, nothing asked yet; in on_ready only */
-	STATE_SENDING,		/* io waits for writable; some of `out` is sent */
-	STATE_READING,		/* io waits for readable */
+	STATE_SENDING,		/* some of `out` is sent */
+	STATE_READING,
 };
 
 struct stream {
 	struct ev_loop *loop;
 	ev_io io;
 	ev_timer idle;
-	int fd;			/* -1: none */
+	struct channel channel;
 	enum state state;
-	int error;		/* of a connect() that said no at once */
 	bool has_heard;
 	struct address peer;
 	struct stream_owner owner;
@@ -57,9 +51,7 @@ void stream_close(struct stream *s)
 {
 	ev_io_stop(s->loop, &s->io);
 	ev_timer_stop(s->loop, &s->idle);
-	if (s->fd >= 0)
-		close(s->fd);
-	s->fd = -1;
+	channel_close(&s->channel);
 	s->state = STATE_CLOSED;
 }
 
@@ -70,74 +62,61 @@ static void end(struct stream *s, enum stream_end how, const char *reason)
 	s->owner.on_end(how, reason, s->owner.arg);
 }
 
-static void end_errno(struct stream *s, enum stream_end how, const char *doing, int err)
+static void watch(struct stream *s, int events)
 {
-	char reason[REASON_MAX];
+	bool is_same = s->io.fd == s->channel.fd && (s->io.events & (EV_READ | EV_WRITE)) == events;
 
-	snprintf(reason, sizeof(reason), "%s: %s", doing, strerrordesc_np(err));
-	end(s, how, reason);
-}
-
-/* The peer is gone; `err` 0: it closed in good order. */
-static void end_closed(struct stream *s, int err)
-{
-	if (err != 0)
-		end_errno(s, STREAM_CLOSED, "connection lost", err);
-	else
-		end(s, STREAM_CLOSED, "primary closed the connection early");
-}
-
-static void wait_for(struct stream *s, enum state state, int events, double patience_s)
-{
-	s->state = state;
+	if (ev_is_active(&s->io) && is_same)
+		return;
 	ev_io_stop(s->loop, &s->io);
-	ev_io_set(&s->io, s->fd, events);
+	ev_io_set(&s->io, s->channel.fd, events);
 	ev_io_start(s->loop, &s->io);
-	s->idle.repeat = patience_s;
-	ev_timer_again(s->loop, &s->idle);
+}
+
+static void be_patient(struct stream *s, double seconds)
+{
+	ev_timer_stop(s->loop, &s->idle);
+	ev_timer_set(&s->idle, seconds, seconds);
+	ev_timer_start(s->loop, &s->idle);
+}
+
+/* What the channel says, when it is not OK. False when `s` may be gone. */
+static bool go_on(struct stream *s, enum channel_status status)
+{
+	if (status == CHANNEL_WAIT) {
+		watch(s, s->channel.wants_write ? EV_WRITE : EV_READ);
+		return true;
+	}
+	end(s, status == CHANNEL_CLOSED ? STREAM_CLOSED : STREAM_FAILED, s->channel.reason);
+	return false;
 }
 
 /* ---- Connecting ---- */
-
-/* 0, or the errno. */
-static int open_socket(struct stream *s)
-{
-	const struct sockaddr *peer = (const struct sockaddr *)&s->peer.storage;
-	int one = 1;
-
-	s->fd = socket(peer->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (s->fd < 0)
-		return errno;
-	setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));	/* or it is slower */
-	if (connect(s->fd, peer, s->peer.len) < 0 && errno != EINPROGRESS)
-		return errno;
-	return 0;
-}
 
 void stream_connect(struct stream *s)
 {
 	stream_close(s);
 	s->in_len = 0;
 	s->has_heard = false;
-	s->error = open_socket(s);
-	if (s->error == 0) {
-		wait_for(s, STATE_CONNECTING, EV_WRITE, CONNECT_S);
+	if (channel_open(&s->channel, &s->peer) == CHANNEL_WAIT) {
+		s->state = STATE_CONNECTING;
+		watch(s, EV_WRITE);
+		be_patient(s, CONNECT_S);
 		return;
 	}
-	stream_close(s);
-	ev_timer_set(&s->idle, 0., 0.);		/* the owner hears of it from the loop */
-	ev_timer_start(s->loop, &s->idle);
+	channel_close(&s->channel);
+	be_patient(s, 0.);	/* the owner hears of it from the loop */
 }
 
-static void on_connected(struct stream *s)
+static void on_connecting(struct stream *s)
 {
-	int err = 0;
-	socklen_t len = sizeof(err);
+	bool was_connected = s->channel.is_connected;
+	enum channel_status status = channel_proceed(&s->channel);
 
-	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
-		err = errno;
-	if (err != 0) {
-		end_errno(s, STREAM_FAILED, "cannot connect", err);
+	if (!was_connected && s->channel.is_connected)
+		be_patient(s, HANDSHAKE_S);
+	if (status != CHANNEL_OK) {
+		go_on(s, status);
 		return;
 	}
 	s->state = STATE_READY;
@@ -155,21 +134,27 @@ void stream_send(struct stream *s, const uint8_t *message, size_t len)
 	s->out_len = LENGTH_LEN + len;
 	s->out_sent = 0;
 	s->has_heard = false;
-	wait_for(s, STATE_SENDING, EV_WRITE, IDLE_S);
+	s->state = STATE_SENDING;
+	watch(s, EV_WRITE);
+	be_patient(s, IDLE_S);
 }
 
-static void on_writable(struct stream *s)
+static void on_sending(struct stream *s)
 {
-	ssize_t n = send(s->fd, s->out + s->out_sent, s->out_len - s->out_sent, MSG_NOSIGNAL);
+	enum channel_status status;
+	size_t n;
 
-	if (n < 0) {
-		if (errno != EAGAIN && errno != EINTR)
-			end_closed(s, errno);
+	status = channel_write(&s->channel, s->out + s->out_sent, s->out_len - s->out_sent, &n);
+	if (status != CHANNEL_OK) {
+		go_on(s, status);
 		return;
 	}
-	s->out_sent += (size_t)n;
-	if (s->out_sent == s->out_len)
-		wait_for(s, STATE_READING, EV_READ, IDLE_S);
+	s->out_sent += n;
+	be_patient(s, IDLE_S);
+	if (s->out_sent < s->out_len)
+		return;
+	s->state = STATE_READING;
+	watch(s, EV_READ);
 }
 
 /* ---- Reading ---- */
@@ -194,19 +179,26 @@ static bool take_messages(struct stream *s)
 	return true;
 }
 
-static void on_readable(struct stream *s)
+/* TLS gives what it has decrypted in pieces, and no event comes for the rest of them. */
+static bool reads_on(const struct stream *s, int reads)
 {
-	for (int i = 0; i < READS_MAX && s->state == STATE_READING; i++) {
-		ssize_t n = recv(s->fd, s->in + s->in_len, sizeof(s->in) - s->in_len, 0);
+	return s->state == STATE_READING && (reads < READS_MAX || channel_has_pending(&s->channel));
+}
 
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (n <= 0) {
-			end_closed(s, n < 0 ? errno : 0);
+static void on_reading(struct stream *s)
+{
+	enum channel_status status;
+	size_t n;
+
+	watch(s, EV_READ);
+	for (int i = 0; reads_on(s, i); i++) {
+		status = channel_read(&s->channel, s->in + s->in_len, sizeof(s->in) - s->in_len, &n);
+		if (status != CHANNEL_OK) {
+			go_on(s, status);
 			return;
 		}
 		s->has_heard = true;
-		s->in_len += (size_t)n;
+		s->in_len += n;
 		ev_timer_again(s->loop, &s->idle);
 		if (!take_messages(s))
 			return;
@@ -222,12 +214,29 @@ static void on_io(struct ev_loop *loop, ev_io *w, int revents)
 	(void)loop;
 	(void)revents;
 	switch (s->state) {
-	case STATE_CONNECTING:	on_connected(s); return;
-	case STATE_SENDING:	on_writable(s); return;
-	case STATE_READING:	on_readable(s); return;
+	case STATE_CONNECTING:	on_connecting(s); return;
+	case STATE_SENDING:	on_sending(s); return;
+	case STATE_READING:	on_reading(s); return;
 	case STATE_READY:
 	case STATE_CLOSED:	return;
 	}
+}
+
+static const char *why_so_long(const struct stream *s)
+{
+	switch (s->state) {
+	case STATE_CLOSED:	/* of stream_connect() */
+		return s->channel.reason;
+	case STATE_CONNECTING:
+		return s->channel.is_connected
+			? "TLS: no handshake within 5 s: does the primary speak TLS on that port?"
+			: "cannot connect: no answer within 3 s";
+	case STATE_READY:
+	case STATE_SENDING:
+	case STATE_READING:
+		break;
+	}
+	return "primary is silent for 15 s";
 }
 
 static void on_idle(struct ev_loop *loop, ev_timer *w, int revents)
@@ -236,32 +245,20 @@ static void on_idle(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	switch (s->state) {
-	case STATE_CONNECTING:
-		end(s, STREAM_FAILED, "cannot connect: no answer within 3 s");
-		return;
-	case STATE_READY:
-	case STATE_SENDING:
-	case STATE_READING:
-		end(s, STREAM_FAILED, "primary is silent for 15 s");
-		return;
-	case STATE_CLOSED:	/* of stream_connect() */
-		end_errno(s, STREAM_FAILED, "cannot connect", s->error);
-		return;
-	}
+	end(s, STREAM_FAILED, why_so_long(s));
 }
 
 /* ---- */
 
-struct stream *stream_new(struct ev_loop *loop, const struct address *peer,
+struct stream *stream_new(struct ev_loop *loop, const struct stream_peer *peer,
 			  const struct stream_owner *owner)
 {
 	struct stream *s = memory_zeroed(1, sizeof(*s));
 
 	s->loop = loop;
-	s->fd = -1;
-	s->peer = *peer;
+	s->peer = peer->address;
 	s->owner = *owner;
+	channel_init(&s->channel, peer->tls);
 	ev_init(&s->io, on_io);
 	ev_init(&s->idle, on_idle);
 	s->io.data = s->idle.data = s;
@@ -273,6 +270,7 @@ void stream_free(struct stream *s)
 	if (!s)
 		return;
 	stream_close(s);
+	channel_fini(&s->channel);
 	free(s);
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * stream - a TCP connection to a server that moves whole messages.
+ * stream - a connection to a server, TCP or TLS over it, that moves whole messages.
  *
  * Purpose:  connects, sends a request, and hands over each message of the reply, whatever
  *           pieces it came in; deadlines for connecting and for silence.
- * Not here: what messages say, and what is asked next (fetch.h).
- * Owns:     its socket and watchers.
+ * Not here: bytes and sockets (channel.h), what messages say, and what is asked next (fetch.h).
+ * Owns:     its channel and watchers.
  * Threads:  the thread of the loop.
  * Time:     libev's timers.
  * Memory:   one buffer of a message and one of a request.
@@ -23,6 +23,7 @@
 #include <ev.h>
 
 #include "cache/address.h"
+#include "cache/tls_profile.h"
 
 enum { STREAM_REQUEST_MAX = 1024 };
 
@@ -30,7 +31,7 @@ struct stream;
 
 enum stream_end {
 	STREAM_CLOSED,		/* the peer closed it, or it broke */
-	STREAM_FAILED,		/* it never came about, or the peer is silent */
+	STREAM_FAILED,		/* it never came about, or the peer is silent or not to be believed */
 };
 
 /* Nothing of the stream is touched after on_ready and on_end, which may free it. */
@@ -42,8 +43,13 @@ struct stream_owner {
 	void *arg;
 };
 
+struct stream_peer {
+	struct address address;
+	struct tls_profile *tls;	/* NULL: clear text */
+};
+
 /* `peer` and `owner` are copied. Nothing happens before stream_connect(). */
-struct stream *stream_new(struct ev_loop *loop, const struct address *peer,
+struct stream *stream_new(struct ev_loop *loop, const struct stream_peer *peer,
 			  const struct stream_owner *owner);
 void stream_free(struct stream *s);	/* without on_end; NULL is fine */
 

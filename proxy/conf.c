@@ -19,9 +19,10 @@
 #include "proxy/conf_report.h"
 #include "proxy/conf_scan.h"
 #include "proxy/conf_table.h"
+#include "proxy/conf_tls.h"
 #include "proxy/conf_value.h"
 
-enum { CONF_OPTIONS_MAX = 48, CONF_KEYS_MAX = 1024, CONF_WORKERS_MAX = 64 };
+enum { CONF_OPTIONS_MAX = 64, CONF_KEYS_MAX = 1024, CONF_WORKERS_MAX = 64 };
 
 /* What is shared while one file is read. */
 struct build {
@@ -492,6 +493,7 @@ static void build(struct build *b)
 	cfg_free(tree);
 	if (c->workers == 0)
 		c->workers = cpu_count();
+	conf_tls_make(c, &b->report);
 	conf_check(c, b->key_places, &b->report);
 	free(b->key_places);
 }

@@ -28,6 +28,7 @@
 #include "cache/event.h"
 #include "cache/name.h"
 #include "cache/redis.h"
+#include "cache/tls_profile.h"
 #include "cache/tsig.h"
 #include "proxy/conf_allow.h"
 #include "proxy/conf_names.h"
@@ -96,6 +97,10 @@ struct conf_target {
 	unsigned tier, weight;		/* weight >= 1 */
 	bool is_primary;		/* zones are transferred from it */
 	const struct tsig_key *key;	/* for transfers, or NULL */
+	struct address transfer_address;	/* that zones are transferred from */
+	bool has_transfer_tls;
+	struct tls_settings tls_settings;
+	struct tls_profile *tls;	/* made of them; NULL: transfers in clear text */
 	unsigned max_outstanding;	/* queries on their way to it, for each worker */
 	struct conf_where where;
 };

@@ -46,8 +46,11 @@ void conf_free(struct conf *c)
 	if (c->keys)
 		explicit_bzero(c->keys, c->key_count * sizeof(*c->keys));
 	free(c->keys);
-	for (size_t i = 0; i < c->pool_count; i++)
+	for (size_t i = 0; i < c->pool_count; i++) {
+		for (size_t j = 0; j < c->pools[i].target_count; j++)
+			tls_profile_free(c->pools[i].targets[j].tls);
 		free(c->pools[i].targets);
+	}
 	free(c->pools);
 	for (size_t i = 0; i < c->zone_count; i++)
 		zone_fini(&c->zones[i]);

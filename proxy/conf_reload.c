@@ -53,6 +53,9 @@ static bool is_same(const struct conf_row *row, const struct conf *old, const st
 	case CONF_ALGORITHM:
 	case CONF_SECRET:
 	case CONF_SECRET_FILE:
+	case CONF_TLS_NAME:
+	case CONF_TLS_FILE:
+	case CONF_PIN:
 		break;
 	}
 	abort();	/* no option of these types needs a restart: see the table */

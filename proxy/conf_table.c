@@ -189,6 +189,26 @@ const struct conf_row conf_rows[] = {
 	  FIELD(conf_target, is_primary), NULL, "zones are transferred from it" },
 	{ SECTION_BACKEND, "key", CONF_KEY, 0, 0, NULL, CONF_RELOAD,
 	  FIELD(conf_target, key), NULL, "the key that signs transfers from it" },
+	{ SECTION_BACKEND, "transfer-address", CONF_ADDRESS, 0, 0, NULL, CONF_RELOAD,
+	  FIELD(conf_target, transfer_address), NULL,
+	  "where zones are transferred from, if not from address" },
+	{ SECTION_BACKEND, "transfer-tls", CONF_BOOL, 0, 0, "false", CONF_RELOAD,
+	  FIELD(conf_target, has_transfer_tls), NULL, "transfers go through TLS, and never without" },
+	{ SECTION_BACKEND, "tls-name", CONF_TLS_NAME, 0, 0, NULL, CONF_RELOAD,
+	  FIELD(conf_target, tls_settings.name), NULL, "the name that its certificate has to have" },
+	{ SECTION_BACKEND, "tls-ca", CONF_TLS_FILE, 0, 0, NULL, CONF_RELOAD,
+	  FIELD(conf_target, tls_settings.ca), NULL,
+	  "PEM file of who may sign that certificate; without it the system's authorities" },
+	{ SECTION_BACKEND, "tls-pin", CONF_PIN, 0, 0, NULL, CONF_RELOAD | CONF_LIST,
+	  FIELD(conf_target, tls_settings.pins), NULL,
+	  "SHA-256 of its public key, in base64; one of those in the list" },
+	{ SECTION_BACKEND, "tls-require-alpn", CONF_BOOL, 0, 0, "true", CONF_RELOAD,
+	  FIELD(conf_target, tls_settings.needs_alpn), NULL, "it has to say that it speaks DNS" },
+	{ SECTION_BACKEND, "tls-cert", CONF_TLS_FILE, 0, 0, NULL, CONF_RELOAD,
+	  FIELD(conf_target, tls_settings.cert), NULL,
+	  "PEM file of our own certificate, where it asks for one" },
+	{ SECTION_BACKEND, "tls-key", CONF_TLS_FILE, 0, 0, NULL, CONF_RELOAD,
+	  FIELD(conf_target, tls_settings.key), NULL, "PEM file of the key of tls-cert" },
 	{ SECTION_BACKEND, "max-outstanding", CONF_NUMBER, 1, 32768, "4096", CONF_RELOAD,
 	  FIELD(conf_target, max_outstanding), NULL,
 	  "queries that may wait for it, for each worker" },
@@ -354,14 +374,17 @@ static const char *type_text(enum conf_type type)
 	case CONF_ALGORITHM:	return "text";
 	case CONF_COOKIE_FILE:
 	case CONF_TEXT_FILE:
+	case CONF_TLS_FILE:
 	case CONF_SECRET_FILE:	return "file";
 	case CONF_WORD:		return "word";
 	case CONF_WORDS:	return "list of words";
 	case CONF_POOL:
-	case CONF_KEY:		return "name";
+	case CONF_KEY:
+	case CONF_TLS_NAME:	return "name";
 	case CONF_SECRET:	return "base64";
 	case CONF_ALLOW:	return "list of prefixes and keys";
 	case CONF_NAMES:	return "list of domain names";
+	case CONF_PIN:		return "list of base64";
 	}
 	return "";
 }

@@ -55,6 +55,9 @@ enum conf_type {
 	CONF_ALGORITHM,		/* of a struct tsig_key */
 	CONF_SECRET,		/* base64, into a struct tsig_key */
 	CONF_SECRET_FILE,	/* the same from the first line of the named file */
+	CONF_TLS_NAME,		/* char[]: a domain name, as certificates have it */
+	CONF_TLS_FILE,		/* char[]: a file that can be read */
+	CONF_PIN,		/* list; struct tls_pins */
 };
 
 enum conf_flag {

@@ -10,6 +10,7 @@
 #include "cache/clock.h"
 #include "proxy/conf_addresses.h"
 #include "proxy/conf_guess.h"
+#include "proxy/conf_tls.h"
 
 #define HEX_DIGITS "0123456789abcdefABCDEF"
 
@@ -121,10 +122,8 @@ static bool set_duration(const struct setting *s)
 			s->row->name, s->text, s->text, s->text);
 	if (!conf_duration_parse(s->text, &n))
 		return fail(
-			s,
-			"%s = '%.40s' is no duration: write a whole number and ms, s, m, h or d, "
-			"as in \"500ms\"",
-			s->row->name, s->text);
+			s, "%s = '%.40s' is no duration: write a whole number and ms, s, m, h or d, "
+			"as in \"500ms\"", s->row->name, s->text);
 	return check_range(s, n) && store(s, s->row->size == sizeof(unsigned) ? n / US_PER_MS : n);
 }
 
@@ -220,14 +219,14 @@ static bool fail_address(const struct setting *s, const char *kinds)
 	bool is_name = strpbrk(s->text, "ghijklmnopqrstuvwxyzGHIJKLMNOPQRSTUVWXYZ") != NULL &&
 		       strncmp(s->text, "unix:", 5) != 0;
 
-	return fail(s, "%s = '%.80s' is %s: write %s", s->row->name, s->text,
-		    is_name ? "a host name, which we might have to resolve through ourselves"
-			    : "no address", kinds);
+	return fail(s, "%s = '%.80s' is %s: write %s", s->row->name, s->text, is_name
+		    ? "a host name, which we might have to resolve through ourselves" : "no address", kinds);
 }
 
 static bool parse_address(const struct setting *s, struct address *a)
 {
-	return address_from_text(s->text, (uint16_t)s->row->min, a) && address_port(a) != 0;
+	return address_from_text(s->text, (uint16_t)s->row->min, a) &&
+	       (address_port(a) != 0 || s->row->min == 0);
 }
 
 static bool set_address(const struct setting *s)
@@ -487,6 +486,10 @@ static bool value_set(const struct setting *s)
 	case CONF_ALGORITHM:	return set_algorithm(s);
 	case CONF_SECRET:	return set_secret(s);
 	case CONF_SECRET_FILE:	return set_secret_file(s);
+	case CONF_TLS_NAME:
+	case CONF_TLS_FILE:
+	case CONF_PIN:
+		return conf_tls_set(s->row, s->text, s->field, s->problem, CONF_PROBLEM_MAX);
 	}
 	abort();
 }

@@ -270,7 +270,8 @@ static void primary_add(struct primaries *p, const struct conf_target *t)
 	assert(p->count < MIRROR_PRIMARIES_MAX);
 	struct mirror_primary *to = &p->list[p->count++];
 
-	to->address = t->address;
+	to->address = t->transfer_address;
+	to->tls = t->tls;		/* kept by the copies that the mirror makes */
 	to->has_key = t->key != NULL;
 	if (t->key)
 		to->key = *t->key;
