@@ -43,7 +43,9 @@ void draft_init(struct draft *d)
 	struct random random;
 
 	random_init(&random);
-	*d = (struct draft){ .seed = random_u64(&random) };
+	*d = (struct draft){
+		.seed = random_u64(&random), .max_set = ZONE_RRSET_RECORDS_MAX,
+	};
 }
 
 void draft_fini(struct draft *d)
@@ -252,6 +254,8 @@ static enum zone_error may_add(const struct draft *d, const struct draft_set *se
 		return has_room_for_type(d, r->type == TYPE_RRSIG) ? ZONE_OK : ZONE_TYPES_TOO_MANY;
 	if (set->view.type == TYPE_SOA)	/* RFC 2181 s.6.1: a zone has one */
 		return ZONE_SOA_ELSEWHERE;
+	if (set->view.count >= d->max_set && d->max_set < ZONE_RRSET_RECORDS_MAX)
+		return ZONE_RRSET_OVER;
 	if (set->view.count == ZONE_RRSET_RECORDS_MAX ||
 	    rdata_sum(&set->view) + r->rdata_len > RDATA_SUM_MAX)
 		return ZONE_RRSET_TOO_BIG;

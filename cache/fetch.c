@@ -3,6 +3,7 @@
 #include "cache/fetch.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "cache/clock.h"
@@ -10,7 +11,6 @@
 #include "cache/stream.h"
 
 #define LONE_US		(2 * US_PER_S)	/* whether anything follows a single SOA */
-#define TOTAL_S		(30.0 * 60)
 
 static_assert((int)STREAM_REQUEST_MAX >= (int)TRANSFER_ASK_MAX, "a request fits the stream");
 
@@ -19,6 +19,7 @@ enum asking { ASKING_SOA, ASKING_IXFR, ASKING_AXFR };
 struct fetch {
 	struct ev_loop *loop;
 	ev_timer total;
+	double timeout_s;
 	struct stream *stream;
 	enum fetch_want want;
 	enum asking asking;
@@ -143,9 +144,15 @@ static bool on_message(const uint8_t *message, size_t len, void *arg)
 
 static void on_total(struct ev_loop *loop, ev_timer *w, int revents)
 {
+	struct fetch *f = w->data;
+	char reason[100];
+
 	(void)loop;
 	(void)revents;
-	end_failed(w->data, "transfer takes longer than 30 minutes");
+	snprintf(reason, sizeof(reason),
+		 "transfer takes longer than %g s: raise transfer-timeout if it needs longer",
+		 f->timeout_s);
+	end_failed(f, reason);
 }
 
 /* ---- */
@@ -165,10 +172,11 @@ struct fetch *fetch_new(struct ev_loop *loop, const struct fetch_job *job, struc
 	f->on_end = on_end;
 	f->arg = arg;
 	f->started_us = clock_monotonic_us();
-	ev_timer_init(&f->total, on_total, TOTAL_S, 0.);
+	f->timeout_s = (double)job->timeout_us / (double)US_PER_S;
+	ev_timer_init(&f->total, on_total, f->timeout_s, 0.);
 	f->total.data = f;
 	ev_timer_start(loop, &f->total);
-	f->stream = stream_new(loop, &job->peer, &owner);
+	f->stream = stream_new(loop, &job->peer, &job->stream_limits, &owner);
 	stream_connect(f->stream);
 	return f;
 }

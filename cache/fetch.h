@@ -51,6 +51,8 @@ struct fetch_job {
 	const struct tsig_key *key;		/* or NULL; outlives the fetch */
 	struct generation *const *held;		/* what we hold when the SOA comes; outlives it */
 	struct transfer_limits limits;
+	struct stream_limits stream_limits;
+	uint64_t timeout_us;			/* for all of it */
 	enum fetch_want want;
 };
 

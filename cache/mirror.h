@@ -26,6 +26,7 @@
 #include "cache/address.h"
 #include "cache/rcu.h"
 #include "cache/store.h"
+#include "cache/stream.h"
 #include "cache/tls_profile.h"
 #include "cache/tsig.h"
 #include "cache/zone.h"
@@ -53,7 +54,10 @@ struct mirror_zone_conf {
 	uint8_t origin[NAME_LEN_MAX];	/* lower case */
 	const struct mirror_primary *primaries;	/* zones that point to the same share one copy */
 	unsigned primary_count;
-	size_t max_records, max_bytes;
+	size_t max_records, max_bytes;	/* of a transfer: */
+	unsigned max_rrset;
+	struct stream_limits stream_limits;
+	uint64_t timeout_us;
 	bool takes_shrunk;		/* though next to nothing is left of it */
 	struct mirror_catalog_conf catalog;
 };

@@ -100,7 +100,10 @@ static void ask_primary(struct mirror_work *w)
 		.peer = { p->address, p->tls },
 		.key = p->has_key ? &p->key : NULL,
 		.held = &w->slot->current,
-		.limits = { w->conf->max_records, w->conf->max_bytes, EMPTY_MAX },
+		.limits = { w->conf->max_records, w->conf->max_bytes, EMPTY_MAX,
+			    w->conf->max_rrset },
+		.stream_limits = w->conf->stream_limits,
+		.timeout_us = w->conf->timeout_us,
 		.want = what_to_fetch(w),
 	};
 

@@ -78,11 +78,19 @@ static bool is_same_primary(const struct mirror_primary *a, const struct mirror_
 		memcmp(a->key.secret, b->key.secret, a->key.secret_len) == 0);
 }
 
+static bool is_same_limits(const struct stream_limits *a, const struct stream_limits *b)
+{
+	return a->idle_us == b->idle_us && a->pace.min_rate == b->pace.min_rate &&
+	       a->pace.span_us == b->pace.span_us;
+}
+
 bool zoneconf_is_same(const struct mirror_zone_conf *a, const struct mirror_zone_conf *b)
 {
 	bool is_same = a->primary_count == b->primary_count &&
 		       a->max_records == b->max_records && a->max_bytes == b->max_bytes &&
-		       a->takes_shrunk == b->takes_shrunk &&
+		       a->takes_shrunk == b->takes_shrunk && a->max_rrset == b->max_rrset &&
+		       a->timeout_us == b->timeout_us &&
+		       is_same_limits(&a->stream_limits, &b->stream_limits) &&
 		       a->catalog.max_members == b->catalog.max_members &&
 		       a->catalog.max_removed == b->catalog.max_removed;
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * Timers: `idle` runs while we wait for the peer, and is put back by each byte that comes or
- * goes; during a handshake it is not. One io watcher: for what the channel waits for.
+ * goes; during a handshake it is not. `span` runs from the first request on. Both come after
+ * io in a turn of the loop: when we were busy for long, what has come meanwhile is read first.
+ * One io watcher: for what the channel waits for.
  */
 #include "cache/stream.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +21,11 @@
 
 #define CONNECT_S	3.0
 #define HANDSHAKE_S	5.0
-#define IDLE_S		15.0
 
 enum {
 	LENGTH_LEN = 2,		/* before each message, RFC 1035 s.4.2.2 */
 	READS_MAX = 8,		/* in one turn of the loop; then the others run */
+	REASON_MAX = 200,
 };
 
 enum state {
@@ -35,11 +39,13 @@ enum state {
 struct stream {
 	struct ev_loop *loop;
 	ev_io io;
-	ev_timer idle;
+	ev_timer idle, span;
 	struct channel channel;
 	enum state state;
 	bool has_heard;
 	struct address peer;
+	struct stream_limits limits;
+	struct pace pace;
 	struct stream_owner owner;
 	size_t out_len, out_sent;
 	size_t in_len;
@@ -51,6 +57,7 @@ void stream_close(struct stream *s)
 {
 	ev_io_stop(s->loop, &s->io);
 	ev_timer_stop(s->loop, &s->idle);
+	ev_timer_stop(s->loop, &s->span);
 	channel_close(&s->channel);
 	s->state = STATE_CLOSED;
 }
@@ -60,6 +67,11 @@ static void end(struct stream *s, enum stream_end how, const char *reason)
 {
 	stream_close(s);
 	s->owner.on_end(how, reason, s->owner.arg);
+}
+
+static double seconds(uint64_t us)
+{
+	return (double)us / (double)US_PER_S;
 }
 
 static void watch(struct stream *s, int events)
@@ -73,10 +85,10 @@ static void watch(struct stream *s, int events)
 	ev_io_start(s->loop, &s->io);
 }
 
-static void be_patient(struct stream *s, double seconds)
+static void be_patient(struct stream *s, double for_s)
 {
 	ev_timer_stop(s->loop, &s->idle);
-	ev_timer_set(&s->idle, seconds, seconds);
+	ev_timer_set(&s->idle, for_s, for_s);
 	ev_timer_start(s->loop, &s->idle);
 }
 
@@ -135,8 +147,10 @@ void stream_send(struct stream *s, const uint8_t *message, size_t len)
 	s->out_sent = 0;
 	s->has_heard = false;
 	s->state = STATE_SENDING;
+	pace_start(&s->pace, clock_monotonic_us());
+	ev_timer_again(s->loop, &s->span);
 	watch(s, EV_WRITE);
-	be_patient(s, IDLE_S);
+	be_patient(s, seconds(s->limits.idle_us));
 }
 
 static void on_sending(struct stream *s)
@@ -150,7 +164,7 @@ static void on_sending(struct stream *s)
 		return;
 	}
 	s->out_sent += n;
-	be_patient(s, IDLE_S);
+	be_patient(s, seconds(s->limits.idle_us));
 	if (s->out_sent < s->out_len)
 		return;
 	s->state = STATE_READING;
@@ -198,6 +212,7 @@ static void on_reading(struct stream *s)
 			return;
 		}
 		s->has_heard = true;
+		pace_count(&s->pace, n);
 		s->in_len += n;
 		ev_timer_again(s->loop, &s->idle);
 		if (!take_messages(s))
@@ -222,7 +237,7 @@ static void on_io(struct ev_loop *loop, ev_io *w, int revents)
 	}
 }
 
-static const char *why_so_long(const struct stream *s)
+static const char *why_so_long(const struct stream *s, char text[REASON_MAX])
 {
 	switch (s->state) {
 	case STATE_CLOSED:	/* of stream_connect() */
@@ -236,32 +251,57 @@ static const char *why_so_long(const struct stream *s)
 	case STATE_READING:
 		break;
 	}
-	return "primary is silent for 15 s";
+	snprintf(text, REASON_MAX, "primary is silent for %g s: raise transfer-idle if it needs longer",
+		 s->idle.repeat);
+	return text;
 }
 
 static void on_idle(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct stream *s = w->data;
+	char text[REASON_MAX];
 
 	(void)loop;
 	(void)revents;
-	end(s, STREAM_FAILED, why_so_long(s));
+	end(s, STREAM_FAILED, why_so_long(s, text));
+}
+
+static void on_span(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct stream *s = w->data;
+	const struct pace_limit *limit = &s->limits.pace;
+	char text[REASON_MAX];
+	uint64_t rate;
+
+	(void)loop;
+	(void)revents;
+	if (!pace_is_too_slow(&s->pace, limit, clock_monotonic_us(), &rate))
+		return;
+	snprintf(text, sizeof(text), "primary sends %" PRIu64 " bytes a second, less than %" PRIu64
+		 " over %g s: lower transfer-min-rate if it cannot do better",
+		 rate, limit->min_rate, seconds(limit->span_us));
+	end(s, STREAM_FAILED, text);
 }
 
 /* ---- */
 
 struct stream *stream_new(struct ev_loop *loop, const struct stream_peer *peer,
+			  const struct stream_limits *limits,
 			  const struct stream_owner *owner)
 {
 	struct stream *s = memory_zeroed(1, sizeof(*s));
 
 	s->loop = loop;
 	s->peer = peer->address;
+	s->limits = *limits;
 	s->owner = *owner;
 	channel_init(&s->channel, peer->tls);
 	ev_init(&s->io, on_io);
 	ev_init(&s->idle, on_idle);
-	s->io.data = s->idle.data = s;
+	ev_timer_init(&s->span, on_span, 0., seconds(limits->pace.span_us));
+	ev_set_priority(&s->idle, EV_MINPRI);
+	ev_set_priority(&s->span, EV_MINPRI);
+	s->io.data = s->idle.data = s->span.data = s;
 	return s;
 }
 
@@ -277,7 +317,7 @@ void stream_free(struct stream *s)
 /* Counted anew with each byte, in any case. */
 void stream_set_patience(struct stream *s, uint64_t us)
 {
-	s->idle.repeat = us ? (double)us / (double)US_PER_S : IDLE_S;
+	s->idle.repeat = seconds(us && us < s->limits.idle_us ? us : s->limits.idle_us);
 	ev_timer_again(s->loop, &s->idle);
 }
 

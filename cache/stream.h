@@ -3,7 +3,7 @@
  * stream - a connection to a server, TCP or TLS over it, that moves whole messages.
  *
  * Purpose:  connects, sends a request, and hands over each message of the reply, whatever
- *           pieces it came in; deadlines for connecting and for silence.
+ *           pieces it came in; deadlines for connecting and for silence, and a least rate.
  * Not here: bytes and sockets (channel.h), what messages say, and what is asked next (fetch.h).
  * Owns:     its channel and watchers.
  * Threads:  the thread of the loop.
@@ -23,6 +23,7 @@
 #include <ev.h>
 
 #include "cache/address.h"
+#include "cache/pace.h"
 #include "cache/tls_profile.h"
 
 enum { STREAM_REQUEST_MAX = 1024 };
@@ -48,8 +49,14 @@ struct stream_peer {
 	struct tls_profile *tls;	/* NULL: clear text */
 };
 
-/* `peer` and `owner` are copied. Nothing happens before stream_connect(). */
+struct stream_limits {
+	uint64_t idle_us;		/* without a byte */
+	struct pace_limit pace;		/* from a request on */
+};
+
+/* All three are copied. Nothing happens before stream_connect(). */
 struct stream *stream_new(struct ev_loop *loop, const struct stream_peer *peer,
+			  const struct stream_limits *limits,
 			  const struct stream_owner *owner);
 void stream_free(struct stream *s);	/* without on_end; NULL is fine */
 

@@ -120,6 +120,7 @@ size_t transfer_ask_ixfr(struct transfer *t, const struct generation *have, uint
 	assert(may_ask(t, STATE_IXFR));
 	zone_edit_free(t->edit);
 	t->edit = zone_edit_new(t->origin, have, t->limits.max_records, t->limits.max_bytes);
+	zone_edit_limit_rrset(t->edit, t->limits.max_rrset);
 	t->base = have->soa.serial;
 	t->base_bytes = have->bytes;
 	t->state = STATE_IXFR;

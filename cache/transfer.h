@@ -38,6 +38,7 @@ struct transfer_limits {
 	size_t max_records;	/* 0: none */
 	size_t max_bytes;	/* of the zone; messages may take twice that. 0: none */
 	unsigned max_empty;	/* messages without an answer record, in all */
+	unsigned max_rrset;	/* records of one; 0: what a zone can hold */
 };
 
 enum { TRANSFER_ASK_MAX = 1024, TRANSFER_REASON_MAX = 400 };

@@ -14,7 +14,9 @@ bool transfer_judge_edit(struct transfer *t, uint16_t type, enum zone_error e)
 {
 	if (e == ZONE_OK)
 		return true;
-	if (e == ZONE_TOO_BIG)		/* a limit of ours, no fault of the zone's */
+	if (e == ZONE_RRSET_OVER)	/* limits of ours, no fault of the zone's */
+		return transfer_fail_record(t, type, zone_error_text(e));
+	if (e == ZONE_TOO_BIG)
 		return transfer_fail(t, "%s", zone_error_text(e));
 	t->zone_error = e;
 	return transfer_fail_record(t, type, zone_error_text(e));
@@ -40,6 +42,7 @@ bool transfer_begin_body(struct transfer *t)
 
 	zone_edit_free(t->edit);	/* IXFR: what we hold is not needed */
 	t->edit = zone_edit_new(t->origin, NULL, t->limits.max_records, t->limits.max_bytes);
+	zone_edit_limit_rrset(t->edit, t->limits.max_rrset);
 	t->state = STATE_BODY;
 	t->records = 1;
 	e = zone_edit_add(t->edit, t->soa_owner, TYPE_SOA, t->soa_ttl, t->soa, t->soa_len);
@@ -71,7 +74,7 @@ bool transfer_take_body(struct transfer *t, const struct transfer_record *r)
 	if (transfer_is_apex_soa(t, r))
 		return take_last_soa(t, r);
 	if (t->limits.max_records != 0 && t->records >= t->limits.max_records)
-		return transfer_fail(t, "over the limit of %zu records", t->limits.max_records);
+		return transfer_fail(t, "over the limit of %zu records: raise max-records", t->limits.max_records);
 	e = zone_edit_add(t->edit, t->owner, r->type, r->ttl, t->rdata, r->rdata_len);
 	t->records++;
 	return transfer_judge_edit(t, r->type, e);
@@ -88,7 +91,7 @@ static bool is_over(size_t bytes, size_t limit)
 static bool check_bytes(struct transfer *t)
 {
 	if (t->limits.max_bytes != 0 && is_over(t->bytes, t->limits.max_bytes))
-		return transfer_fail(t, "over %zu bytes of messages", t->bytes);
+		return transfer_fail(t, "over %zu bytes of messages: raise max-size", t->bytes);
 	if (t->is_difference && is_over(t->bytes, t->base_bytes))
 		return transfer_fail(t, "difference is larger than the zone");
 	return true;

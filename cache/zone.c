@@ -19,6 +19,7 @@ const char *zone_error_text(enum zone_error e)
 	case ZONE_SOA_ELSEWHERE:	return "SOA below the apex, or a second one at it";
 	case ZONE_NO_NS:		return "no NS at the apex";
 	case ZONE_CNAME_CLASH:		return "CNAME beside other data, or a second one";
+	case ZONE_RRSET_OVER:		return "over the limit of records in one RRset: raise max-rrset";
 	case ZONE_RRSET_TOO_BIG:	return "more than 4096 records or 64 kB in one RRset";
 	case ZONE_TYPES_TOO_MANY:	return "more than 100 types at one name";
 	case ZONE_TOO_BIG:		return "zone over the configured limit of records or bytes";

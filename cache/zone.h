@@ -48,6 +48,7 @@ enum zone_error {
 	ZONE_NO_NS,		/* no NS at the apex */
 	ZONE_CNAME_CLASH,	/* CNAME beside other data, or two CNAMEs */
 	ZONE_RRSET_TOO_BIG,	/* over ZONE_RRSET_RECORDS_MAX records or 64 kB of rdata */
+	ZONE_RRSET_OVER,	/* over the limit given to zone_edit_limit_rrset() */
 	ZONE_TYPES_TOO_MANY,	/* over ZONE_NODE_TYPES_MAX types at one name */
 	ZONE_TOO_BIG,		/* over the limits given to zone_edit_new() */
 	ZONE_NO_RECORD,		/* deletion of a record that is not there */
@@ -191,6 +192,10 @@ struct zone_edit;
  */
 struct zone_edit *zone_edit_new(const uint8_t *origin, const struct generation *base,
 				size_t max_records, size_t max_bytes);
+
+/* Bounds the records of one RRset; 0: by ZONE_RRSET_RECORDS_MAX, as without it. */
+void zone_edit_limit_rrset(struct zone_edit *e, unsigned max_records);
+
 void zone_edit_free(struct zone_edit *e);	/* NULL is fine */
 
 /*

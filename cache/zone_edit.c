@@ -225,6 +225,12 @@ struct zone_edit *zone_edit_new(const uint8_t *origin, const struct generation *
 	return e;
 }
 
+void zone_edit_limit_rrset(struct zone_edit *e, unsigned max_records)
+{
+	e->owner.draft.max_set = e->hashed.draft.max_set =
+		max_records ? max_records : ZONE_RRSET_RECORDS_MAX;
+}
+
 void zone_edit_free(struct zone_edit *e)
 {
 	if (!e)

@@ -28,6 +28,7 @@
 #include "cache/event.h"
 #include "cache/name.h"
 #include "cache/redis.h"
+#include "cache/stream.h"
 #include "cache/tls_profile.h"
 #include "cache/tsig.h"
 #include "proxy/conf_allow.h"
@@ -116,6 +117,8 @@ struct conf_pool {
 	unsigned shadow_check;		/* percent of answers compared with the mirror's */
 	struct conf_health health;
 	struct conf_regression on_regression;	/* never REGRESS_AS_POOL */
+	uint64_t transfer_timeout_us;
+	struct stream_limits transfer_limits;
 	struct conf_target *targets;	/* in the order of the file */
 	size_t target_count;
 	bool has_mirror;
@@ -127,6 +130,7 @@ struct conf_zone {
 	char *text;			/* the same, as an operator writes it */
 	const struct conf_pool *pool;
 	size_t max_records, max_bytes;	/* of a transfer */
+	unsigned max_rrset;		/* records of one RRset in it */
 	struct conf_allow_list own_allow_transfer;	/* as its section has it */
 	const struct conf_allow_list *allow_transfer;	/* that, or the root's when it has none */
 	struct conf_regression on_regression;	/* see conf_regression_of() */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/zone.h"
 #include "proxy/conf.h"
 
 const struct conf_section_row conf_sections[SECTION_COUNT] = {
@@ -178,6 +179,17 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_POOL, "on-regression", CONF_REGRESSION, S(1), S(30 * 86400), "hold", CONF_RELOAD,
 	  FIELD(conf_pool, on_regression), NULL,
 	  "a primary back with older or other data: hold, accept, or accept-after a duration" },
+	{ SECTION_POOL, "transfer-timeout", CONF_DURATION, S(1), S(86400), "30m", CONF_RELOAD,
+	  FIELD(conf_pool, transfer_timeout_us), NULL, "a transfer may take so long in all" },
+	{ SECTION_POOL, "transfer-idle", CONF_DURATION, MS(100), S(3600), "15s", CONF_RELOAD,
+	  FIELD(conf_pool, transfer_limits.idle_us), NULL,
+	  "a primary that sends nothing for so long ends a transfer" },
+	{ SECTION_POOL, "transfer-min-rate", CONF_SIZE, 0, 1 * GIB, "1k", CONF_RELOAD,
+	  FIELD(conf_pool, transfer_limits.pace.min_rate), NULL,
+	  "bytes a second that a primary must send; 0 is any" },
+	{ SECTION_POOL, "transfer-min-rate-over", CONF_DURATION, MS(100), S(3600), "1m", CONF_RELOAD,
+	  FIELD(conf_pool, transfer_limits.pace.span_us), NULL,
+	  "the time over which transfer-min-rate is an average" },
 
 	{ SECTION_BACKEND, "address", CONF_ADDRESS, 53, 0, NULL, CONF_RELOAD | CONF_REQUIRED,
 	  FIELD(conf_target, address), NULL, "IP address of the server, and its port" },
@@ -238,6 +250,9 @@ const struct conf_row conf_rows[] = {
 	  FIELD(conf_zone, max_records), NULL, "a transfer of more records than this is refused" },
 	{ SECTION_ZONE, "max-size", CONF_SIZE, 64 * KIB, 1024 * GIB, "4G", CONF_RELOAD,
 	  FIELD(conf_zone, max_bytes), NULL, "a transfer of more bytes than this is refused" },
+	{ SECTION_ZONE, "max-rrset", CONF_NUMBER, 1, ZONE_RRSET_RECORDS_MAX, "4096", CONF_RELOAD,
+	  FIELD(conf_zone, max_rrset), NULL,
+	  "a transfer with more records than this of one name and type is refused" },
 	{ SECTION_ZONE, "allow-transfer", CONF_ALLOW, 0, 0, NULL, CONF_RELOAD | CONF_LIST,
 	  FIELD(conf_zone, own_allow_transfer), NULL,
 	  "who may transfer this zone from us, whatever holds for the others" },

@@ -296,6 +296,9 @@ static void mirrored_from(struct mirror_zone_conf *m, const struct plan_zone *of
 	m->primary_count = p->count;
 	m->max_records = z->max_records;
 	m->max_bytes = z->max_bytes;
+	m->max_rrset = z->max_rrset;
+	m->stream_limits = z->pool->transfer_limits;
+	m->timeout_us = z->pool->transfer_timeout_us;
 	/* of a catalog max-removed says how much may go */
 	m->takes_shrunk = of->catalog || conf_regression_of(z)->policy == REGRESS_ACCEPT;
 	m->catalog.is_one = of->catalog != NULL;

@@ -21,7 +21,7 @@ enum { OPTION_SOA = 1, OPTION_HAVE = 2, OPTION_KEY = 4, OPTION_IXFR = 8, ID = 0x
 static const struct tsig_key KEY = {
 	.name = "\3key", .algorithm = "hmac-sha256", .secret = "s", .secret_len = 1,
 };
-static const struct transfer_limits LIMITS = { 500, 100000, 5 };
+static const struct transfer_limits LIMITS = { 500, 100000, 5, 0 };
 
 /* In a block of exactly its size, so that a read past its end is seen. */
 static enum transfer_status feed(struct transfer *t, const struct generation *have, const uint8_t *at,

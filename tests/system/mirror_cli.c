@@ -19,6 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cache/clock.h"
 #include "cache/dump.h"
 #include "cache/event.h"
 #include "cache/mirror.h"
@@ -82,6 +83,8 @@ static void read_options(int argc, char **argv)
 	int option;
 
 	conf.store.lease_s = 10;
+	template.timeout_us = 1800 * US_PER_S;
+	template.stream_limits.idle_us = 15 * US_PER_S;
 	snprintf(conf.store.prefix, sizeof(conf.store.prefix), "understudy");
 	snprintf(conf.store.instance, sizeof(conf.store.instance), "cli-%d", getpid());
 	while ((option = getopt(argc, argv, "d:r:l:k:m:w:p:")) != -1) {

@@ -16,7 +16,7 @@ enum { SOA_ID = 0x1111, AXFR_ID = 0x2222, IXFR_ID = 0x3333, MESSAGE_MAX = 4096 }
 #define OPT_LEN	15
 
 static const uint8_t ORIGIN[] = "\7example\3com";
-static const struct transfer_limits LIMITS = { 1000, 1 << 20, 3 };
+static const struct transfer_limits LIMITS = { 1000, 1 << 20, 3, 0 };
 static struct transfer *transfer;
 
 static void setup(void)
@@ -444,18 +444,18 @@ END_TEST
 START_TEST(records_are_limited)
 {
 	transfer_free(transfer);
-	transfer = transfer_new(ORIGIN, NULL, &(struct transfer_limits){ 5, 0, 3 });
+	transfer = transfer_new(ORIGIN, NULL, &(struct transfer_limits){ 5, 0, 3, 0 });
 	given_axfr_asked();
 	ck_assert_int_eq(take(&(struct message)SAY("SN123"), NULL), TRANSFER_MORE);
 	ck_assert_int_eq(take(&(struct message)SAY("4"), NULL), TRANSFER_FAILED);
-	ck_assert_str_eq(transfer_reason(transfer), "over the limit of 5 records");
+	ck_assert_str_eq(transfer_reason(transfer), "over the limit of 5 records: raise max-records");
 }
 END_TEST
 
 START_TEST(exactly_the_limit_is_taken)
 {
 	transfer_free(transfer);
-	transfer = transfer_new(ORIGIN, NULL, &(struct transfer_limits){ 5, 0, 3 });
+	transfer = transfer_new(ORIGIN, NULL, &(struct transfer_limits){ 5, 0, 3, 0 });
 	given_axfr_asked();
 	ck_assert_int_eq(take(&(struct message)SAY("SN123S"), NULL), TRANSFER_DONE);
 }
@@ -476,7 +476,7 @@ START_TEST(a_stream_that_repeats_itself_ends)
 	int messages = 0;
 
 	transfer_free(transfer);
-	transfer = transfer_new(ORIGIN, NULL, &(struct transfer_limits){ 0, 1000, 3 });
+	transfer = transfer_new(ORIGIN, NULL, &(struct transfer_limits){ 0, 1000, 3, 0 });
 	given_axfr_asked();
 	status = take(&(struct message)SAY("SN"), NULL);
 	/* duplicates: the zone does not grow, the bytes do */
@@ -727,7 +727,7 @@ END_TEST
 START_TEST(difference_stays_within_the_limits_of_the_zone)
 {
 	transfer_free(transfer);
-	transfer = transfer_new(ORIGIN, NULL, &(struct transfer_limits){ 6, 0, 3 });
+	transfer = transfer_new(ORIGIN, NULL, &(struct transfer_limits){ 6, 0, 3, 0 });
 	given_ixfr_asked();
 	ck_assert_int_eq(take_all("S5Sc|dS"), TRANSFER_FAILED);
 	ck_assert_str_eq(transfer_reason(transfer), zone_error_text(ZONE_TOO_BIG));

@@ -419,6 +419,20 @@ START_TEST(clash_that_is_mended_before_the_end_is_none)
 }
 END_TEST
 
+START_TEST(records_of_one_set_are_limited_on_demand)
+{
+	uint8_t a[4] = { 192, 0, 2, 0 };
+
+	zone_edit_limit_rrset(edit, 3);
+	for (; a[3] < 3; a[3]++)
+		given(add("set." ORIGIN, TYPE_A, a, 4));
+	ck_assert_int_eq(add("set." ORIGIN, TYPE_A, a, 4), ZONE_RRSET_OVER);
+	a[3] = 0;	/* it is there already */
+	given(add("set." ORIGIN, TYPE_A, a, 4));
+	given(add("other." ORIGIN, TYPE_A, a, 4));
+}
+END_TEST
+
 START_TEST(rrset_holds_4096_records_and_no_more)
 {
 	uint8_t a[4];
@@ -1073,6 +1087,7 @@ int main(void)
 	tcase_add_loop_test(error, cname_stands_alone, 0, 7);
 	tcase_add_test(error, clash_that_is_mended_before_the_end_is_none);
 	tcase_add_test(error, rrset_holds_4096_records_and_no_more);
+	tcase_add_test(error, records_of_one_set_are_limited_on_demand);
 	tcase_add_test(error, big_rrset_finds_and_loses_each_record);
 	tcase_add_test(error, what_is_there_cannot_be_added_as_new);
 	tcase_add_test(error, records_of_a_big_rrset_come_and_go_in_any_order);
