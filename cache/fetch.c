@@ -24,6 +24,7 @@ struct fetch {
 	enum fetch_want want;
 	enum asking asking;
 	bool is_second_use;	/* asked on a connection that has served another request */
+	bool was_answered;
 	struct generation *const *held;
 	struct random *random;
 	struct transfer *transfer;
@@ -114,6 +115,7 @@ static bool on_message(const uint8_t *message, size_t len, void *arg)
 	struct fetch *f = arg;
 	uint64_t now_s = clock_wall_us() / US_PER_S;
 
+	f->was_answered = true;
 	switch (transfer_take_message(f->transfer, *f->held, message, len, now_s)) {
 	case TRANSFER_MORE:
 		stream_set_patience(f->stream, transfer_is_lone(f->transfer) ? LONE_US : 0);
@@ -204,6 +206,11 @@ bool fetch_is_zone_coming(const struct fetch *f)
 bool fetch_is_ixfr(const struct fetch *f)
 {
 	return f->asking == ASKING_IXFR;
+}
+
+bool fetch_was_answered(const struct fetch *f)
+{
+	return f->was_answered;
 }
 
 uint64_t fetch_duration_us(const struct fetch *f)

@@ -67,6 +67,9 @@ struct transfer *fetch_transfer(struct fetch *f);
 bool fetch_is_zone_coming(const struct fetch *f);
 bool fetch_is_ixfr(const struct fetch *f);
 
+/* Some message came, be it a bad one. */
+bool fetch_was_answered(const struct fetch *f);
+
 uint64_t fetch_duration_us(const struct fetch *f);	/* since fetch_new() */
 
 #endif

@@ -190,6 +190,7 @@ struct mirror *mirror_new(const struct mirror_conf *conf)
 	m->shop.state_dir = m->conf.state_dir;
 	random_init(&m->shop.random);
 	retired_init(&m->shop.retired);
+	m->shop.turns = turns_new(&conf->turns);
 	mirror_thread_init(m);
 	return m;
 }
@@ -255,6 +256,7 @@ void mirror_free(struct mirror *m)
 	free(m->configured.items);
 	store_free(m->shop.store);
 	retired_fini(&m->shop.retired);
+	turns_free(m->shop.turns);
 	ev_loop_destroy(m->shop.loop);
 	pthread_cond_destroy(&m->loaded);
 	pthread_mutex_destroy(&m->mutex);

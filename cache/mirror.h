@@ -29,6 +29,7 @@
 #include "cache/stream.h"
 #include "cache/tls_profile.h"
 #include "cache/tsig.h"
+#include "cache/turns.h"
 #include "cache/zone.h"
 
 struct mirror;
@@ -66,6 +67,7 @@ struct mirror_conf {
 	char state_dir[256];
 	bool has_redis;
 	struct store_conf store;
+	struct turns_limits turns;
 };
 
 /*

@@ -20,12 +20,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <ev.h>
+
 #include "cache/aside.h"
 #include "cache/faithful.h"
 #include "cache/mirror.h"
 #include "cache/random.h"
 #include "cache/mirror_retired.h"
 #include "cache/snapshot.h"
+#include "cache/turns.h"
 #include "cache/mirror_zonelog.h"
 
 /* What all zones of a mirror share. The mirror's; borrowed by each holding and work. */
@@ -39,9 +42,10 @@ struct workshop {
 	struct aside *aside;
 	struct random random;
 	struct retired retired;
-	unsigned rounds;		/* of all zones, running now */
-	unsigned waiting;		/* zones that are due, but for that */
+	unsigned waiting;		/* zones that are due, but may not begin yet */
 	size_t zones;			/* configured */
+	struct turns *turns;		/* places at the primaries */
+	ev_timer pump;			/* gives those that become free to who waits */
 	uint64_t started_us;		/* monotonic */
 	void (*report)(struct mirror_work *w, void *arg);	/* something of it changed */
 	void *report_arg;

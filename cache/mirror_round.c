@@ -8,11 +8,11 @@
 #include "cache/clock.h"
 #include "cache/mirror_catalog.h"
 #include "cache/mirror_fleet.h"
+#include "cache/mirror_turn.h"
 #include "cache/rcu.h"
 #include "cache/serial.h"
 
 enum {
-	ROUNDS_MAX = 64,	/* at once: a restart with many zones must not flood a primary */
 	EMPTY_MAX = 100,	/* messages without a record in one transfer */
 	/* Rounds that wait for the store before we fetch it ourselves; and while we hold nothing.
 	 * Who has the lease and lives is at work on it: the first transfer may be a large one. */
@@ -42,7 +42,7 @@ bool round_may_begin(const struct mirror_work *w, uint64_t now_us)
 {
 	const struct workshop *shop = w->shop;
 
-	if (shop->rounds >= ROUNDS_MAX || w->conf->primary_count == 0)
+	if (w->conf->primary_count == 0)
 		return false;
 	return !shop->store || shop->is_store_known || now_us - shop->started_us >= STORE_GRACE_US;
 }
@@ -92,7 +92,8 @@ static unsigned next_primary(const struct mirror_work *w)
 	return next;
 }
 
-static void ask_primary(struct mirror_work *w)
+/* It has its place at the primary. */
+static void start_fetch(struct mirror_work *w)
 {
 	const struct mirror_primary *p = &w->conf->primaries[w->primary];
 	struct fetch_job job = {
@@ -104,24 +105,31 @@ static void ask_primary(struct mirror_work *w)
 			    w->conf->max_rrset },
 		.stream_limits = w->conf->stream_limits,
 		.timeout_us = w->conf->timeout_us,
-		.want = what_to_fetch(w),
+		.want = turn_allows(w, what_to_fetch(w)),
 	};
 
 	w->round = ROUND_PRIMARY;
-	w->asked |= bit(w->primary);
 	w->asked_with = held_number(w);
 	w->fetch = fetch_new(w->shop->loop, &job, &w->shop->random, on_fetch_end, w);
 	w->shop->report(w, w->shop->report_arg);
+}
+
+static void ask_primary(struct mirror_work *w)
+{
+	w->round = ROUND_TURN;
+	w->asked |= bit(w->primary);
+	if (turn_take(w, what_to_fetch(w)))
+		round_on_turn(w);
 }
 
 void round_begin(struct mirror_work *w, uint64_t now_us)
 {
 	assert(w->round == ROUND_NONE);
 	w->schedule.next_us = UINT64_MAX;
-	w->shop->rounds++;
 	w->asked = 0;
 	w->primary = next_primary(w);
 	w->is_confirmed = w->is_blemished = w->is_whole = w->is_delivered = false;
+	w->is_newer_there = false;
 	if (w->is_forced || w->has_lease || !is_shared(w)) {
 		ask_primary(w);
 		return;
@@ -143,6 +151,7 @@ static void drop_fetch(struct mirror_work *w)
 {
 	fetch_free(w->fetch);
 	w->fetch = NULL;
+	turn_leave(w);
 }
 
 void round_cancel(struct mirror_work *w)
@@ -152,7 +161,6 @@ void round_cancel(struct mirror_work *w)
 	drop_fetch(w);
 	w->round = ROUND_NONE;
 	w->is_forced = w->is_accepted = false;
-	w->shop->rounds--;
 }
 
 static void end_round(struct mirror_work *w)
@@ -231,7 +239,7 @@ static uint64_t seconds_until(uint64_t then_us, uint64_t now_us)
 static void attempt_over(struct mirror_work *w)
 {
 	drop_fetch(w);
-	w->is_whole = false;
+	w->is_whole = w->is_newer_there = false;
 	w->primary = next_primary(w);
 	if (w->primary < w->conf->primary_count)
 		ask_primary(w);
@@ -446,6 +454,32 @@ static void leave_to_others(struct mirror_work *w, uint32_t serial)
 	end_round(w);
 }
 
+/* There is a newer one, and this was but a check: now the zone has to wait for its place. */
+static void take_newer(struct mirror_work *w, uint32_t serial)
+{
+	if (what_to_fetch(w) == FETCH_SOA_ONLY) {
+		leave_to_others(w, serial);
+		return;
+	}
+	drop_fetch(w);
+	w->is_newer_there = true;
+	ask_primary(w);
+}
+
+/* Its primary did not answer somebody else just now: no use in finding that out anew. */
+void round_on_turn(struct mirror_work *w)
+{
+	const char *mute = turns_mute(&w->turn, clock_monotonic_us());
+	char reason[TURNS_REASON_MAX];
+
+	if (!mute || w->is_forced) {
+		start_fetch(w);
+		return;
+	}
+	snprintf(reason, sizeof(reason), "%s", mute);	/* the lane may be left on the way */
+	attempt_failed(w, ZONE_OK, reason, NULL);
+}
+
 static void take_up_to_date(struct mirror_work *w, struct transfer *t)
 {
 	if (transfer_serial(t) == holding_current(&w->hold)->soa.serial)
@@ -459,10 +493,12 @@ static void on_fetch_end(struct fetch *f, enum fetch_outcome outcome, void *arg)
 	struct mirror_work *w = arg;
 
 	assert(w->fetch == f && w->round == ROUND_PRIMARY);
+	turns_note(&w->turn, fetch_was_answered(f) ? NULL : transfer_reason(fetch_transfer(f)),
+		   clock_monotonic_us());
 	switch (outcome) {
 	case FETCH_ZONE:	take_zone(w, fetch_transfer(f)); return;
 	case FETCH_UP_TO_DATE:	take_up_to_date(w, fetch_transfer(f)); return;
-	case FETCH_NEWER:	leave_to_others(w, transfer_serial(fetch_transfer(f))); return;
+	case FETCH_NEWER:	take_newer(w, transfer_serial(fetch_transfer(f))); return;
 	case FETCH_FAILED:	take_failure(w, fetch_transfer(f)); return;
 	}
 }

@@ -14,13 +14,16 @@
 
 #include "cache/mirror_work.h"
 
-/* False while too many rounds run, or the store has not said yet whether it is there. */
+/* False while the store has not said yet whether it is there. */
 bool round_may_begin(const struct mirror_work *w, uint64_t now_us);
 
 void round_begin(struct mirror_work *w, uint64_t now_us);
 
 /* Goes on to the primaries: the store has answered about the lease, or will not. */
 void round_go_on(struct mirror_work *w, bool is_alone);
+
+/* The place at the primary that it waited for is had. */
+void round_on_turn(struct mirror_work *w);
 
 /* Ends it without an outcome. */
 void round_cancel(struct mirror_work *w);

@@ -12,6 +12,7 @@
 #include "cache/event.h"
 #include "cache/mirror_fleet.h"
 #include "cache/mirror_parts.h"
+#include "cache/mirror_turn.h"
 #include "cache/redis_error.h"
 
 #define SPREAD_EACH_US	(2 * US_PER_MS)	/* first questions of many zones */
@@ -453,6 +454,7 @@ void *mirror_thread_run(void *arg)
 
 void mirror_thread_init(struct mirror *m)
 {
+	turn_init(&m->shop);
 	m->shop.report = on_report;
 	m->shop.report_arg = m;
 	m->shop.aside = aside_new(m->shop.loop);

@@ -6,7 +6,7 @@
  *           the zone's lease; then it asks the primaries in turn until one delivers; it ends
  *           with a new generation, a confirmation or a failure, and the schedule's next time.
  *
- *      ROUND_NONE --due--> ROUND_LEASE --answer--> ROUND_PRIMARY --last answer--> ROUND_NONE
+ *      ROUND_NONE --due--> ROUND_LEASE --answer--> ROUND_TURN <--> ROUND_PRIMARY --last answer--> ROUND_NONE
  *                 \---- no store, it is down, or the lease is ours ----^
  *
  *           Without the lease only the SOA is asked, and a newer zone is taken from the store,
@@ -35,6 +35,7 @@
 enum round {
 	ROUND_NONE,	/* the schedule says when */
 	ROUND_LEASE,	/* waits for work_on_lease(), LEASE_PATIENCE_US at most */
+	ROUND_TURN,	/* waits for `turn` at primaries[primary] */
 	ROUND_PRIMARY,	/* `fetch` runs, asking primaries[primary] */
 };
 
@@ -51,16 +52,18 @@ struct mirror_work {
 
 	enum round round;
 	bool is_forced;			/* fetch whatever the serial: the operator asked */
-	bool is_waiting;		/* due, but as many rounds run as may */
+	bool is_waiting;		/* due, but no round may begin yet */
 	bool is_hurried;		/* asked for during a round: another one after it */
 	bool is_accepted;		/* forced, whatever a catalog may lose */
 	bool is_confirmed;		/* some primary of this round has what we hold */
 	uint32_t confirmed_s;		/* for so long, the best of them says; UINT32_MAX: no limit */
 	bool is_blemished;		/* some primary of this round failed */
+	bool is_newer_there;		/* as a check at primaries[primary] has shown */
 	unsigned primary;
 	unsigned asked;			/* bits of primaries: in this round */
 	unsigned shy;			/* likewise: failed when they were asked last */
 	bool is_delivered;		/* by one of this round; the rest may have a newer one */
+	struct turn turn;		/* our place there, or in its queue */
 	uint64_t asked_with;		/* number of the generation held then; 0: none */
 	unsigned behind;		/* rounds in a row that saw newer and left it to others */
 	bool is_whole;			/* this primary's IXFR has failed: now its AXFR is asked for */

@@ -31,6 +31,7 @@
 #include "cache/stream.h"
 #include "cache/tls_profile.h"
 #include "cache/tsig.h"
+#include "cache/turns.h"
 #include "proxy/conf_allow.h"
 #include "proxy/conf_names.h"
 
@@ -181,6 +182,8 @@ struct conf {
 	char identity[256], version[256];	/* of class CHAOS; "": not answered by us */
 	struct cookie_secrets cookie_secrets;	/* `count` 0: a random one */
 	enum conf_rrset_order rrset_order;
+
+	struct turns_limits transfers;	/* at the same time */
 
 	bool has_redis;
 	struct redis_conf redis;

@@ -109,6 +109,11 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_ROOT, "allow-transfer", CONF_ALLOW, 0, 0, NULL, CONF_RELOAD | CONF_LIST,
 	  FIELD(conf, allow_transfer), NULL,
 	  "who may transfer zones from us: prefixes, keys, or both in one" },
+	{ SECTION_ROOT, "transfers", CONF_NUMBER, 1, 1024, "64", 0,
+	  FIELD(conf, transfers.transfers), NULL, "zones that are transferred to us at the same time" },
+	{ SECTION_ROOT, "transfers-per-primary", CONF_NUMBER, 1, 1024, "10", 0,
+	  FIELD(conf, transfers.transfers_each), NULL,
+	  "of these, those from one primary" },
 
 	{ SECTION_REDIS, "address", CONF_REDIS_ADDRESS, 6379, 0, NULL, 0,
 	  FIELD(conf, redis.address), NULL,

@@ -59,7 +59,7 @@ static void name_instance(char *text, size_t size)
 
 static struct mirror *make_mirror(const struct conf *conf)
 {
-	struct mirror_conf m = { .has_redis = conf->has_redis };
+	struct mirror_conf m = { .has_redis = conf->has_redis, .turns = conf->transfers };
 
 	snprintf(m.state_dir, sizeof(m.state_dir), "%s", conf->state_dir);
 	if (conf->has_redis) {

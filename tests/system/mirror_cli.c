@@ -83,6 +83,7 @@ static void read_options(int argc, char **argv)
 	int option;
 
 	conf.store.lease_s = 10;
+	conf.turns = (struct turns_limits){ 64, 10 };
 	template.timeout_us = 1800 * US_PER_S;
 	template.stream_limits.idle_us = 15 * US_PER_S;
 	snprintf(conf.store.prefix, sizeof(conf.store.prefix), "understudy");

@@ -112,3 +112,110 @@ def test_what_stays_below_the_limits_is_taken(stage, nsd):
         nsd, peer, 'transfer-idle = "5s"  transfer-min-rate = "100"  transfer-min-rate-over = "500ms"',
         "max-rrset = 50  max-records = 52")).start()
     assert understudy.wait_event("zone_transferred", timeout=WAIT)[1]["records"] == "52"
+
+
+# ---- Many zones ----
+
+class Zones:
+    """A scripted primary of many zones; `stuck` ones never get further than their first message."""
+
+    def __init__(self, origins):
+        self.zones = {primary.name(origin): Zone(origin, refresh=3600) for origin in origins}
+        self.stuck = set()
+        self.asked = []         # (origin, type)
+
+    def __call__(self, asked):
+        zone = self.zones[asked.question[:-4]]
+        self.asked.append((zone.origin, asked.type))
+        if asked.type == primary.SOA:
+            return [asked.reply([zone.soa()])]
+        if zone.origin in self.stuck:
+            return [asked.reply([zone.soa()]), primary.HANG]
+        return packed(asked, zone.records())
+
+    def zone(self, origin):
+        return self.zones[primary.name(origin)]
+
+    def count(self, origin, rdtype):
+        return sum(asked == (origin, rdtype) for asked in self.asked)
+
+
+def pool(name, backends, origins, options=""):
+    mirror = "mirror { tier = 1 }"
+    return f'pool "{name}" {{ {backends}  {mirror}  {options} }}\n' + \
+        "".join(f'zone "{origin}" {{ pool = "{name}" }}\n' for origin in origins)
+
+
+def backend(name, nsd, peer):
+    return f'backend "{name}" {{ address = "127.0.0.1:{nsd.port}"  primary = true  transfer-address = "{peer.where}" }}'
+
+
+def wait_zones(understudy, origins, timeout=WAIT):
+    """Looks for lines, since to parse so many of them takes long."""
+    def have_come():
+        text = understudy.log_text()
+        return all(f"event=zone_transferred zone={origin}. " in text for origin in origins)
+    wait_for(have_come, f"{len(origins)} zones", timeout)
+
+
+def test_primary_that_hangs_holds_up_its_own_zones_alone(stage, nsd):
+    """With all places of the one taken for longer than the test lasts, the zones of the other come."""
+    bad, good = [f"b{i}.example" for i in range(60)], [f"g{i}.example" for i in range(60)]
+    scripts = Zones(bad), Zones(good)
+    scripts[0].stuck = set(bad)
+    mute, peer = (stage.add(primary.Primary(script)) for script in scripts)
+    understudy = stage.understudy(
+        HEAD + 'transfers = 20  transfers-per-primary = 5\n'
+        + pool("bad", backend("mute", nsd, mute), bad, 'transfer-idle = "10m"  transfer-min-rate = 0')
+        + pool("good", backend("peer", nsd, peer), good)).start()
+    wait_zones(understudy, good)
+    stuck = {origin for origin, rdtype in scripts[0].asked if rdtype == primary.AXFR}
+    assert len(stuck) <= 5, stuck
+    assert understudy.events("zone_transfer_failed") == []
+
+
+def test_mute_primary_is_passed_over_by_all_zones_soon(stage, nsd):
+    """It takes connections and says nothing. Not each zone has to wait for that: the second primary has them."""
+    origins = [f"z{i}.example" for i in range(60)]
+    script = Zones(origins)
+    mute, peer = stage.add(primary.Primary(lambda asked: [primary.HANG])), stage.add(primary.Primary(script))
+    understudy = stage.understudy(
+        HEAD + "transfers-per-primary = 4\n" + pool("main", backend("mute", nsd, mute) + backend("peer", nsd, peer), origins,
+                                                    'transfer-idle = "1s"')).start()
+    wait_zones(understudy, origins)
+    assert len(mute.asked) < len(origins) // 2
+    assert len(understudy.events("zone_transfer_failed", source=mute.where)) >= len(origins)
+
+
+def test_checks_do_not_wait_for_long_transfers_and_a_newer_zone_has_its_turn(stage, nsd):
+    origins = ["long.example", "calm.example", "news.example"]
+    script = Zones(origins)
+    peer = stage.add(primary.Primary(script))
+    understudy = stage.understudy(
+        HEAD + "transfers-per-primary = 1\n"
+        + pool("main", backend("peer", nsd, peer), origins, 'transfer-idle = "6s"  transfer-min-rate = 0')).start()
+    wait_zones(understudy, origins)
+    script.stuck = {"long.example"}
+    script.zone("long.example").serial = 2
+    understudy.ctl("refresh", "long.example")
+    wait_for(lambda: script.count("long.example", primary.AXFR) == 2, "the long transfer to begin", WAIT)
+    script.zone("news.example").serial = 2
+    before = {origin: script.count(origin, primary.SOA) for origin in origins}
+    understudy.ctl("refresh", "calm.example")
+    understudy.ctl("refresh", "news.example")
+    for origin in ("calm.example", "news.example"):
+        wait_for(lambda origin=origin: script.count(origin, primary.SOA) > before[origin], f"a check of {origin}", WAIT)
+    assert understudy.events("zone_transfer_failed") == []      # the long one is still on
+    assert script.count("news.example", primary.AXFR) == 1
+    understudy.wait_event("zone_transferred", timeout=WAIT, zone="news.example.", serial="2")
+    assert len(understudy.events("zone_transfer_failed", zone="long.example.")) == 1
+
+
+def test_dead_primary_does_not_keep_its_zones_from_another(stage, nsd):
+    origins = [f"z{i}.example" for i in range(100)]
+    script = Zones(origins)
+    dead, peer = stage.add(primary.Primary(script)), stage.add(primary.Primary(script))
+    dead.stop()
+    understudy = stage.understudy(
+        HEAD + pool("main", backend("dead", nsd, dead) + backend("peer", nsd, peer), origins)).start()
+    wait_zones(understudy, origins)
