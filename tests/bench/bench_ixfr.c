@@ -366,7 +366,7 @@ static struct mirror *begin(const char *redis, struct mirror_zone **zone)
 {
 	static struct mirror_primary primary;
 	struct mirror_zone_conf z = { .primaries = &primary, .primary_count = 1 };
-	struct mirror_conf conf = { 0 };
+	struct mirror_conf conf = { .turns = { .transfers = 4, .transfers_each = 4 } };
 	struct mirror *m;
 	char address[32];
 

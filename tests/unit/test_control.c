@@ -42,7 +42,7 @@ static void write_config(const char *extra)
 
 static void setup(void)
 {
-	struct mirror_conf conf = { .state_dir = "/nonexistent" };
+	struct mirror_conf conf = { .state_dir = "/nonexistent", .turns = { 4, 4 } };
 
 	snprintf(dir, sizeof(dir), "/tmp/test_control_XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
