@@ -114,7 +114,7 @@ def test_followers_take_changes_alone(fleet, primary, redis):
 def test_all_serve_within_200_ms_of_the_commit(fleet, redis):
     a, b, c = fleet.join("a"), fleet.join("b"), fleet.join("c")
     lags = []
-    for _ in range(10):
+    for _ in range(4):
         serial = fleet.change()
         a.say("retransfer", "example.com")
         for m in (b, c):
@@ -123,7 +123,7 @@ def test_all_serve_within_200_ms_of_the_commit(fleet, redis):
         wall = time.time() - time.monotonic()
         lags += [at + wall - committed for m in (b, c) for at, line in m.lines
                  if "event=zone_restored" in line and f"serial={serial} " in line]
-    assert len(lags) == 20
+    assert len(lags) == 8
     print("followers serve after the commit, ms:", sorted(round(lag * 1000) for lag in lags))
     assert max(lags) < 0.2
 
@@ -193,7 +193,8 @@ def test_follower_that_lags_far_behind_loads_the_base(fleet, redis):
         serial = fleet.change()
         a.say("retransfer", "example.com")
         b.wait_event("zone_restored", serial=serial, timeout=PATIENCE)
-    fleet.zone.hosts += 5000        # too much for a change
+    # a stream that is full: the next version is a base
+    redis.command("EVAL", "for i=1,100 do redis.call('XADD', KEYS[1], '*', 'a', 'b') end", "1", CHANGES)
     fleet.change()
     a.say("retransfer", "example.com")
     b.wait_event("zone_restored", serial=fleet.zone.serial, timeout=PATIENCE)
@@ -236,7 +237,6 @@ def test_member_that_joins_empty_gets_it_all_without_a_transfer(fleet, primary):
 
 
 def test_all_start_empty_and_one_transfers(fleet, primary):
-    fleet.zone.hosts = 5000
     members = [fleet.join(name, wait=False) for name in ("a", "b", "c")]
     for m in members:
         wait_for(lambda: m.status()["is_servable"], f"{m.name} to serve", PATIENCE)
@@ -469,7 +469,8 @@ def test_three_understudies_and_a_primary(stage):
     nsd = stage.nsd({"example.com": host_zone(1)}, extra="    verbosity: 2").start()
     redis = stage.redis().start()
     fronts = [understudy_of(stage, nsd, redis, name).start() for name in ("a", "b", "c")]
-    wait_serial(fronts, 1)
+    for front in fronts:
+        wait_for(lambda: zone_of(front).get("serial") == 1, f"{front.name} to hold the zone", PATIENCE)
     holder = wait_for(lambda: holder_of(fronts), "one holder that all know", PATIENCE)
     others = [front for front in fronts if front is not holder]
     names = "".join(f"h{i}.example.com. A\n" for i in range(HOSTS))
@@ -508,8 +509,7 @@ def test_other_prefix_is_another_fleet(stage):
     nsd = stage.nsd({"example.com": host_zone(1)}).start()
     redis = stage.redis().start()
     fronts = [understudy_of(stage, nsd, redis, name, prefix=name).start() for name in ("one", "two")]
-    wait_serial(fronts, 1)
-    assert transfers(fronts) == 2
+    wait_for(lambda: transfers(fronts) == 2, "a transfer for each", PATIENCE)
     for front in fronts:
         wait_for(lambda: zone_of(front)["lease"], "a lease of its own", PATIENCE)
     keys = redis.command("KEYS", "*").split()
