@@ -33,9 +33,9 @@ class Actor:
     bytes, or a function of the words and of how often it was asked.
     """
 
-    REPLIES = {"PING": b"+PONG\r\n", "INFO": b"-NOPERM no\r\n", "CONFIG": b"-NOPERM no\r\n", "SET": OK, "WATCH": OK,
+    REPLIES = {"PING": b"+PONG\r\n", "INFO": b"-NOPERM no\r\n", "CONFIG": b"-NOPERM no\r\n", "SET": NIL, "WATCH": OK,
                "UNWATCH": OK, "MULTI": OK, "HMGET": b"*4\r\n" + 4 * NIL, "XLEN": b":0\r\n", "SCARD": b":0\r\n",
-               "HGETALL": b"*0\r\n", "HGET": NIL, "GET": NIL, "XRANGE": b"*0\r\n", "EXEC": b"*1\r\n:1\r\n"}
+               "HGETALL": b"*0\r\n", "HGET": NIL, "GET": NIL, "XRANGE": b"*0\r\n", "XREVRANGE": b"*0\r\n", "EXEC": b"*1\r\n:1\r\n"}
 
     def __init__(self, path, lies):
         self.lies = lies
