@@ -8,6 +8,16 @@
 
 #include "cache/answer_parts.h"
 
+/* Goes on in this zone. From one that is past its expire on, nothing shall be kept for long. */
+static void enter_zone(struct lookup *l, const struct generation *zone)
+{
+	l->zone = zone;
+	if (!atomic_load_explicit(&zone->is_stale, memory_order_relaxed))
+		return;
+	l->response.ttl_max = STALE_TTL_MAX;
+	response_set_ede(&l->response, EDE_STALE_ANSWER);
+}
+
 static bool was_met(const struct lookup *l, const uint8_t *name)
 {
 	for (unsigned i = 0; i < l->links; i++)
@@ -43,7 +53,7 @@ static enum outcome follow(struct lookup *l, const struct node *dname, const uin
 	g = zone_of_target(l, target, &l->alias_key);
 	if (!g)
 		return OUT_DATA;
-	l->zone = g;
+	enter_zone(l, g);
 	l->name = target;
 	l->key = &l->alias_key;
 	return OUT_FOLLOW;
@@ -266,7 +276,6 @@ size_t answer_write(const struct answer_ask *ask, uint8_t *out)
 	enum dns_rcode rcode;
 
 	l.ask = ask;
-	l.zone = ask->zone;
 	l.type = ask->query->qtype;
 	l.name = ask->query->qname;
 	l.key = ask->key;
@@ -277,6 +286,7 @@ size_t answer_write(const struct answer_ask *ask, uint8_t *out)
 	denial_begin(&l.denial, ask->hasher);
 	response_begin(&l.response, ask->query, ask->packet, ask->edns, out, ask->limit);
 	l.response.rotation = ask->is_rotating ? ask->query->id : 0;
+	enter_zone(&l, ask->zone);
 
 	if (l.is_authoritative || ask->query->qclass == CLASS_ANY)
 		rcode = answer_in_class(&l);

@@ -10,7 +10,7 @@
  * Spec:     RFC 1034 s.4.3.2, RFC 2181, RFC 2308 (negative), RFC 4592 (wildcards),
  *           RFC 6604 (rcode of a chain), RFC 6672 (DNAME), RFC 6891, RFC 8482 (ANY),
  *           RFC 9471 (glue or TC), RFC 4035 s.3 and RFC 5155 s.7 (denial.h). Where these
- *           leave a choice, as NSD does.
+ *           leave a choice, as NSD does. Past expire: RFC 8767 s.4 (30 s), RFC 8914 s.4.4.
  */
 #ifndef ANSWER_H
 #define ANSWER_H

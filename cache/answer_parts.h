@@ -15,6 +15,7 @@
 enum {
 	CHAIN_MAX = 17,		/* aliases met; resolvers give up at about as many */
 	MADE_MAX = 2 + NAME_LEN_MAX,
+	STALE_TTL_MAX = 30,	/* RFC 8767 s.4: what is past its time shall be asked for again soon */
 };
 
 /* What the zone says about a name and type. Not an error code. */

@@ -12,6 +12,7 @@
 
 enum {
 	RRSIG_EXPIRATION_AT = 8,	/* offset in RRSIG rdata, RFC 4034 s.3.1 */
+	RRSIG_INCEPTION_AT = 12,
 	NSEC3_OPTOUT = 1,		/* RFC 5155 s.3.1.2.1 */
 	HASHES_PER_DENIAL = 3,		/* closest encloser, next closer name, wildcard */
 };
@@ -32,6 +33,7 @@ const char *faithful_text(enum faithful_fault fault)
 
 struct look {
 	const struct generation *g;
+	uint64_t wall_s;
 	struct faithful found;
 	const struct node *cover;	/* the last cut or DNAME: what is below it is hidden */
 	const uint8_t *next;		/* where the chain goes on, as its last record says */
@@ -47,6 +49,46 @@ static void blame(struct look *l, enum faithful_fault fault, const struct node *
 		return;
 	l->found.fault = fault;
 	l->found.owner = node_name(where);
+}
+
+/* ---- The end of signatures ---- */
+
+/* The last of a set's signatures to end; `life_s` is that one's. 0: there is none. */
+static uint64_t last_end(const struct rrset *signatures, uint64_t wall_s, uint32_t *life_s)
+{
+	const uint8_t *rdata;
+	uint64_t until = 0;
+	uint16_t len;
+
+	for (size_t pos = 0; rrset_next(signatures, &pos, &rdata, &len);) {
+		uint32_t end = wire_get_u32(rdata + RRSIG_EXPIRATION_AT);
+		int64_t left = (int32_t)(end - (uint32_t)wall_s);
+		int64_t at = (int64_t)wall_s + left;
+
+		if (at <= 0 || (uint64_t)at <= until)
+			continue;
+		until = (uint64_t)at;
+		*life_s = end - wire_get_u32(rdata + RRSIG_INCEPTION_AT);
+	}
+	return until;
+}
+
+/* What has ended already is the primary's own doing, and ends nothing here. */
+static void note_ends(struct look *l, const struct node *n)
+{
+	struct rrset set;
+	uint32_t life_s = 0;
+
+	for (bool ok = node_find(n, TYPE_RRSIG, &set); ok && set.type == TYPE_RRSIG;
+	     ok = node_next(n, &set)) {
+		uint64_t end = last_end(&set, l->wall_s, &life_s);
+
+		if (end <= l->wall_s || (l->found.first_end != 0 && end >= l->found.first_end))
+			continue;
+		l->found.first_end = end;
+		l->found.first_life_s = life_s;
+		l->found.first_owner = node_name(n);
+	}
 }
 
 /* ---- NSEC ---- */
@@ -94,6 +136,7 @@ static bool check_nsec3(void *leaf, void *arg)
 	struct look *l = arg;
 	const uint8_t *next = next_in_chain(l, leaf, &flags);
 
+	note_ends(l, leaf);
 	if (!next || !nsec3_hash_of_owner(node_name(leaf), hash))
 		return true;
 	if (l->next && memcmp(l->next, hash, sizeof(hash)) != 0)
@@ -151,6 +194,7 @@ static bool check_name(void *leaf, void *arg)
 		blame(l, FAITHFUL_COMPUTED, n);
 	if (l->found.signed_until == 0)
 		return true;
+	note_ends(l, n);
 	if (l->g->denial == ZONE_DENIAL_NSEC)
 		check_nsec(l, n);
 	else
@@ -187,22 +231,10 @@ static void check_names(struct look *l)
 /* The end of the last signature of a type at the apex; 0: there is none. */
 static uint64_t valid_until(const struct generation *g, uint16_t type, uint64_t wall_s)
 {
-	const uint8_t *rdata;
 	struct rrset set;
-	uint64_t until = 0;
-	uint16_t len;
+	uint32_t life_s;
 
-	if (!node_find_rrsig(g->apex, type, &set))
-		return 0;
-	for (size_t pos = 0; rrset_next(&set, &pos, &rdata, &len);) {
-		uint32_t end = wire_get_u32(rdata + RRSIG_EXPIRATION_AT);
-		int64_t left = (int32_t)(end - (uint32_t)wall_s);
-		int64_t at = (int64_t)wall_s + left;
-
-		if (at > 0 && (uint64_t)at > until)
-			until = (uint64_t)at;
-	}
-	return until;
+	return node_find_rrsig(g->apex, type, &set) ? last_end(&set, wall_s, &life_s) : 0;
 }
 
 /* Without keys or signatures of its SOA nobody takes the zone for signed. */
@@ -215,7 +247,7 @@ static uint64_t signed_until(const struct generation *g, uint64_t wall_s)
 
 struct faithful faithful_check(const struct generation *g, uint64_t wall_s)
 {
-	struct look l = { .g = g };
+	struct look l = { .g = g, .wall_s = wall_s };
 
 	l.found.signed_until = signed_until(g, wall_s);
 	if (l.found.signed_until > 0 && g->denial == ZONE_DENIAL_NSEC3) {

@@ -7,7 +7,8 @@
  *           prove denials with; records that mean "compute it" (ALIAS, LUA), which clients of
  *           the primary never see; NSEC3 with too many iterations; expired signatures.
  * Not here: whether a zone is well-formed (zone.h), proofs (denial.h), the event that tells of
- *           it (mirror_zonelog.h), what is answered all the same (answer.c).
+ *           it (mirror_zonelog.h), what is answered all the same (answer.c), what follows from
+ *           signatures that end (expiry.h).
  * Threads:  any; pure.
  * Time:     wall seconds, from the caller. A check walks the zone once, some 0.1 us a name: it
  *           is for the mirror's thread, not for a worker.
@@ -44,6 +45,10 @@ struct faithful {
 	enum faithful_fault fault;	/* never FAITHFUL_EXPIRED: see faithful_at() */
 	const uint8_t *owner;		/* where the fault lies, or begins; in the generation */
 	uint64_t signed_until;		/* wall seconds; 0: the zone is not signed */
+	/* Of the set in the zone whose signatures end first, among those that have not ended. */
+	uint64_t first_end;		/* wall seconds; 0: none */
+	uint32_t first_life_s;		/* how long they are good in all */
+	const uint8_t *first_owner;	/* in the generation */
 };
 
 /* `wall_s` tells in which 136 years the signatures' times lie. */

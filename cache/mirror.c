@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -18,7 +19,47 @@ static void *must(void *p)
 	return p;
 }
 
+static struct timespec monotonic_after(unsigned ms)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_sec += ms / 1000;
+	at.tv_nsec += (long)(ms % 1000) * 1000000;
+	if (at.tv_nsec >= 1000000000) {
+		at.tv_sec++;
+		at.tv_nsec -= 1000000000;
+	}
+	return at;
+}
+
 /* ---- What others see ---- */
+
+static void describe(struct mirror_generation *to, const struct generation *g, uint64_t since,
+		     const char *source)
+{
+	*to = (struct mirror_generation){ .number = g->number, .records = g->records,
+					  .serial = g->soa.serial, .since = since };
+	snprintf(to->source, sizeof(to->source), "%s", source);
+}
+
+unsigned mirror_generations(struct mirror *m, struct mirror_zone *z,
+			    struct mirror_generation list[MIRROR_KEEP_MAX + 1])
+{
+	const struct holding *h = &z->work->hold;
+	unsigned count = 0;
+
+	pthread_mutex_lock(&m->mutex);
+	if (z->current) {
+		describe(&list[count], z->current, h->published_at, h->source);
+		list[count++].copy_of = h->copy_of;
+	}
+	for (unsigned i = 0; i < h->kept.count && count <= MIRROR_KEEP_MAX; i++)
+		describe(&list[count++], h->kept.items[i].generation, h->kept.items[i].since,
+			 h->kept.items[i].source);
+	pthread_mutex_unlock(&m->mutex);
+	return count;
+}
 
 void mirror_zone_status(struct mirror *m, struct mirror_zone *z, struct mirror_zone_status *status)
 {
@@ -51,17 +92,10 @@ void mirror_store_unsafe(struct mirror *m, char text[SETTING_COUNT][MIRROR_UNSAF
 
 bool mirror_wait_loaded(struct mirror *m, unsigned timeout_ms)
 {
-	struct timespec until;
+	struct timespec until = monotonic_after(timeout_ms);
 	bool is_loaded;
 	int error = 0;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += timeout_ms / 1000;
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	rcu_sleep();	/* the mirror may have to wait for us while we wait for it */
 	pthread_mutex_lock(&m->mutex);
 	while (m->uncounted > 0 && error != ETIMEDOUT)
@@ -164,6 +198,57 @@ void mirror_accept_catalog(struct mirror *m, struct mirror_zone *z)
 	want(m, z->work, WANT_ACCEPT);
 }
 
+/* ---- Orders, from control ---- */
+
+/* Long enough for a mirror that has nothing else to do; control has probes to send. */
+enum { ORDER_PATIENCE_MS = 100 };
+
+static enum mirror_done wait_obeyed(struct mirror *m, uint64_t number)
+{
+	struct timespec until = monotonic_after(ORDER_PATIENCE_MS);
+	enum mirror_done done = MIRROR_LATER;
+	int error = 0;
+
+	rcu_sleep();	/* the mirror may have to wait for us while we wait for it */
+	pthread_mutex_lock(&m->mutex);
+	while (m->obeyed_number < number && error != ETIMEDOUT)
+		error = pthread_cond_timedwait(&m->obeyed, &m->mutex, &until);
+	if (m->obeyed_number >= number)
+		done = m->obeyed_done;
+	pthread_mutex_unlock(&m->mutex);
+	rcu_wake();
+	return done;
+}
+
+static enum mirror_done order(struct mirror *m, enum command_kind kind, struct mirror_zone *z,
+			      const struct mirror_which *which)
+{
+	struct command *c = command_new(kind, 1);
+	uint64_t number = c->number = ++m->ordered;
+
+	c->works[0] = z->work;
+	if (which)
+		c->which = *which;
+	send_command(m, c);
+	return wait_obeyed(m, number);
+}
+
+enum mirror_done mirror_hold(struct mirror *m, struct mirror_zone *z)
+{
+	return order(m, COMMAND_HOLD, z, NULL);
+}
+
+enum mirror_done mirror_roll_back(struct mirror *m, struct mirror_zone *z,
+				  const struct mirror_which *which)
+{
+	return order(m, COMMAND_ROLL_BACK, z, which);
+}
+
+enum mirror_done mirror_accept(struct mirror *m, struct mirror_zone *z)
+{
+	return order(m, COMMAND_ACCEPT, z, NULL);
+}
+
 /* ---- Life ---- */
 
 static void init_lock(struct mirror *m)
@@ -174,6 +259,7 @@ static void init_lock(struct mirror *m)
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&m->loaded, &monotonic);
+	pthread_cond_init(&m->obeyed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	m->last = &m->first;
 }
@@ -188,6 +274,7 @@ struct mirror *mirror_new(const struct mirror_conf *conf)
 	m->shop.lease_s = conf->store.lease_s;
 	m->shop.instance = m->conf.store.instance;
 	m->shop.state_dir = m->conf.state_dir;
+	m->shop.mutex = &m->mutex;
 	random_init(&m->shop.random);
 	retired_init(&m->shop.retired);
 	m->shop.turns = turns_new(&conf->turns);
@@ -235,7 +322,7 @@ static void drop_commands(struct mirror *m)
 		struct command *c = m->first;
 
 		m->first = c->next;
-		for (size_t i = 0; i < c->count; i++) {
+		for (size_t i = 0; c->kind == COMMAND_CONFIGURE && i < c->count; i++) {
 			if (!c->confs[i])
 				work_free(c->works[i]);
 			zoneconf_free(c->confs[i]);
@@ -259,6 +346,7 @@ void mirror_free(struct mirror *m)
 	turns_free(m->shop.turns);
 	ev_loop_destroy(m->shop.loop);
 	pthread_cond_destroy(&m->loaded);
+	pthread_cond_destroy(&m->obeyed);
 	pthread_mutex_destroy(&m->mutex);
 	free(m);
 }

@@ -11,6 +11,8 @@
  * Time:     own clock reads, once for each turn of the loop.
  * Failure:  one event line for each thing that went wrong; the generation at hand goes on
  *           serving.
+ * Orders:   the operator's mirror_hold(), mirror_roll_back() and mirror_accept() are this
+ *           instance's alone: its snapshot remembers them, Redis never hears of them.
  *
  * Cold start: all sources are asked at the same time (primary, Redis, snapshot); the first to
  * deliver is served, a later one replaces it when its serial is newer.
@@ -34,7 +36,12 @@
 
 struct mirror;
 
-enum { MIRROR_PRIMARIES_MAX = 8, MIRROR_SOURCE_MAX = 160, MIRROR_UNSAFE_MAX = 200 };
+enum {
+	MIRROR_PRIMARIES_MAX = 8,
+	MIRROR_SOURCE_MAX = 160,
+	MIRROR_UNSAFE_MAX = 200,
+	MIRROR_KEEP_MAX = 16,	/* a large zone that is transferred whole costs all of it each time */
+};
 
 struct mirror_primary {
 	struct address address;		/* that zones are transferred from */
@@ -61,6 +68,8 @@ struct mirror_zone_conf {
 	uint64_t timeout_us;
 	bool takes_shrunk;		/* though next to nothing is left of it */
 	struct mirror_catalog_conf catalog;
+	uint64_t grace_us;		/* served so long past its SOA expire; 0: not at all */
+	unsigned keep;			/* older generations that stay in memory; to MIRROR_KEEP_MAX */
 };
 
 struct mirror_conf {
@@ -76,9 +85,10 @@ struct mirror_conf {
  */
 struct mirror_zone {
 	struct generation *current;	/* read with rcu_read(); NULL: nothing held */
-	_Atomic bool is_servable;	/* held and not expired */
-	_Atomic uint64_t expires_us;	/* monotonic; when it expires, unless confirmed again */
+	_Atomic bool is_servable;	/* held, and not expired or in its grace */
+	_Atomic uint64_t expires_us;	/* monotonic; end of SOA expire, unless confirmed again */
 	_Atomic uint64_t stale_us;	/* monotonic; from then on a confirmation is overdue; 0: not known */
+	_Atomic uint8_t hold;		/* enum zone_hold: the operator's order */
 	uint8_t origin[NAME_LEN_MAX];
 	uint8_t origin_len;
 	bool is_catalog;		/* its generations have lists of members */
@@ -91,6 +101,11 @@ static inline const struct generation *mirror_zone_servable(struct mirror_zone *
 	if (!atomic_load_explicit(&z->is_servable, memory_order_acquire))
 		return NULL;
 	return rcu_read(z->current);
+}
+
+static inline enum zone_hold mirror_zone_hold(const struct mirror_zone *z)
+{
+	return (enum zone_hold)atomic_load_explicit(&z->hold, memory_order_relaxed);
 }
 
 struct mirror *mirror_new(const struct mirror_conf *conf);	/* `conf` is copied */
@@ -123,7 +138,7 @@ bool mirror_wait_loaded(struct mirror *m, unsigned timeout_ms);
 /* [any] Asks the primary now (at most once a second): a probe saw a newer serial, or NOTIFY. */
 void mirror_refresh(struct mirror *m, struct mirror_zone *z);
 
-/* [any] Transfers the whole zone again, whatever the serial. */
+/* [any] Transfers the whole zone again, whatever the serial. A zone that is held stays as it is. */
 void mirror_retransfer(struct mirror *m, struct mirror_zone *z);
 
 /* [any] Transfers a catalog whose new version is held, and takes it whatever it removes. */
@@ -136,6 +151,35 @@ struct mirror_catalog_held {
 	size_t members, removed;	/* in it; of those that we have */
 };
 
+enum mirror_done {
+	MIRROR_DONE,
+	MIRROR_LATER,		/* ordered, but the mirror is busy: it says so in the log when it is */
+	MIRROR_EMPTY,		/* nothing is held of the zone */
+	MIRROR_NONE_OLDER,	/* no older generation is kept */
+	MIRROR_NOT_KEPT,	/* none of that number or serial is */
+	MIRROR_AMBIGUOUS,	/* it is the number of one and the serial of another */
+};
+
+/* Which generation is meant. 0, or neither: the one before. */
+struct mirror_which {
+	uint64_t number;
+	bool may_be_generation, may_be_serial;
+};
+
+/*
+ * Freezes the zone: no new generation is taken, from nobody, until mirror_accept(). Its primary
+ * is asked for the serial as before, so that it does not expire while that one lives. These three
+ * wait for the mirror for a moment; the caller's RCU reads end here.
+ */
+enum mirror_done mirror_hold(struct mirror *m, struct mirror_zone *z);
+
+/* An older generation, under a new number, serves again; the zone is held with it. */
+enum mirror_done mirror_roll_back(struct mirror *m, struct mirror_zone *z,
+				  const struct mirror_which *which);
+
+/* Ends either, and takes the primary's zone, whatever its serial and however it looks. */
+enum mirror_done mirror_accept(struct mirror *m, struct mirror_zone *z);
+
 /* What operators see of a zone; a copy taken under a mutex. */
 struct mirror_zone_status {
 	bool is_held, is_servable, is_transferring, has_lease;
@@ -146,6 +190,11 @@ struct mirror_zone_status {
 	uint64_t saved_generation;		/* in Redis; 0: none */
 	uint64_t lacks_since_us;		/* monotonic: Redis has a later one; 0: it has none */
 	char lease_holder[STORE_HOLDER_MAX];	/* who transfers it for all of us; empty: not known */
+	enum zone_hold hold;			/* the operator's order */
+	uint64_t hold_since;			/* wall seconds */
+	uint64_t end_us;			/* monotonic: when it stops answering, its grace included */
+	bool has_newer;				/* the primary has one that is not taken: */
+	uint32_t newer_serial;
 	char source[MIRROR_SOURCE_MAX];		/* "192.0.2.53:53", "redis", "snapshot" */
 	char unfaithful[100];			/* why answers would differ; empty: none known */
 	char last_error[256];			/* of the last transfer; empty: none */
@@ -154,6 +203,19 @@ struct mirror_zone_status {
 
 /* [any] */
 void mirror_zone_status(struct mirror *m, struct mirror_zone *z, struct mirror_zone_status *status);
+
+/* A generation in memory. */
+struct mirror_generation {
+	uint64_t number, records;
+	uint32_t serial;
+	uint64_t since;				/* wall seconds: when it was published */
+	uint64_t copy_of;			/* rolled back: the number it had before; 0: no */
+	char source[MIRROR_SOURCE_MAX];
+};
+
+/* [any] Those of a zone: the one that serves, then the older ones that are kept. How many. */
+unsigned mirror_generations(struct mirror *m, struct mirror_zone *z,
+			    struct mirror_generation list[MIRROR_KEEP_MAX + 1]);
 
 /* [any] The store: false when none is configured. */
 bool mirror_store_status(struct mirror *m, bool *is_up, char reason[160]);

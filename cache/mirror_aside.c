@@ -18,6 +18,8 @@ enum {
 	BIG_BYTES = 1 << 20,	/* on the wire: some 30 ms for both */
 	CHECK_PART = 50,	/* of the time goes into looks: big zones that change wait for theirs */
 	WRITE_PART = 20,	/* likewise into snapshots */
+	SIGNED_PART = 12,	/* of a signature's life is left when that is told, */
+	SIGNED_PART_ALONE = 4,	/* or this part while no primary is heard of */
 };
 
 struct took {
@@ -107,11 +109,13 @@ static void done_write(struct aside_job *job)
 {
 	struct write_job *w = (struct write_job *)job;
 	struct holding *h = w->h;
+	bool is_ordered = w->times.hold != h->times.hold;
 
 	h->writing = NULL;
-	h->write_at_us = next_at_us(w->took, WRITE_PART);
+	/* an order of the operator that came meanwhile does not wait */
+	h->write_at_us = is_ordered ? 0 : next_at_us(w->took, WRITE_PART);
 	note_written(h, w->g, w->error);
-	if (w->error == 0 && w->times.refreshed_at != h->times.refreshed_at)
+	if (w->error == 0 && (is_ordered || w->times.refreshed_at != h->times.refreshed_at))
 		holding_touch_snapshot(h);
 	generation_drop(w->g);
 	free(w);
@@ -159,6 +163,15 @@ void holding_touch_snapshot(struct holding *h)
 		note_snapshot(h, snapshot_touch(h->shop->state_dir, holding_current(h), &h->times));
 }
 
+void holding_save_order(struct holding *h)
+{
+	h->write_at_us = 0;
+	if (h->in_snapshot == holding_current(h)->number)
+		holding_touch_snapshot(h);
+	else
+		holding_save_snapshot(h);
+}
+
 void holding_flush_snapshot(struct holding *h)
 {
 	holding_wait_aside(h);
@@ -175,12 +188,48 @@ void holding_leave_snapshot(struct holding *h)
 
 /* ---- Faithfulness ---- */
 
+/* From here on it is no matter of the wall clock any more. 0 stays 0. */
+static uint64_t monotonic_of(uint64_t wall_s, uint64_t now_us)
+{
+	uint64_t now_s = clock_wall_us() / US_PER_S;
+
+	if (wall_s == 0)
+		return 0;
+	return wall_s > now_s ? now_us + (wall_s - now_s) * US_PER_S : now_us;
+}
+
 static void take_check(struct holding *h, const struct generation *g, const struct faithful *found,
 		       struct took took)
 {
 	h->faithful = *found;
+	h->expiry.signed_us = monotonic_of(found->first_end, clock_monotonic_us());
 	h->checked = g->number;
 	h->check_at_us = next_at_us(took, CHECK_PART);
+}
+
+/*
+ * Signers renew when a third (BIND) to a tenth (Knot) of a signature's life is left: less than
+ * that, and nobody does. Nor does anybody while no primary is heard of, so that is told sooner.
+ */
+static bool are_signatures_ending(const struct holding *h, uint64_t now_us)
+{
+	uint64_t life_us = h->faithful.first_life_s * US_PER_S;
+	bool is_alone = now_us >= atomic_load_explicit(&h->slot->stale_us, memory_order_relaxed);
+
+	return h->expiry.signed_us != 0 &&
+	       h->expiry.signed_us < now_us + life_us / (is_alone ? SIGNED_PART_ALONE : SIGNED_PART);
+}
+
+static void tell_signatures(struct holding *h, const struct generation *g)
+{
+	uint64_t now_us = clock_monotonic_us();
+	uint64_t left_us = h->expiry.signed_us > now_us ? h->expiry.signed_us - now_us : 0;
+	bool are_ending = are_signatures_ending(h, now_us);
+
+	if (are_ending && !h->is_end_said)
+		zonelog_signatures_ending(h->log, g->soa.serial, left_us / US_PER_S,
+					  h->faithful.first_owner);
+	h->is_end_said = are_ending;
 }
 
 /* `g` is what was checked. */
@@ -188,6 +237,7 @@ static void tell(struct holding *h, const struct generation *g)
 {
 	enum faithful_fault fault = faithful_at(&h->faithful, clock_wall_us() / US_PER_S);
 
+	tell_signatures(h, g);
 	if (fault == h->said)
 		return;
 	h->said = fault;
@@ -228,7 +278,7 @@ static void done_check(struct aside_job *job)
 	take_check(h, c->g, &c->found, c->took);
 	tell(h, c->g);
 	if (c->g != holding_current(h))
-		h->faithful.owner = NULL;
+		h->faithful.owner = h->faithful.first_owner = NULL;
 	generation_drop(c->g);
 	free(c);
 }

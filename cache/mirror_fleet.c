@@ -6,6 +6,7 @@
 
 #include "cache/clock.h"
 #include "cache/mirror_catalog.h"
+#include "cache/mirror_order.h"
 #include "cache/mirror_round.h"
 #include "cache/serial.h"
 
@@ -57,7 +58,7 @@ void fleet_tend(struct mirror_work *w, uint64_t now_us)
 {
 	struct store *store = w->shop->store;
 
-	if (!store || !store_is_up(store))
+	if (!work_is_shared(w))
 		return;
 	if (w->has_lease)
 		renew(w, now_us);
@@ -71,7 +72,7 @@ void fleet_tend(struct mirror_work *w, uint64_t now_us)
 
 static void load(struct mirror_work *w)
 {
-	if (w->is_loading)
+	if (w->is_loading || holding_is_frozen(&w->hold))
 		return;
 	w->is_loading = true;
 	store_load(w->shop->store, w->conf->origin, w->conf->max_records, w->conf->max_bytes);
@@ -81,7 +82,7 @@ void fleet_follow(struct mirror_work *w)
 {
 	const struct generation *g = holding_current(&w->hold);
 
-	if (w->is_loading)
+	if (w->is_loading || holding_is_frozen(&w->hold))
 		return;
 	w->heard_then = w->heard;
 	if (!g) {
@@ -154,6 +155,12 @@ static void take_loaded(struct mirror_work *w, struct generation *g, const struc
 	uint32_t serial = g->soa.serial;
 	const struct generation *held;
 
+	if (!w->is_snapshot_seen)	/* the operator may have ordered to hold another one */
+		work_read_snapshot(w);
+	if (holding_is_frozen(&w->hold)) {
+		holding_pass_over(&w->hold, g);
+		return;
+	}
 	if (holding_restore(&w->hold, g, times, "redis")) {
 		w->hold.stored = number;
 		w->behind = 0;
@@ -180,7 +187,7 @@ static void mend_store(struct mirror_work *w)
 	const struct generation *g = holding_current(&w->hold);
 	uint32_t serial;
 
-	if (!g || !store_is_up(store))
+	if (!g || !work_is_shared(w))
 		return;
 	if (store_serial(store, w->slot->origin, &serial) && serial_is_newer(serial, g->soa.serial)) {
 		if (w->complained != stored)
@@ -236,6 +243,8 @@ static void take_nothing_newer(struct mirror_work *w, const struct zone_times *t
 {
 	const struct generation *g = holding_current(&w->hold);
 
+	if (holding_is_frozen(&w->hold))
+		return;
 	if (!times || store_generation(w->shop->store, g->origin) != g->number) {
 		holding_save_store(&w->hold, NULL);
 		return;
@@ -281,7 +290,7 @@ void work_on_saved(struct mirror_work *w, uint64_t generation, const char *reaso
 
 void work_on_newer(struct mirror_work *w, uint64_t generation)
 {
-	if (generation <= w->hold.seen)
+	if (generation <= w->hold.seen || holding_is_frozen(&w->hold))
 		return;
 	if (generation > w->heard)
 		w->heard = generation;
@@ -309,6 +318,8 @@ void work_on_lease(struct mirror_work *w, bool is_ours, const char *holder)
 	bool is_new = is_ours && !w->has_lease;
 
 	note_lease(w, is_ours, holder);
+	if (holding_is_frozen(&w->hold))
+		order_leave_lease(w);	/* asked for before the order came */
 	if (w->round == ROUND_LEASE) {
 		round_go_on(w, !store_is_up(w->shop->store));
 	} else if (is_new && w->behind > 0) {	/* somebody left a newer zone to us */
@@ -321,7 +332,7 @@ void work_on_lease(struct mirror_work *w, bool is_ours, const char *holder)
 /* Who cannot reach a primary leaves the lease to others. */
 static bool may_take_lease(const struct mirror_work *w)
 {
-	return !w->has_lease && w->round == ROUND_NONE && holding_current(&w->hold) &&
+	return work_is_shared(w) && !w->has_lease && w->round == ROUND_NONE && holding_current(&w->hold) &&
 	       w->conf->primary_count > 0 && w->schedule.failures == 0;
 }
 
@@ -354,7 +365,7 @@ void work_on_spoilt(struct mirror_work *w, uint64_t generation)
 {
 	const struct generation *g = holding_current(&w->hold);
 
-	if (!g || g->number != generation || w->hold.stored != generation ||
+	if (!g || !work_is_shared(w) || g->number != generation || w->hold.stored != generation ||
 	    (!w->has_lease && w->schedule.failures == 0))
 		return;
 	store_doubt(w->shop->store, w->slot->origin, generation);

@@ -12,10 +12,6 @@
 #include "cache/schedule.h"
 #include "cache/serial.h"
 
-/* Percent of SOA expire that is left when the operator hears of it. */
-static const unsigned WARNINGS[] = { 50, 25, 10 };
-enum { WARNINGS_COUNT = sizeof(WARNINGS) / sizeof(WARNINGS[0]) };
-
 /* A confirmation is worth a write after this part of SOA expire, or this many seconds. */
 enum { TOUCH_PART = 50, TOUCH_MAX_S = 300 };
 
@@ -28,6 +24,24 @@ void holding_init(struct holding *h, struct workshop *shop, struct mirror_zone *
 	h->log = log;
 }
 
+static void lock(struct holding *h)
+{
+	pthread_mutex_lock(h->shop->mutex);
+}
+
+static void unlock(struct holding *h)
+{
+	pthread_mutex_unlock(h->shop->mutex);
+}
+
+static void set_keep(struct holding *h, unsigned keep)
+{
+	lock(h);
+	h->keep = keep;
+	kept_trim(&h->kept, keep, &h->shop->retired);
+	unlock(h);
+}
+
 void holding_fini(struct holding *h)
 {
 	struct generation *g = h->slot->current;
@@ -36,6 +50,13 @@ void holding_fini(struct holding *h)
 	atomic_store_explicit(&h->slot->is_servable, false, memory_order_release);
 	rcu_publish(h->slot->current, NULL);
 	retired_add(&h->shop->retired, g);
+	set_keep(h, 0);
+}
+
+void holding_set_policy(struct holding *h, unsigned keep, uint64_t grace_us)
+{
+	set_keep(h, keep);
+	expiry_set_grace(&h->expiry, grace_us, clock_monotonic_us());
 }
 
 uint64_t holding_next_number(const struct holding *h)
@@ -48,6 +69,11 @@ const struct generation *holding_current(const struct holding *h)
 	return h->slot->current;
 }
 
+bool holding_is_frozen(const struct holding *h)
+{
+	return h->times.hold != ZONE_FREE;
+}
+
 bool holding_wants(const struct holding *h, uint32_t serial)
 {
 	const struct generation *g = holding_current(h);
@@ -55,21 +81,30 @@ bool holding_wants(const struct holding *h, uint32_t serial)
 	return !g || serial_is_newer(serial, g->soa.serial);
 }
 
+/* What is answered from now on is past its time, or is not any more. */
+static void set_stale(struct holding *h, bool is_stale)
+{
+	atomic_store_explicit(&h->slot->current->is_stale, is_stale, memory_order_relaxed);
+}
+
 /* A new lease of life, if there is any left; from here on the monotonic clock counts. */
 static void set_times(struct holding *h, const struct zone_times *times)
 {
-	uint64_t wall_s = clock_wall_us() / US_PER_S;
-	uint64_t left_s = times->expires_at > wall_s ? times->expires_at - wall_s : 0;
+	uint64_t wall_s = clock_wall_us() / US_PER_S, now_us = clock_monotonic_us();
 	uint64_t stale_at = schedule_stale_at(&h->slot->current->soa, times->refreshed_at);
 	uint64_t fresh_s = stale_at > wall_s ? stale_at - wall_s : 0;
-	uint64_t now_us = clock_monotonic_us();
+	bool is_back = expiry_set(&h->expiry, times, wall_s, now_us);
+	bool is_in_grace = h->expiry.phase == EXPIRY_GRACE;
 
-	h->times = *times;
-	h->expires_us = now_us + left_s * US_PER_S;
+	h->times.refreshed_at = times->refreshed_at;
+	h->times.expires_at = times->expires_at;
+	set_stale(h, is_in_grace);
 	atomic_store_explicit(&h->slot->stale_us, now_us + fresh_s * US_PER_S, memory_order_relaxed);
-	h->warned = 0;
-	atomic_store_explicit(&h->slot->expires_us, h->expires_us, memory_order_relaxed);
-	atomic_store_explicit(&h->slot->is_servable, left_s > 0, memory_order_release);
+	atomic_store_explicit(&h->slot->expires_us, h->expiry.expires_us, memory_order_relaxed);
+	atomic_store_explicit(&h->slot->is_servable, is_in_grace || h->expiry.late_us == 0,
+			      memory_order_release);
+	if (is_back)
+		zonelog_grace_ended(h->log, h->slot->current->soa.serial, "confirmed");
 }
 
 /*
@@ -91,8 +126,26 @@ static struct zone_times sane_times(const struct zone_times *times, const struct
 	return sane;
 }
 
-void holding_publish(struct holding *h, struct generation *g, const struct zone_times *times,
-		     const char *source)
+/* `g` takes the place of the one before, of which `keep` may stay, in what others list, too. */
+static void replace(struct holding *h, struct generation *g, const char *source, unsigned keep)
+{
+	struct generation *old = h->slot->current;
+
+	lock(h);
+	if (old && keep > 0)
+		kept_add(&h->kept, old, h->published_at, h->source, keep, &h->shop->retired);
+	else
+		retired_add(&h->shop->retired, old);
+	rcu_publish(h->slot->current, g);
+	h->published_at = clock_wall_us() / US_PER_S;
+	h->copy_of = 0;
+	if (source != h->source)
+		snprintf(h->source, sizeof(h->source), "%s", source);
+	unlock(h);
+}
+
+static void publish(struct holding *h, struct generation *g, const struct zone_times *times,
+		    const char *source, unsigned keep)
 {
 	struct generation *old = h->slot->current;
 	enum catalog_fault fault;
@@ -101,17 +154,20 @@ void holding_publish(struct holding *h, struct generation *g, const struct zone_
 	if (g->number > h->seen)
 		h->seen = g->number;
 	h->is_fresh = true;
-	if (source != h->source)
-		snprintf(h->source, sizeof(h->source), "%s", source);
 	if (old && !g->history)		/* what came by changes has one already */
 		g->history = history_new(old, g);
 	if (h->slot->is_catalog && !g->catalog)		/* the records of one that was read before */
 		g->catalog = catalog_read(g, SIZE_MAX, &fault, &owner);
-	rcu_publish(h->slot->current, g);
+	replace(h, g, source, keep);
 	set_times(h, times);
-	retired_add(&h->shop->retired, old);
 	/* whoever reads the event and then asks for the status shall find the same there */
 	h->shop->report(h->slot->work, h->shop->report_arg);
+}
+
+void holding_publish(struct holding *h, struct generation *g, const struct zone_times *times,
+		     const char *source)
+{
+	publish(h, g, times, source, h->keep);
 }
 
 /* The generation that we hold, confirmed by someone else (our former self, another of us). */
@@ -158,11 +214,19 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
 	return true;
 }
 
+void holding_pass_over(struct holding *h, struct generation *g)
+{
+	if (g->number > h->seen)
+		h->seen = g->number;
+	generation_free(g);
+}
+
 /* ---- Saving ---- */
 
+/* What is frozen is nobody else's: the fleet goes on without us. */
 void holding_save_store(struct holding *h, const struct generation *old)
 {
-	if (h->shop->store)
+	if (h->shop->store && !holding_is_frozen(h))
 		store_save(h->shop->store, holding_current(h), old, &h->times, h->source);
 }
 
@@ -200,55 +264,108 @@ void holding_confirm(struct holding *h, const struct zone_times *times)
 		return;
 	h->touched_at = times->refreshed_at;
 	holding_touch_snapshot(h);
-	if (h->shop->store && h->stored == g->number)
+	if (h->shop->store && h->stored == g->number && !holding_is_frozen(h))
 		store_touch(h->shop->store, g->origin, g->number, times);
 }
 
-void holding_renumber(struct holding *h)
+/* The same records under a number past all seen ones. */
+static struct generation *numbered_anew(const struct holding *h, const struct generation *g)
 {
-	const struct generation *g = holding_current(h);
-	struct zone_times times = h->times;
 	enum zone_error why;
 	struct generation *again =
 		zone_edit_finish(zone_edit_new(g->origin, g, 0, 0), holding_next_number(h), &why, NULL);
 
 	assert(again);		/* nothing was touched, so nothing can be wrong */
-	holding_publish(h, again, &times, h->source);
+	return again;
+}
+
+void holding_renumber(struct holding *h)
+{
+	struct zone_times times = h->times;
+
+	publish(h, numbered_anew(h, holding_current(h)), &times, h->source, 0);
 	holding_save(h, NULL);
+}
+
+/* ---- Orders ---- */
+
+void holding_freeze(struct holding *h, enum zone_hold hold, uint64_t since)
+{
+	h->times.hold = hold;
+	h->hold_since = since;
+	h->has_newer = false;
+	atomic_store_explicit(&h->slot->hold, (uint8_t)hold, memory_order_relaxed);
+}
+
+/* It was confirmed when the one was that it replaces; how long that lasts, its own SOA says. */
+static struct zone_times times_of_older(const struct holding *h, const struct generation *g)
+{
+	struct zone_times times = { .expires_at = UINT64_MAX };
+
+	times.refreshed_at = h->times.refreshed_at;
+	return sane_times(&times, g, &h->shop->random);
+}
+
+void holding_roll_back(struct holding *h, const struct kept_item *to)
+{
+	struct generation *again = numbered_anew(h, to->generation);
+	struct zone_times times = times_of_older(h, again);
+	uint64_t copy_of = to->generation->number;
+
+	lock(h);
+	kept_drop(&h->kept, to, &h->shop->retired);
+	unlock(h);
+	publish(h, again, &times, "rollback", h->keep);
+	lock(h);
+	h->copy_of = copy_of;
+	unlock(h);
 }
 
 /* ---- Expiry ---- */
 
-static void warn(struct holding *h, uint64_t left_us)
+static void serve_stale(struct holding *h, uint64_t left_us)
 {
-	uint64_t life_us = (h->times.expires_at - h->times.refreshed_at) * US_PER_S;
-	unsigned due = h->warned;
+	set_stale(h, true);
+	atomic_store_explicit(&h->slot->is_servable, true, memory_order_release);
+	h->shop->report(h->slot->work, h->shop->report_arg);
+	zonelog_grace_begun(h->log, holding_current(h)->soa.serial, left_us / US_PER_S,
+			    expiry_limit(&h->expiry));
+}
 
-	while (due < WARNINGS_COUNT && left_us <= life_us / 100 * WARNINGS[due])
-		due++;
-	if (due == h->warned)
-		return;
-	h->warned = due;	/* the last one due speaks for those before it */
-	zonelog_expiring(h->log, WARNINGS[due - 1], left_us / US_PER_S);
+static void expire(struct holding *h, bool was_in_grace)
+{
+	uint32_t serial = holding_current(h)->soa.serial;
+
+	atomic_store_explicit(&h->slot->is_servable, false, memory_order_release);
+	h->shop->report(h->slot->work, h->shop->report_arg);
+	if (was_in_grace)
+		zonelog_grace_ended(h->log, serial, expiry_limit(&h->expiry));
+	zonelog_expired(h->log, serial);
 }
 
 uint64_t holding_next_us(const struct holding *h)
 {
-	return holding_current(h) && h->warned <= WARNINGS_COUNT ? h->expires_us : UINT64_MAX;
+	return holding_current(h) ? expiry_next_us(&h->expiry) : UINT64_MAX;
 }
 
 void holding_check_expiry(struct holding *h)
 {
-	uint64_t now_us = clock_monotonic_us();
+	enum expiry_phase before = h->expiry.phase;
+	struct expiry_word word;
 
-	if (!holding_current(h) || h->warned > WARNINGS_COUNT)
+	if (!holding_current(h))
 		return;
-	if (now_us < h->expires_us) {
-		warn(h, h->expires_us - now_us);
+	switch (expiry_look(&h->expiry, clock_monotonic_us(), &word)) {
+	case EXPIRY_NO_NEWS:
+		return;
+	case EXPIRY_WARNS:
+		zonelog_expiring(h->log, word.percent_left, word.left_us / US_PER_S);
+		return;
+	case EXPIRY_CHANGED:
+		if (h->expiry.phase == EXPIRY_GRACE)
+			serve_stale(h, word.left_us);
+		else
+			expire(h, before == EXPIRY_GRACE);
 		return;
 	}
-	h->warned = WARNINGS_COUNT + 1;
-	atomic_store_explicit(&h->slot->is_servable, false, memory_order_release);
-	h->shop->report(h->slot->work, h->shop->report_arg);
-	zonelog_expired(h->log, holding_current(h)->soa.serial);
 }

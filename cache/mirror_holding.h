@@ -2,12 +2,14 @@
 /*
  * mirror_holding - what the mirror holds of one zone: the published generation and its life after.
  *
- * Purpose:  publishes a generation to the workers, retires the one before, saves it (snapshot,
- *           then store), and keeps track of until when it may answer. What goes through the
- *           whole of a big zone is done aside, and not for each of its generations: an update
+ * Purpose:  publishes a generation to the workers, keeps or retires the one before, saves it
+ *           (snapshot, then store), and keeps track of until when it may answer. What goes through
+ *           the whole of a big zone is done aside, and not for each of its generations: an update
  *           of ten records costs what ten cost (mirror_aside.c).
- * Not here: getting generations (mirror_work.c), freeing old ones (mirror_retired.h).
- * Owns:     slot->current, slot->is_servable and slot->expires_us: it is their only writer.
+ * Not here: getting generations (mirror_work.c), freeing old ones (mirror_retired.h), what the
+ *           operator orders (mirror_order.h).
+ * Owns:     slot->current, slot->is_servable, slot->expires_us and slot->hold: it is their only
+ *           writer; the generations that are kept.
  * Threads:  the mirror's.
  * Time:     wall seconds for what the stores keep; but a zone expires by the monotonic clock,
  *           so that a wall clock that is set (a board without a battery) expires nothing.
@@ -17,15 +19,18 @@
 #ifndef MIRROR_HOLDING_H
 #define MIRROR_HOLDING_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include <ev.h>
 
 #include "cache/aside.h"
+#include "cache/expiry.h"
 #include "cache/faithful.h"
 #include "cache/mirror.h"
 #include "cache/random.h"
+#include "cache/mirror_kept.h"
 #include "cache/mirror_retired.h"
 #include "cache/snapshot.h"
 #include "cache/turns.h"
@@ -47,6 +52,7 @@ struct workshop {
 	struct turns *turns;		/* places at the primaries */
 	ev_timer pump;			/* gives those that become free to who waits */
 	uint64_t started_us;		/* monotonic */
+	pthread_mutex_t *mutex;		/* guards what others read; not held by whoever calls here */
 	void (*report)(struct mirror_work *w, void *arg);	/* something of it changed */
 	void *report_arg;
 };
@@ -56,16 +62,24 @@ struct holding {
 	struct mirror_zone *slot;
 	struct zonelog *log;
 	struct zone_times times;
-	uint64_t expires_us;		/* monotonic: times.expires_at as seen when it was set */
+	unsigned keep;			/* older generations that stay, at most */
+	struct kept kept;		/* those; changed under the mutex, as are the next three */
+	uint64_t published_at;		/* wall seconds */
+	uint64_t copy_of;		/* what is held was rolled back: its number before; 0: no */
+	char source[MIRROR_SOURCE_MAX];
+	uint64_t hold_since;		/* wall seconds; with times.hold */
+	bool has_newer;			/* held, and the primary has a newer serial: */
+	uint32_t newer_serial;
+	struct expiry expiry;		/* by `times`, as they were seen when they were set */
 	uint64_t seen;			/* highest number that some generation has */
 	uint64_t given;			/* that we may have given before a crash */
 	uint64_t stored;		/* number of the one that the store has; 0: none */
 	uint64_t touched_at;		/* refreshed_at as the stores have it */
-	unsigned warned;		/* warnings given: 0 .. WARNINGS */
 	struct faithful faithful;	/* of the generation `checked`; points into it */
 	uint64_t checked;		/* its number; 0: none */
 	uint64_t check_at_us;		/* monotonic: not before, as checks cost time */
 	enum faithful_fault said;	/* the fault that was told last */
+	bool is_end_said;		/* that its signatures will end was told */
 	bool is_fresh;			/* came from a primary, not from a store */
 	struct check_job *checking;	/* under way aside, or NULL */
 
@@ -77,7 +91,6 @@ struct holding {
 	bool is_snapshot_big;		/* it has a big zone, and may lag */
 	bool is_ordered;		/* the operator wanted it, though its serial is not newer */
 	bool is_snapshot_broken;	/* the last write failed */
-	char source[MIRROR_SOURCE_MAX];
 };
 
 void holding_init(struct holding *h, struct workshop *shop, struct mirror_zone *slot,
@@ -87,15 +100,22 @@ void holding_fini(struct holding *h);	/* unpublishes; the generation goes to ret
 /* For a generation of ours: past all that were ever given. */
 uint64_t holding_next_number(const struct holding *h);
 
+/* How many older generations stay, and how long it is served past its expire, from now on. */
+void holding_set_policy(struct holding *h, unsigned keep, uint64_t grace_us);
+
 /* What is held, or NULL. */
 const struct generation *holding_current(const struct holding *h);
+
+/* The operator's order: nothing newer is to be taken. */
+bool holding_is_frozen(const struct holding *h);
 
 /* True when `serial` would bring something newer, or nothing is held. */
 bool holding_wants(const struct holding *h, uint32_t serial);
 
 /*
  * A transfer has delivered: publishes `g` (taken), whatever its serial. The one before
- * stays readable until the loop's next retired_pass(), so holding_save() may compare.
+ * stays readable until the loop's next retired_pass(), so holding_save() may compare; and
+ * longer when it is kept.
  */
 void holding_publish(struct holding *h, struct generation *g, const struct zone_times *times,
 		     const char *source);
@@ -118,6 +138,9 @@ enum { HOLDING_LAG_MAX = 1000 };
 /* Somebody else confirmed what is held: takes that over when it is later than what we know. */
 void holding_take_confirmation(struct holding *h, const struct zone_times *times);
 
+/* Frozen, so `g` (taken), which a store delivered, is of no use; but its number is taken. */
+void holding_pass_over(struct holding *h, struct generation *g);
+
 /* Writes what is held to the snapshot, then to the store. `old`: the one before, or NULL. */
 void holding_save(struct holding *h, const struct generation *old);
 void holding_save_snapshot(struct holding *h);	/* that of a big zone aside, and when it is time */
@@ -139,6 +162,15 @@ void holding_save_store(struct holding *h, const struct generation *old);
 /* The same for a store that may have lost what it had, or got something newer meanwhile. */
 void holding_repair_store(struct holding *h);
 
+/* The operator's order begins, changes or ends; since `since`, wall seconds. */
+void holding_freeze(struct holding *h, enum zone_hold hold, uint64_t since);
+
+/* Writes it to the snapshot: it outlives us. */
+void holding_save_order(struct holding *h);
+
+/* Publishes the records of a kept generation again, under a new number. */
+void holding_roll_back(struct holding *h, const struct kept_item *to);
+
 /* The primary confirmed the serial. Tells the stores when that is worth a write. */
 void holding_confirm(struct holding *h, const struct zone_times *times);
 
@@ -147,14 +179,18 @@ void holding_renumber(struct holding *h);
 
 /*
  * Compares what is held with what its primary would answer, if that was not done yet, and tells
- * of a fault once. Called each second.
+ * of a fault once; and once when signatures will end soon that should have been renewed. Called
+ * each second.
  */
 void holding_check_faithful(struct holding *h);
 
 /* NULL when the mirror answers as the primary would, as far as we know. */
 const char *holding_unfaithful(const struct holding *h);
 
-/* Looks at the clock: warns, and takes an expired zone out of service. */
+/*
+ * Looks at the clock: warns, begins the grace of an expired zone, or takes it out of service. Of
+ * one in its grace the generation is marked: what is answered from it shall not last.
+ */
 void holding_check_expiry(struct holding *h);
 
 /* When that must be done at the latest: monotonic; UINT64_MAX: never. Warnings may come later. */

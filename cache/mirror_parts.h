@@ -20,7 +20,10 @@
 #include "cache/mirror_work.h"
 #include "cache/mirror_work_list.h"
 
-enum command_kind { COMMAND_CONFIGURE, COMMAND_FORGET, COMMAND_STOP };
+enum command_kind {
+	COMMAND_CONFIGURE, COMMAND_FORGET, COMMAND_STOP,
+	COMMAND_HOLD, COMMAND_ROLL_BACK, COMMAND_ACCEPT,	/* orders: of one zone */
+};
 
 struct command {
 	enum command_kind kind;
@@ -28,6 +31,8 @@ struct command {
 	size_t count;			/* of what is configured now: */
 	struct mirror_work **works;
 	struct mirror_zone_conf **confs;	/* NULL where the work is new and has it */
+	uint64_t number;		/* of an order */
+	struct mirror_which which;
 };
 
 struct mirror {
@@ -51,11 +56,15 @@ struct mirror {
 
 	/* control's */
 	struct work_list configured;	/* as `works` will be; by origin */
+	uint64_t ordered;		/* number of the last order */
 
 	pthread_mutex_t mutex;		/* guards the rest, and what mirror_work.h says */
 	pthread_cond_t loaded;		/* uncounted == 0 */
 	size_t uncounted;		/* zones that are still being restored */
 	struct command *first, **last;
+	pthread_cond_t obeyed;		/* of: */
+	uint64_t obeyed_number;		/* of the order last carried out */
+	enum mirror_done obeyed_done;
 	bool is_store_up, is_store_refusing;
 	char store_reason[160];
 	char store_unsafe[SETTING_COUNT][MIRROR_UNSAFE_MAX];	/* empty: safe */

@@ -8,6 +8,7 @@
 #include "cache/clock.h"
 #include "cache/mirror_catalog.h"
 #include "cache/mirror_fleet.h"
+#include "cache/mirror_order.h"
 #include "cache/mirror_turn.h"
 #include "cache/rcu.h"
 #include "cache/serial.h"
@@ -22,11 +23,6 @@ enum {
 
 #define STORE_GRACE_US	(500 * US_PER_MS)	/* at start: to connect, before we act alone */
 #define BEHIND_US	(2 * US_PER_S)		/* between two looks at a zone left to others */
-
-static bool is_shared(const struct mirror_work *w)
-{
-	return w->shop->store && store_is_up(w->shop->store);
-}
 
 static uint64_t wall_s(void)
 {
@@ -60,9 +56,11 @@ static bool is_patient(const struct mirror_work *w)
 
 static enum fetch_want what_to_fetch(const struct mirror_work *w)
 {
+	if (holding_is_frozen(&w->hold))
+		return FETCH_SOA_ONLY;
 	if (w->is_forced || w->is_whole)
 		return FETCH_ANYWAY;
-	if (is_shared(w) && !w->has_lease && is_patient(w))
+	if (work_is_shared(w) && !w->has_lease && is_patient(w))
 		return FETCH_SOA_ONLY;
 	return ixfr_is_trusted(&w->ixfr[w->primary], clock_monotonic_us()) ? FETCH_DIFFERENCE
 									    : FETCH_IF_NEWER;
@@ -130,7 +128,7 @@ void round_begin(struct mirror_work *w, uint64_t now_us)
 	w->primary = next_primary(w);
 	w->is_confirmed = w->is_blemished = w->is_whole = w->is_delivered = false;
 	w->is_newer_there = false;
-	if (w->is_forced || w->has_lease || !is_shared(w)) {
+	if (w->is_forced || w->has_lease || !work_is_shared(w)) {
 		ask_primary(w);
 		return;
 	}
@@ -211,7 +209,7 @@ static void fall_back(struct mirror_work *w)
 	uint64_t now_s = wall_s();
 
 	schedule_failure(&w->schedule, g ? &g->soa : NULL, clock_monotonic_us(), &w->shop->random);
-	if (!is_shared(w))
+	if (!work_is_shared(w))
 		return;
 	if (w->has_lease) {
 		w->has_lease = false;
@@ -338,6 +336,15 @@ static void take_same(struct mirror_work *w)
 	attempt_over(w);
 }
 
+/* The primary lives, and the operator wants what we hold: that is confirmed. */
+static void take_held(struct mirror_work *w, uint32_t serial)
+{
+	char source[ADDRESS_TEXT_MAX];
+
+	order_note_newer(w, serial, source_text(w, source));
+	take_same(w);
+}
+
 /* Memory first, then the event, then what outlives us. */
 static void deliver(struct mirror_work *w, struct generation *g)
 {
@@ -425,6 +432,9 @@ static void take_zone(struct mirror_work *w, struct transfer *t)
 		ask_whole(w, reason);
 	} else if (!g) {
 		attempt_failed(w, why, reason, owner[0] ? owner : NULL);
+	} else if (holding_is_frozen(&w->hold)) {
+		generation_free(g);
+		take_held(w, serial);
 	} else if (!w->is_forced && !holding_wants(&w->hold, serial)) {
 		generation_free(g);
 		if (serial == holding_current(&w->hold)->soa.serial &&
@@ -446,8 +456,12 @@ static void take_zone(struct mirror_work *w, struct transfer *t)
 /* The holder of the lease hears of it and fetches it; we shall find it in the store. */
 static void leave_to_others(struct mirror_work *w, uint32_t serial)
 {
+	if (holding_is_frozen(&w->hold)) {
+		take_held(w, transfer_serial(fetch_transfer(w->fetch)));
+		return;
+	}
 	w->behind++;
-	if (is_shared(w))
+	if (work_is_shared(w))
 		store_want(w->shop->store, w->conf->origin, serial);
 	w->schedule.next_us = clock_monotonic_us() + BEHIND_US;
 	w->poll_at_us = 0;
@@ -482,7 +496,9 @@ void round_on_turn(struct mirror_work *w)
 
 static void take_up_to_date(struct mirror_work *w, struct transfer *t)
 {
-	if (transfer_serial(t) == holding_current(&w->hold)->soa.serial)
+	bool is_same = transfer_serial(t) == holding_current(&w->hold)->soa.serial;
+
+	if (is_same || holding_is_frozen(&w->hold))	/* older is no matter: the primary lives */
 		take_same(w);
 	else
 		take_not_newer(w, transfer_serial(t));

@@ -11,6 +11,7 @@
 #include "cache/clock.h"
 #include "cache/event.h"
 #include "cache/mirror_fleet.h"
+#include "cache/mirror_order.h"
 #include "cache/mirror_parts.h"
 #include "cache/mirror_turn.h"
 #include "cache/redis_error.h"
@@ -317,12 +318,37 @@ static void do_forget(struct mirror *m)
 	work_list_free_all(&m->left);
 }
 
+static void do_order(struct mirror *m, const struct command *c)
+{
+	struct mirror_work *w = c->works[0];
+	enum mirror_done done = MIRROR_EMPTY;
+
+	if (!w->shop || w->is_left)
+		;	/* it left the configuration meanwhile */
+	else if (c->kind == COMMAND_HOLD)
+		done = order_hold(w);
+	else if (c->kind == COMMAND_ROLL_BACK)
+		done = order_roll_back(w, &c->which);
+	else
+		done = order_accept(w);
+	pthread_mutex_lock(&m->mutex);
+	m->obeyed_number = c->number;
+	m->obeyed_done = done;
+	pthread_cond_broadcast(&m->obeyed);
+	pthread_mutex_unlock(&m->mutex);
+	if (done == MIRROR_DONE)
+		order_save(w);
+}
+
 static void do_command(struct mirror *m, struct command *c)
 {
 	switch (c->kind) {
 	case COMMAND_CONFIGURE:	do_configure(m, c); break;
 	case COMMAND_FORGET:	do_forget(m); break;
 	case COMMAND_STOP:	ev_break(m->shop.loop, EVBREAK_ALL); break;
+	case COMMAND_HOLD:
+	case COMMAND_ROLL_BACK:
+	case COMMAND_ACCEPT:	do_order(m, c); break;
 	}
 	mirror_command_free(c);
 }

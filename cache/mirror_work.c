@@ -14,6 +14,7 @@
 #include "cache/rcu.h"
 #include "cache/mirror_catalog.h"
 #include "cache/mirror_fleet.h"
+#include "cache/mirror_order.h"
 #include "cache/mirror_round.h"
 #include "cache/mirror_zoneconf.h"
 
@@ -141,6 +142,7 @@ void work_start(struct mirror_work *w, struct workshop *shop, uint64_t spread_us
 	w->shop = shop;
 	zonelog_init(&w->log, w->conf->origin);
 	holding_init(&w->hold, shop, w->slot, &w->log);
+	holding_set_policy(&w->hold, w->conf->keep, w->conf->grace_us);
 	schedule_start(&w->schedule, clock_monotonic_us(), spread_us, &shop->random);
 	ev_init(&w->tick, on_tick);
 	w->tick.data = w;
@@ -168,7 +170,10 @@ void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf)
 {
 	struct mirror_zone_conf *old = w->conf;
 
+	holding_set_policy(&w->hold, conf->keep, conf->grace_us);
 	if (zoneconf_is_same(old, conf)) {
+		w->conf->keep = conf->keep;
+		w->conf->grace_us = conf->grace_us;
 		zoneconf_free(conf);
 		return;
 	}
@@ -206,16 +211,21 @@ void work_read_snapshot(struct mirror_work *w)
 	if (g)
 		g = mirror_catalog_only(w, g, &bad.reason, owner);
 	bad.owner = *owner ? owner : NULL;
-	if (g && holding_restore(&w->hold, g, &times, "snapshot"))
+	if (g && holding_restore(&w->hold, g, &times, "snapshot")) {
 		work_take_times(w);
-	else if (!g && bad.reason)
+		order_restore(w, times.hold);
+	} else if (!g && bad.reason) {
 		zonelog_rejected(&w->log, &bad);
+	}
 	w->is_snapshot_seen = true;
 	report(w);
 }
 
+/* A held zone has nothing to hurry for once the operator was told that there is something newer. */
 void work_refresh(struct mirror_work *w)
 {
+	if (holding_is_frozen(&w->hold) && w->hold.has_newer)
+		return;
 	if (w->round == ROUND_PRIMARY && w->is_delivered)
 		round_cancel(w);	/* that primary may be slow, and has the least to say */
 	if (w->round != ROUND_NONE)
@@ -227,6 +237,8 @@ void work_refresh(struct mirror_work *w)
 
 void work_retransfer(struct mirror_work *w)
 {
+	if (holding_is_frozen(&w->hold))
+		return;
 	round_cancel(w);
 	w->is_forced = true;
 	schedule_hurry(&w->schedule, clock_monotonic_us());
@@ -260,6 +272,11 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	s->refreshed_at = w->hold.times.refreshed_at;
 	s->expires_at = w->hold.times.expires_at;
 	s->saved_generation = w->hold.stored;
+	s->hold = w->hold.times.hold;
+	s->hold_since = w->hold.hold_since;
+	s->end_us = expiry_end_us(&w->hold.expiry);
+	s->has_newer = w->hold.has_newer;
+	s->newer_serial = w->hold.newer_serial;
 	snprintf(s->unfaithful, sizeof(s->unfaithful), "%s", unfaithful ? unfaithful : "");
 	snprintf(s->source, sizeof(s->source), "%s", w->hold.source);
 	s->catalog_held = w->catalog_held;

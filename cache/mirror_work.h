@@ -12,7 +12,8 @@
  *           Without the lease only the SOA is asked, and a newer zone is taken from the store,
  *           where the holder of the lease puts it when we have told it of the serial; should it
  *           not appear, we fetch it ourselves. What the store has is in mirror_fleet.c.
- * Not here: the thread and its commands (mirror.c), what is held (mirror_holding.h).
+ * Not here: the thread and its commands (mirror.c), what is held (mirror_holding.h), orders of
+ *           the operator (mirror_order.h).
  * Owns:     its holding, its fetch, its configuration.
  * Threads:  the mirror's, but for work_new(), and work_status() as mirror.h says.
  * Failure:  one event line for each attempt that failed; the next primary is asked at once.
@@ -95,6 +96,12 @@ struct mirror_work {
 	struct mirror_zone_status status;
 	uint64_t status_next_us;
 };
+
+/* The store is there, and this zone takes part in it. */
+static inline bool work_is_shared(const struct mirror_work *w)
+{
+	return w->shop->store && store_is_up(w->shop->store) && !holding_is_frozen(&w->hold);
+}
 
 /* A slot and its work; nothing runs yet. Takes `conf`. [any] */
 struct mirror_work *work_new(struct mirror_zone_conf *conf);

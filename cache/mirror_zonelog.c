@@ -145,6 +145,60 @@ void zonelog_restored(const struct zonelog *l, const struct generation *g, const
 	event_end(&e);
 }
 
+static void log_order(const struct zonelog *l, enum event_level level, const char *name,
+		      const struct generation *g, const char *cause)
+{
+	struct event e;
+
+	event_begin(&e, level, name);
+	event_name(&e, "zone", l->origin);
+	event_number(&e, "serial", g->soa.serial);
+	event_number(&e, "generation", g->number);
+	event_text(&e, "cause", cause);
+	event_end(&e);
+}
+
+void zonelog_held(const struct zonelog *l, const struct generation *g, const char *cause)
+{
+	log_order(l, EVENT_WARNING, "zone_held", g, cause);
+}
+
+void zonelog_released(const struct zonelog *l, const struct generation *g)
+{
+	static const char by[] = "operator";
+
+	log_order(l, EVENT_NOTICE, "zone_released", g, by);
+}
+
+void zonelog_rolled_back(const struct zonelog *l, const struct generation *from,
+			 const struct generation *to, uint64_t copy_of)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_WARNING, "zone_rolled_back");
+	event_name(&e, "zone", l->origin);
+	event_number(&e, "from_serial", from->soa.serial);
+	event_number(&e, "serial", to->soa.serial);
+	event_number(&e, "from_generation", from->number);
+	event_number(&e, "generation", to->number);
+	event_number(&e, "copy_of", copy_of);
+	event_end(&e);
+}
+
+void zonelog_newer_held(const struct zonelog *l, uint32_t serial, uint32_t newer,
+			const char *source)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_WARNING, "zone_update_held");
+	event_name(&e, "zone", l->origin);
+	event_number(&e, "serial", serial);
+	event_number(&e, "newer_serial", newer);
+	event_text(&e, "source", source);
+	event_text(&e, "reason", "the zone is held: understudyctl accept takes it");
+	event_end(&e);
+}
+
 void zonelog_refreshed(const struct zonelog *l, uint32_t serial, unsigned failures,
 		       const char *source)
 {
@@ -194,6 +248,20 @@ void zonelog_lease_lost(const struct zonelog *l, const char *to)
 	event_end(&e);
 }
 
+void zonelog_signatures_ending(const struct zonelog *l, uint32_t serial, uint64_t left_s,
+			       const uint8_t *owner)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_WARNING, "zone_signatures_ending");
+	event_name(&e, "zone", l->origin);
+	event_number(&e, "serial", serial);
+	event_number(&e, "ends_in_s", left_s);
+	if (owner)
+		event_name(&e, "owner", owner);
+	event_end(&e);
+}
+
 void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t left_s)
 {
 	struct event e;
@@ -202,6 +270,30 @@ void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t l
 	event_name(&e, "zone", l->origin);
 	event_number(&e, "percent_left", percent_left);
 	event_number(&e, "expires_in_s", left_s);
+	event_end(&e);
+}
+
+void zonelog_grace_begun(const struct zonelog *l, uint32_t serial, uint64_t left_s,
+			 const char *limit)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_ERROR, "zone_grace_begun");
+	event_name(&e, "zone", l->origin);
+	event_number(&e, "serial", serial);
+	event_number(&e, "expires_in_s", left_s);
+	event_text(&e, "limit", limit);
+	event_end(&e);
+}
+
+void zonelog_grace_ended(const struct zonelog *l, uint32_t serial, const char *cause)
+{
+	struct event e;
+
+	event_begin(&e, EVENT_NOTICE, "zone_grace_ended");
+	event_name(&e, "zone", l->origin);
+	event_number(&e, "serial", serial);
+	event_text(&e, "cause", cause);
 	event_end(&e);
 }
 

@@ -46,6 +46,18 @@ void zonelog_transferred(const struct zonelog *l, const struct zonelog_transfer 
 /* A generation came from a store of ours: "redis" or "snapshot". */
 void zonelog_restored(const struct zonelog *l, const struct generation *g, const char *source);
 
+/* The operator ordered that nothing newer be taken: "hold", "rollback"; or the snapshot says so. */
+void zonelog_held(const struct zonelog *l, const struct generation *g, const char *cause);
+void zonelog_released(const struct zonelog *l, const struct generation *g);
+
+/* `to` has the records of generation `copy_of`. */
+void zonelog_rolled_back(const struct zonelog *l, const struct generation *from,
+			 const struct generation *to, uint64_t copy_of);
+
+/* A primary has a newer serial, and the zone is held. */
+void zonelog_newer_held(const struct zonelog *l, uint32_t serial, uint32_t newer,
+			const char *source);
+
 /* `source` is a primary, "redis" or "snapshot". */
 struct zonelog_failure {
 	const char *source, *reason;
@@ -73,8 +85,17 @@ void zonelog_faithful(const struct zonelog *l, uint32_t serial, const char *reas
 /* We transfer the zone from now on in the place of `from`; somebody else does in ours. */
 void zonelog_lease_taken(const struct zonelog *l, const char *from);
 void zonelog_lease_lost(const struct zonelog *l, const char *to);
+/* Those of `owner` end first, and nobody has renewed them. */
+void zonelog_signatures_ending(const struct zonelog *l, uint32_t serial, uint64_t left_s,
+			       const uint8_t *owner);
 
 void zonelog_expiring(const struct zonelog *l, unsigned percent_left, uint64_t left_s);
+
+/* It is served past its expire from now on, until `limit` ends that: "grace", "signatures". */
+void zonelog_grace_begun(const struct zonelog *l, uint32_t serial, uint64_t left_s,
+			 const char *limit);
+void zonelog_grace_ended(const struct zonelog *l, uint32_t serial, const char *cause);
+
 void zonelog_expired(const struct zonelog *l, uint32_t serial);
 
 #endif

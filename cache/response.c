@@ -199,7 +199,7 @@ bool response_put(struct response *r, enum section section, const uint8_t *owner
 			owner_at = put_name(r, owner);
 		wire_add_u16(&r->out, set->type);
 		wire_add_u16(&r->out, r->class);
-		wire_add_u32(&r->out, set->ttl);
+		wire_add_u32(&r->out, set->ttl < r->ttl_max ? set->ttl : r->ttl_max);
 		put_rdata(r, set->type, rdata, len);
 		r->counts[section]++;
 	}
@@ -236,6 +236,7 @@ void response_begin(struct response *r, const struct message *query, const uint8
 	r->opt_len = edns_len(&query->edns, edns);
 	r->ede = EDE_NONE;
 	r->class = CLASS_IN;
+	r->ttl_max = UINT32_MAX;
 	r->rotation = 0;
 	r->out = wire_into(out, (limit < DNS_MESSAGE_MAX ? limit : DNS_MESSAGE_MAX) - r->opt_len);
 	r->flags = (uint16_t)(DNS_QR | (query->flags & (DNS_OPCODE | DNS_RD | DNS_CD)));

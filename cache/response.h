@@ -40,6 +40,7 @@ struct response {
 	size_t opt_len;		/* bytes kept back for OPT; 0: no OPT */
 	enum dns_ede ede;	/* EDE_NONE unless response_set_ede() */
 	uint16_t class;		/* of the records: IN, unless the caller sets another */
+	uint32_t ttl_max;	/* no record says more; UINT32_MAX unless the caller sets another */
 	uint16_t rotation;	/* 0: RRsets as the zone has them; see response_put() */
 	bool has_names;		/* else what follows is not set yet: the question's name needs none of it */
 	uint16_t at[RESPONSE_NAMES];	/* offset of names[i]; 0: no entry */

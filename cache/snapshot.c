@@ -42,7 +42,8 @@ static void put_header(const struct header *h, uint8_t bytes[HEADER_LEN])
 
 	memset(bytes, 0, HEADER_LEN);
 	wire_add_bytes(&out, MAGIC, MAGIC_LEN);
-	wire_add_u16(&out, SCHEMA);
+	wire_add_u8(&out, (uint8_t)h->times.hold);
+	wire_add_u8(&out, SCHEMA);
 	wire_add_u32(&out, h->serial);
 	wire_add_u32(&out, h->chunks);
 	wire_add_u64(&out, h->generation);
@@ -63,10 +64,13 @@ static const char *parse_header(const uint8_t bytes[HEADER_LEN], const uint8_t *
 
 	if (memcmp(wire_bytes(&w, MAGIC_LEN), MAGIC, MAGIC_LEN) != 0)
 		return "file is no snapshot";
-	if (wire_u16(&w) != SCHEMA)
+	uint8_t hold = wire_u8(&w);
+
+	if (wire_u8(&w) != SCHEMA || hold >= ZONE_HOLDS)
 		return "snapshot is of another version";
 	if (wire_get_u64(bytes + HEADER_LEN - 8) != XXH3_64bits(bytes, HEADER_LEN - 8))
 		return "snapshot header is damaged";
+	h->times.hold = (enum zone_hold)hold;
 	h->serial = wire_u32(&w);
 	h->chunks = wire_u32(&w);
 	h->generation = wire_u64(&w);

@@ -6,7 +6,7 @@
  * Purpose:  one file a zone, replaced by rename(2); read back as if an enemy had written it.
  *
  *      file   = header | count times { u32 length | chunk }          integers in network order
- *      header = magic "UZSNAP" u16 schema | u32 serial | u32 chunks | u64 generation
+ *      header = magic "UZSNAP" u8 hold | u8 schema | u32 serial | u32 chunks | u64 generation
  *               | u64 refreshed_at | u64 expires_at | u64 records | u64 digest of the chunks
  *               | u8 length and 255 bytes of origin | u64 XXH3 of all before
  *      The chunks' digest runs over their headers in turn, and with those over all digests.
@@ -25,10 +25,19 @@
 
 #include "cache/zone.h"
 
+/* By the operator's order the zone takes no newer generation. In the file: do not renumber. */
+enum zone_hold {
+	ZONE_FREE,
+	ZONE_HELD,		/* frozen as it is */
+	ZONE_ROLLED_BACK,	/* to an older generation */
+	ZONE_HOLDS,		/* how many there are */
+};
+
 /* What a store remembers of a generation beside its records. Wall seconds. */
 struct zone_times {
 	uint64_t refreshed_at;	/* when the primary last confirmed the serial */
 	uint64_t expires_at;	/* refreshed_at + SOA expire */
+	enum zone_hold hold;	/* in snapshots alone: an order is for one instance */
 };
 
 /* Writes `g` to `dir`/zones/NAME (statefile.h). Creates the directories. 0 or -errno. */

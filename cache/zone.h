@@ -141,6 +141,11 @@ struct generation {
 	struct history *history;	/* differences that led here (history.h), or NULL */
 	struct catalog *catalog;	/* its members (catalog.h), if it is read as one; or NULL */
 	_Atomic uint32_t holds;		/* pins; see generation_hold() */
+	/*
+	 * It is past its SOA expire and answers all the same: briefly, and so that clients hear of it.
+	 * The mirror's thread sets it, workers read it.
+	 */
+	_Atomic bool is_stale;
 };
 
 /*

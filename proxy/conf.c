@@ -377,6 +377,7 @@ static bool name_zone(struct build *b, const char *kind, const char *title, stru
 		return false;
 	}
 	name_lower(z->origin);
+	z->keep = CONF_KEEP_AS_POOL;
 	z->text = strdup(name_to_text(z->origin, text));
 	if (!z->text)
 		abort();
@@ -441,6 +442,7 @@ static void limit_catalog(struct conf_catalog *c)
 	c->zone.max_bytes = c->zone.max_records * 256;
 	c->zone.allow_transfer = &c->zone.own_allow_transfer;
 	c->zone.where = c->member.where = c->where;
+	c->member.keep = CONF_KEEP_AS_POOL;
 }
 
 static void build_catalogs(struct build *b, cfg_t *tree)
@@ -496,6 +498,20 @@ static void build(struct build *b)
 	conf_tls_make(c, &b->report);
 	conf_check(c, b->key_places, &b->report);
 	free(b->key_places);
+}
+
+unsigned conf_keep_of(const struct conf_zone *z)
+{
+	return z->keep == CONF_KEEP_AS_POOL ? z->pool->keep : z->keep;
+}
+
+uint64_t conf_grace_of(const struct conf_zone *z)
+{
+	enum conf_expire expire = z->expire == EXPIRE_AS_POOL ? z->pool->expire : z->expire;
+
+	if (expire != EXPIRE_GRACE)
+		return 0;
+	return z->grace_us ? z->grace_us : z->pool->grace_us;
 }
 
 struct conf *conf_read(const char *file, FILE *errors)

@@ -83,6 +83,11 @@ struct conf_regression {
 	uint64_t after_us;		/* with REGRESS_ACCEPT_AFTER */
 };
 
+/* What happens to a mirrored zone that no primary confirms for as long as its SOA allows. */
+enum conf_expire { EXPIRE_AS_POOL, EXPIRE_STRICT, EXPIRE_GRACE };
+
+enum { CONF_KEEP_AS_POOL = 1000 };	/* more than may be written */
+
 struct conf_health {
 	uint64_t interval_us;		/* between UDP probes; TCP: ten times that */
 	uint64_t timeout_us;
@@ -120,6 +125,9 @@ struct conf_pool {
 	struct conf_regression on_regression;	/* never REGRESS_AS_POOL */
 	uint64_t transfer_timeout_us;
 	struct stream_limits transfer_limits;
+	unsigned keep;			/* older generations for rollback */
+	enum conf_expire expire;	/* never EXPIRE_AS_POOL */
+	uint64_t grace_us;		/* with EXPIRE_GRACE */
 	struct conf_target *targets;	/* in the order of the file */
 	size_t target_count;
 	bool has_mirror;
@@ -135,6 +143,9 @@ struct conf_zone {
 	struct conf_allow_list own_allow_transfer;	/* as its section has it */
 	const struct conf_allow_list *allow_transfer;	/* that, or the root's when it has none */
 	struct conf_regression on_regression;	/* see conf_regression_of() */
+	unsigned keep;			/* see conf_keep_of() */
+	enum conf_expire expire;	/* see conf_grace_of() */
+	uint64_t grace_us;		/* 0: as the pool */
 	struct conf_where where;
 };
 
@@ -227,6 +238,11 @@ void conf_print_options(FILE *out);
 
 /* The zone's own, or its pool's. */
 const struct conf_regression *conf_regression_of(const struct conf_zone *z);
+
+unsigned conf_keep_of(const struct conf_zone *z);
+
+/* How long it is served past its SOA expire, in microseconds; 0: not at all. */
+uint64_t conf_grace_of(const struct conf_zone *z);
 
 const char *conf_policy_text(enum conf_policy p);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/mirror.h"
 #include "cache/zone.h"
 #include "proxy/conf.h"
 
@@ -43,6 +44,10 @@ static const struct conf_word notify_words[] = {
 
 static const struct conf_word order_words[] = {
 	{ "fixed", RRSET_FIXED }, { "rotate", RRSET_ROTATE }, { NULL, 0 }
+};
+
+static const struct conf_word expire_words[] = {
+	{ "strict", EXPIRE_STRICT }, { "grace", EXPIRE_GRACE }, { NULL, 0 }
 };
 
 static const struct conf_word style_words[] = {
@@ -195,6 +200,15 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_POOL, "transfer-min-rate-over", CONF_DURATION, MS(100), S(3600), "1m", CONF_RELOAD,
 	  FIELD(conf_pool, transfer_limits.pace.span_us), NULL,
 	  "the time over which transfer-min-rate is an average" },
+	{ SECTION_POOL, "keep", CONF_NUMBER, 0, MIRROR_KEEP_MAX, "2", CONF_RELOAD,
+	  FIELD(conf_pool, keep), NULL,
+	  "older generations of each zone that stay in memory, for rollback" },
+	{ SECTION_POOL, "expire", CONF_WORD, 0, 0, "strict", CONF_RELOAD,
+	  FIELD(conf_pool, expire), expire_words,
+	  "a mirrored zone past its SOA expire: not served, or served on for grace" },
+	{ SECTION_POOL, "grace", CONF_DURATION, S(1), S((uint64_t)365 * 86400), "168h", CONF_RELOAD,
+	  FIELD(conf_pool, grace_us), NULL,
+	  "with expire = grace, how long a zone is served past its SOA expire" },
 
 	{ SECTION_BACKEND, "address", CONF_ADDRESS, 53, 0, NULL, CONF_RELOAD | CONF_REQUIRED,
 	  FIELD(conf_target, address), NULL, "IP address of the server, and its port" },
@@ -263,6 +277,12 @@ const struct conf_row conf_rows[] = {
 	  "who may transfer this zone from us, whatever holds for the others" },
 	{ SECTION_ZONE, "on-regression", CONF_REGRESSION, S(1), S(30 * 86400), NULL, CONF_RELOAD,
 	  FIELD(conf_zone, on_regression), NULL, "for this zone; without it as the pool says" },
+	{ SECTION_ZONE, "keep", CONF_NUMBER, 0, MIRROR_KEEP_MAX, NULL, CONF_RELOAD,
+	  FIELD(conf_zone, keep), NULL, "for this zone; without it as the pool says" },
+	{ SECTION_ZONE, "expire", CONF_WORD, 0, 0, NULL, CONF_RELOAD,
+	  FIELD(conf_zone, expire), expire_words, "for this zone; without it as the pool says" },
+	{ SECTION_ZONE, "grace", CONF_DURATION, S(1), S((uint64_t)365 * 86400), NULL, CONF_RELOAD,
+	  FIELD(conf_zone, grace_us), NULL, "for this zone; without it as the pool says" },
 
 	{ SECTION_CATALOG, "pool", CONF_POOL, 0, 0, NULL, CONF_RELOAD | CONF_REQUIRED,
 	  FIELD(conf_catalog, member.pool), NULL, "the pool that answers for its members" },

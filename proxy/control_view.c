@@ -11,11 +11,23 @@
 
 /* ---- Zones ---- */
 
+/* Past its SOA expire, and served all the same. */
+static bool is_in_grace(struct mirror_zone *z)
+{
+	const struct generation *g = mirror_zone_servable(z);
+
+	return g && atomic_load_explicit(&g->is_stale, memory_order_relaxed);
+}
+
 /* What a client gets from the mirror for this zone, now. */
 static const char *zone_state(const struct plan_zone *z, const struct mirror_zone_status *s)
 {
 	if (!z->mirror)
 		return "forwarded";
+	if (is_in_grace(z->mirror))
+		return "grace";
+	if (mirror_zone_servable(z->mirror) && s->hold != ZONE_FREE)
+		return "held";
 	if (mirror_zone_servable(z->mirror))
 		return s->is_transferring ? "refreshing" : "ok";
 	if (rcu_read(z->mirror->current))
@@ -66,6 +78,26 @@ static void put_mirrored(json_t *o, const struct mirror_zone_status *s)
 		"source", s->source, "next_refresh_s", (json_int_t)s->next_refresh_s,
 		"saved_generation", (json_int_t)s->saved_generation,
 		"transferring", s->is_transferring, "last_error", s->last_error));
+}
+
+static void put_grace(json_t *o, const struct mirror_zone_status *s)
+{
+	uint64_t now_us = clock_monotonic_us();
+
+	json_object_set_new(o, "grace_left_s", json_integer(s->end_us > now_us
+		? (json_int_t)((s->end_us - now_us) / US_PER_S) : 0));
+}
+
+/* By the operator's order. */
+static void put_frozen(json_t *o, const struct mirror_zone_status *s)
+{
+	if (s->hold == ZONE_FREE)
+		return;
+	json_object_set_new(o, "order", json_string(s->hold == ZONE_HELD ? "hold" : "rollback"));
+	json_object_set_new(o, "order_age_s",
+			    json_integer((json_int_t)(clock_wall_us() / US_PER_S - s->hold_since)));
+	if (s->has_newer)
+		json_object_set_new(o, "newer_serial", json_integer((json_int_t)s->newer_serial));
 }
 
 /* Where others serve it, and why. */
@@ -121,10 +153,37 @@ json_t *view_zone(struct daemon *d, const struct plan_zone *z)
 		put_served(o, g);
 		json_object_set_new(o, "stale", json_boolean(is_overdue(z->mirror)));
 	}
-	if (z->mirror)
+	if (z->mirror) {
 		put_mirrored(o, &s);
+		put_frozen(o, &s);
+		if (is_in_grace(z->mirror))
+			put_grace(o, &s);
+	}
 	put_held(o, d, z);
 	return o;
+}
+
+/* In memory: the first one serves, the others can be gone back to. */
+static json_t *generations(struct daemon *d, const struct plan_zone *z)
+{
+	struct mirror_generation list[MIRROR_KEEP_MAX + 1];
+	unsigned count = mirror_generations(d->mirror, z->mirror, list);
+	uint64_t now_s = clock_wall_us() / US_PER_S;
+	json_t *all = json_array();
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct mirror_generation *g = &list[i];
+		json_t *o = json_pack("{sI sI sI sI sI ss sb}",
+			"generation", (json_int_t)g->number, "serial", (json_int_t)g->serial,
+			"records", (json_int_t)g->records, "since", (json_int_t)g->since,
+			"age_s", (json_int_t)(now_s - g->since), "source", g->source,
+			"serves", i == 0);
+
+		if (g->copy_of)
+			json_object_set_new(o, "copy_of", json_integer((json_int_t)g->copy_of));
+		json_array_append_new(all, o);
+	}
+	return all;
 }
 
 json_t *view_zone_whole(struct daemon *d, const struct plan_zone *z)
@@ -135,6 +194,8 @@ json_t *view_zone_whole(struct daemon *d, const struct plan_zone *z)
 		catalog_put_members(o, d->plan, z);
 		return o;
 	}
+	if (z->mirror)
+		json_object_set_new(o, "generations", generations(d, z));
 	examples = watch_examples_json(d->watch, z);
 	if (examples)
 		json_object_set_new(o, "divergences", examples);
@@ -154,13 +215,15 @@ json_t *view_zones(struct daemon *d)
 
 static void put_zone_counts(json_t *o, json_t *reasons, const struct plan *plan)
 {
-	size_t mirrored = 0, servable = 0;
+	size_t mirrored = 0, servable = 0, frozen = 0, stale = 0;
 
 	for (size_t i = 0; i < plan->zone_count; i++) {
 		struct mirror_zone *m = plan->zones[i].mirror;
 
 		mirrored += m != NULL;
 		servable += m && mirror_zone_servable(m);
+		stale += m && is_in_grace(m);
+		frozen += m && mirror_zone_hold(m) != ZONE_FREE;
 	}
 	json_object_set_new(o, "zones", json_pack("{sI sI sI}",
 		"configured", (json_int_t)plan->zone_count, "mirrored", (json_int_t)mirrored,
@@ -169,6 +232,12 @@ static void put_zone_counts(json_t *o, json_t *reasons, const struct plan *plan)
 		json_array_append_new(reasons,
 				      json_sprintf("%zu of %zu mirrored zones cannot be served",
 						   mirrored - servable, mirrored));
+	if (stale > 0)
+		json_array_append_new(reasons, json_sprintf("%zu zone%s expired and served in grace: "
+			"see zones", stale, stale == 1 ? " is" : "s are"));
+	if (frozen > 0)
+		json_array_append_new(reasons, json_sprintf("%zu zone%s held by the operator: see zones",
+							    frozen, frozen == 1 ? " is" : "s are"));
 }
 
 /* Settings of Redis that endanger what lies in it. */

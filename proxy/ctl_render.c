@@ -185,7 +185,7 @@ static const struct column zones_columns[] = {
 	{ "GENERATION", "generation", PLAIN }, { "RECORDS", "records", PLAIN },
 	{ "AGE", "age_s", DURATION }, { "REFRESH IN", "next_refresh_s", DURATION },
 	{ "FAITHFUL", "faithful", PLAIN }, { "DIVERGED", "divergence", PLAIN },
-	{ "SOURCE", "source", PLAIN },
+	{ "SOURCE", "source", PLAIN }, { "ORDER", "order", PLAIN },
 	{ "CATALOG", "catalog", PLAIN },
 	{ "HELD AT", "held", PLAIN }, { NULL, NULL, PLAIN },
 };
@@ -195,6 +195,13 @@ static const struct column hold_columns[] = {
 	{ "SERIAL", "serial", PLAIN }, { "SINCE", "since_s", DURATION },
 	{ "ACCEPTED IN", "accepted_in_s", DURATION }, { "EXAMPLE", "example", PLAIN },
 	{ NULL, NULL, PLAIN },
+};
+
+static const struct column generation_columns[] = {
+	{ "GENERATION", "generation", PLAIN }, { "SERIAL", "serial", PLAIN },
+	{ "RECORDS", "records", PLAIN }, { "AGE", "age_s", DURATION },
+	{ "SERVES", "serves", PLAIN }, { "COPY OF", "copy_of", PLAIN },
+	{ "SOURCE", "source", PLAIN }, { NULL, NULL, PLAIN },
 };
 
 static const struct column divergence_columns[] = {
@@ -211,10 +218,13 @@ static const struct column zone_pairs[] = {
 	{ "serial", "serial", PLAIN }, { "generation", "generation", PLAIN },
 	{ "records", "records", PLAIN }, { "bytes", "bytes", PLAIN }, { "source", "source", PLAIN },
 	{ "age", "age_s", DURATION }, { "next refresh in", "next_refresh_s", DURATION },
-	{ "expires in", "expires_in_s", DURATION }, { "transferring", "transferring", PLAIN },
+	{ "expires in", "expires_in_s", DURATION },
+	{ "grace left", "grace_left_s", DURATION }, { "transferring", "transferring", PLAIN },
 	{ "saved generation", "saved_generation", PLAIN }, { "lease", "lease", PLAIN },
 	{ "lease holder", "lease_holder", PLAIN }, { "behind Redis, ms", "lag_ms", PLAIN },
 	{ "faithful", "faithful", PLAIN }, { "unfaithful", "unfaithful_reason", PLAIN },
+	{ "order", "order", PLAIN }, { "since", "order_age_s", DURATION },
+	{ "newer serial", "newer_serial", PLAIN },
 	{ "answers differ", "answers_otherwise", PLAIN }, { "diverged", "divergence", PLAIN },
 	{ "last error", "last_error", PLAIN }, { NULL, NULL, PLAIN },
 };
@@ -302,6 +312,7 @@ static void show_zone(const json_t *answer, FILE *out)
 	const json_t *zone = json_object_get(answer, "zone");
 
 	put_pairs(zone_pairs, zone, out);
+	put_more(generation_columns, json_object_get(zone, "generations"), out);
 	if (json_object_get(zone, "is_catalog") && json_object_get(zone, "held"))
 		fprintf(out, "\nHELD: %s\n", json_string_value(json_object_get(zone, "held")));
 	put_more(hold_columns, json_object_get(zone, "holds"), out);
@@ -327,9 +338,34 @@ static void show_accept(const json_t *answer, FILE *out)
 {
 	char zone[CELL_MAX], serial[CELL_MAX];
 
-	fprintf(out, "%s serial %s is accepted: the mirror transfers it\n",
-		put_cell(json_object_get(answer, "zone"), PLAIN, zone),
-		put_cell(json_object_get(answer, "serial"), PLAIN, serial));
+	put_cell(json_object_get(answer, "zone"), PLAIN, zone);
+	if (json_object_get(answer, "serial"))
+		fprintf(out, "%s serial %s is accepted: the mirror transfers it\n", zone,
+			put_cell(json_object_get(answer, "serial"), PLAIN, serial));
+	else
+		fprintf(out, "%s is not held any more: the mirror transfers it\n", zone);
+}
+
+/* hold, rollback: at such a moment nobody should have to guess who answers now. */
+static void show_order(const json_t *answer, FILE *out)
+{
+	char zone[CELL_MAX], serial[CELL_MAX], generation[CELL_MAX];
+	const json_t *names = json_object_get(answer, "answered_by");
+
+	put_cell(json_object_get(answer, "zone"), PLAIN, zone);
+	if (json_is_true(json_object_get(answer, "pending"))) {
+		fprintf(out, "%s: ordered; the mirror is busy, zone_held in the log says when it is done\n",
+			zone);
+		return;
+	}
+	fprintf(out, "%s is held at serial %s, generation %s: accept ends that\n", zone,
+		put_cell(json_object_get(answer, "serial"), PLAIN, serial),
+		put_cell(json_object_get(answer, "generation"), PLAIN, generation));
+	fprintf(out, "clients are answered by ");
+	if (json_array_size(names) == 0)
+		fprintf(out, "nobody\n");
+	else
+		put_list(names, " or ", NAMES_MAX, out);
 }
 
 static void show_health(const json_t *answer, FILE *out)
@@ -402,7 +438,7 @@ void render_answer(const char *verb, const json_t *answer, FILE *out)
 		{ "status", show_status }, { "backends", show_backends }, { "zones", show_zones },
 		{ "zone", show_zone },     { "health", show_health },     { "explain", show_explain },
 		{ "stats", show_stats },   { "reload", show_reload },     { "accept", show_accept },
-		{ "drill", show_drill },
+		{ "drill", show_drill },   { "hold", show_order },        { "rollback", show_order },
 	};
 
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)

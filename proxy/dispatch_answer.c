@@ -189,18 +189,19 @@ static void answer_zone(struct dispatch *d, struct asked *asked)
 	dispatch_send(d, asked, out, answer_write(&ask, out), cap);
 }
 
-static bool is_stale(const struct dispatch *d, struct mirror_zone *zone)
+static bool is_stale(const struct dispatch *d, const struct asked *asked)
 {
-	uint64_t stale_us = atomic_load_explicit(&zone->stale_us, memory_order_relaxed);
+	uint64_t stale_us = atomic_load_explicit(&asked->zone->mirror->stale_us, memory_order_relaxed);
 
-	return stale_us != 0 && d->now_us >= stale_us;
+	return (stale_us != 0 && d->now_us >= stale_us) ||
+	       atomic_load_explicit(&asked->generation->is_stale, memory_order_relaxed);
 }
 
 void dispatch_answer_mirror(struct dispatch *d, struct asked *asked)
 {
 	if (dispatch_verify(d, asked)) {
 		counter_add(&d->stats->answers_mirror, 1);
-		if (is_stale(d, asked->zone->mirror))
+		if (is_stale(d, asked))
 			counter_add(&d->stats->answers_stale, 1);
 		if (asked->verdict == MESSAGE_BADVERS)
 			dispatch_answer_error(d, asked, RCODE_BADVERS, EDE_NONE);

@@ -296,6 +296,8 @@ static void mirrored_from(struct mirror_zone_conf *m, const struct plan_zone *of
 	m->primary_count = p->count;
 	m->max_records = z->max_records;
 	m->max_bytes = z->max_bytes;
+	m->keep = conf_keep_of(z);
+	m->grace_us = conf_grace_of(z);
 	m->max_rrset = z->max_rrset;
 	m->stream_limits = z->pool->transfer_limits;
 	m->timeout_us = z->pool->transfer_timeout_us;

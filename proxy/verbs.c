@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/dns.h"
 #include "cache/dump.h"
 #include "cache/rdata.h"
 #include "proxy/conf_value.h"
@@ -160,9 +161,21 @@ static void run_zone(struct call *c)
 		c->answer->json = done_with("zone", view_zone_whole(c->d, z));
 }
 
-static void run_refresh(struct call *c)
+/* What would bring a newer version is refused while the operator wants none. */
+static const struct plan_zone *find_free(struct call *c)
 {
 	const struct plan_zone *z = find_mirrored(c);
+
+	if (!z || mirror_zone_hold(z->mirror) == ZONE_FREE)
+		return z;
+	c->answer->json = verbs_error("refused", "zone %s is held: accept %s ends that, and transfers it",
+				      z->conf->text, z->conf->text);
+	return NULL;
+}
+
+static void run_refresh(struct call *c)
+{
+	const struct plan_zone *z = find_free(c);
 
 	if (!z)
 		return;
@@ -172,7 +185,7 @@ static void run_refresh(struct call *c)
 
 static void run_retransfer(struct call *c)
 {
-	const struct plan_zone *z = find_mirrored(c);
+	const struct plan_zone *z = find_free(c);
 
 	if (!z)
 		return;
@@ -195,21 +208,107 @@ static void accept_catalog(struct call *c, const struct plan_zone *z)
 				    (json_int_t)s.catalog_held.serial);
 }
 
+/* One word for all that holds a zone: the operator's own order, and a primary's odd data. */
 static void run_accept(struct call *c)
 {
 	const struct plan_zone *z = find_mirrored(c);
+	bool is_ordered = z && mirror_zone_hold(z->mirror) != ZONE_FREE;
 	const char *why = "";
 	uint32_t serial = 0;
+	bool is_gated;
 
 	if (!z)
 		return;
-	if (z->catalog)
+	if (z->catalog) {
 		accept_catalog(c, z);
-	else if (watch_accept(c->d->watch, z, &serial, &why))
-		c->answer->json = json_pack("{sb ss sI}", "ok", 1, "zone", z->conf->text, "serial",
-					    (json_int_t)serial);
-	else
+		return;
+	}
+	if (is_ordered)
+		mirror_accept(c->d->mirror, z->mirror);
+	is_gated = watch_accept(c->d->watch, z, &serial, &why);
+	if (!is_gated && !is_ordered) {
 		c->answer->json = verbs_error("refused", "zone %s: %s", z->conf->text, why);
+		return;
+	}
+	c->answer->json = json_pack("{sb ss sb}", "ok", 1, "zone", z->conf->text, "was_held", is_ordered);
+	if (is_gated)
+		json_object_set_new(c->answer->json, "serial", json_integer((json_int_t)serial));
+}
+
+static const char *order_refusal(enum mirror_done done)
+{
+	switch (done) {
+	case MIRROR_EMPTY:	return "nothing of it is held yet";
+	case MIRROR_NONE_OLDER:	return "no older generation is in memory: see zone, and the option keep";
+	case MIRROR_NOT_KEPT:	return "no generation of that number or serial is in memory: see zone";
+	case MIRROR_AMBIGUOUS:	return "that is the number of one generation and the serial of another: "
+				       "write generation=N or serial=N";
+	case MIRROR_DONE:
+	case MIRROR_LATER:	break;
+	}
+	return NULL;
+}
+
+/* What the mirror answers from now on, and whom clients are still answered by. */
+static void answer_order(struct call *c, const struct plan_zone *z, enum mirror_done done)
+{
+	const char *why = order_refusal(done);
+	struct mirror_zone_status s;
+	json_t *explained;
+
+	if (why) {
+		c->answer->json = verbs_error("refused", "zone %s: %s", z->conf->text, why);
+		return;
+	}
+	mirror_zone_status(c->d->mirror, z->mirror, &s);
+	explained = view_explain(c->d, z->conf->origin, TYPE_SOA);
+	c->answer->json = json_pack("{sb ss sb sI sI sO*}", "ok", 1, "zone", z->conf->text,
+				    "pending", done == MIRROR_LATER, "serial", (json_int_t)s.serial,
+				    "generation", (json_int_t)s.generation,
+				    "answered_by", json_object_get(explained, "answered_by"));
+	json_decref(explained);
+}
+
+static void run_hold(struct call *c)
+{
+	const struct plan_zone *z = find_mirrored(c);
+
+	if (z)
+		answer_order(c, z, mirror_hold(c->d->mirror, z->mirror));
+}
+
+/* A generation's number or serial; as event lines have it, if it could be both. */
+static bool read_which(struct call *c, struct mirror_which *which)
+{
+	const char *text = c->words[1];
+
+	which->may_be_generation = which->may_be_serial = true;
+	if (strncmp(text, "generation=", 11) == 0) {
+		which->may_be_serial = false;
+		text += 11;
+	} else if (strncmp(text, "serial=", 7) == 0) {
+		which->may_be_generation = false;
+		text += 7;
+	}
+	size_t len = strspn(text, "0123456789");
+
+	if (len == 0 || len > 18 || text[len]) {
+		c->answer->json = verbs_error("usage", "rollback: '%.32s' is neither the number of a "
+					      "generation nor a serial", c->words[1]);
+		return false;
+	}
+	which->number = strtoull(text, NULL, 10);
+	return true;
+}
+
+static void run_rollback(struct call *c)
+{
+	const struct plan_zone *z = find_mirrored(c);
+	struct mirror_which which = { .number = 0 };
+
+	if (!z || (c->count == 2 && !read_which(c, &which)))
+		return;
+	answer_order(c, z, mirror_roll_back(c->d->mirror, z->mirror, &which));
 }
 
 static void run_dump(struct call *c)

@@ -45,7 +45,11 @@ struct words;
 	X(retransfer, "ZONE", 1, 1, \
 	  "transfers the whole zone again") \
 	X(accept, "ZONE", 1, 1, \
-	  "a held zone of the primary is right: mirror it, serve it") \
+	  "the primary's data of a held zone is right: mirror it, serve it") \
+	X(hold, "ZONE", 1, 1, \
+	  "the mirror takes no newer version, until accept") \
+	X(rollback, "ZONE [GENERATION|SERIAL]", 1, 2, \
+	  "the mirror's version before serves again, and is held") \
 	X(dump, "ZONE", 1, 1, \
 	  "the mirror's copy in presentation form") \
 	X(stats, "", 0, 0, \

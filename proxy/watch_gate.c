@@ -72,16 +72,19 @@ struct gate_facts gates_facts(const struct watched *b, size_t zone)
 	return f;
 }
 
-/* The mirror lags while a primary that is to be believed is known to have been newer. */
+/*
+ * The mirror lags while a primary that is to be believed is known to have been newer; but not
+ * where the operator wants it to.
+ */
 static void look_at_mirror(struct watched_pool *p, size_t zone)
 {
 	struct plan_zone *z = p->zones[zone].plan;
 	const struct generation *g = servable(z);
-	bool is_behind = false;
+	bool is_free = g && mirror_zone_hold(z->mirror) == ZONE_FREE, is_behind = false;
 
 	if (!p->has_mirror)
 		return;
-	for (unsigned i = 0; g && i < p->primary_count; i++) {
+	for (unsigned i = 0; is_free && i < p->primary_count; i++) {
 		const struct gate *gate = &p->primaries[i]->gates[zone].gate;
 		bool is_good = gate->reason == GATE_OPEN || gate->reason == GATE_UNPROVEN ||
 			       gate->reason == GATE_MISSING;

@@ -125,7 +125,7 @@ static void bench_lookups(const struct generation *g, unsigned count, bool is_th
 
 static void bench_snapshot(const struct generation *g)
 {
-	struct zone_times times = { 1, 2 };
+	struct zone_times times = { 1, 2, ZONE_FREE };
 	char dir[] = "/tmp/bench_zone.XXXXXX", path[64];
 	const char *why = "";
 	struct stat st = { 0 };

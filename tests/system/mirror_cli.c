@@ -88,13 +88,15 @@ static void read_options(int argc, char **argv)
 	template.stream_limits.idle_us = 15 * US_PER_S;
 	snprintf(conf.store.prefix, sizeof(conf.store.prefix), "understudy");
 	snprintf(conf.store.instance, sizeof(conf.store.instance), "cli-%d", getpid());
-	while ((option = getopt(argc, argv, "d:r:l:k:m:w:p:")) != -1) {
+	while ((option = getopt(argc, argv, "d:r:l:k:m:w:p:K:g:")) != -1) {
 		switch (option) {
 		case 'd': snprintf(conf.state_dir, sizeof(conf.state_dir), "%s", optarg); break;
 		case 'r': read_redis(optarg); break;
 		case 'l': conf.store.lease_s = (unsigned)strtoul(optarg, NULL, 10); break;
 		case 'k': read_key(optarg); break;
 		case 'm': template.max_records = strtoul(optarg, NULL, 10); break;
+		case 'K': template.keep = (unsigned)strtoul(optarg, NULL, 10) % (MIRROR_KEEP_MAX + 1); break;
+		case 'g': template.grace_us = strtoul(optarg, NULL, 10) * US_PER_S; break;
 		case 'w': reader_count = (unsigned)strtoul(optarg, NULL, 10) % (READERS_MAX + 1); break;
 		case 'p': read_primary(optarg); break;
 		default: exit(2);
@@ -179,9 +181,11 @@ static void print_status(struct mirror_zone *z)
 	mirror_zone_status(mirror, z, &s);
 	printf("origin=%s is_held=%d is_servable=%d is_transferring=%d has_lease=%d serial=%" PRIu32
 	       " generation=%" PRIu64 " records=%" PRIu64 " refreshed_at=%" PRIu64 " expires_at=%" PRIu64
-	       " next_refresh_s=%" PRIu64 " saved_generation=%" PRIu64 " source=\"%s\" last_error=\"%s\"\n",
+	       " next_refresh_s=%" PRIu64 " saved_generation=%" PRIu64 " hold=%d has_newer=%d newer_serial=%" PRIu32
+	       " source=\"%s\" last_error=\"%s\"\n",
 	       name_to_text(z->origin, origin), s.is_held, s.is_servable, s.is_transferring, s.has_lease, s.serial, s.generation,
-	       s.records, s.refreshed_at, s.expires_at, s.next_refresh_s, s.saved_generation, s.source,
+	       s.records, s.refreshed_at, s.expires_at, s.next_refresh_s, s.saved_generation,
+	       s.hold, s.has_newer, s.newer_serial, s.source,
 	       s.last_error);
 }
 
@@ -206,6 +210,29 @@ static void print_store(void)
 	bool is_up, is_there = mirror_store_status(mirror, &is_up, reason);
 
 	printf("is_there=%d is_up=%d reason=\"%s\"\n", is_there, is_up, reason);
+}
+
+static void print_generations(struct mirror_zone *z)
+{
+	struct mirror_generation list[MIRROR_KEEP_MAX + 1];
+	unsigned count = mirror_generations(mirror, z, list);
+
+	for (unsigned i = 0; i < count; i++)
+		printf("number=%" PRIu64 " serial=%" PRIu32 " copy_of=%" PRIu64 " source=%s\n", list[i].number,
+		       list[i].serial, list[i].copy_of, list[i].source);
+}
+
+/* Waits until the mirror has obeyed, so that a test need not. */
+static void roll_back(struct mirror_zone *z, const char *text)
+{
+	struct mirror_which which = { .may_be_generation = text && *text == 'g',
+				      .may_be_serial = text && *text == 's' };
+
+	if (text && strpbrk(text, "0123456789"))
+		which.number = strtoull(strpbrk(text, "0123456789"), NULL, 10);
+	if (text && *text == 'x')
+		which.may_be_generation = which.may_be_serial = true;
+	printf("%d\n", mirror_roll_back(mirror, z, &which));
 }
 
 static void reconfigure(char *text)
@@ -269,6 +296,14 @@ static bool obey(char *line)
 		mirror_refresh(mirror, z);
 	else if (strcmp(verb, "retransfer") == 0)
 		mirror_retransfer(mirror, z);
+	else if (strcmp(verb, "generations") == 0)
+		print_generations(z);
+	else if (strcmp(verb, "hold") == 0)
+		printf("%d\n", mirror_hold(mirror, z));
+	else if (strcmp(verb, "accept") == 0)
+		printf("%d\n", mirror_accept(mirror, z));
+	else if (strcmp(verb, "rollback") == 0)
+		roll_back(z, strtok_r(NULL, " \n", &save));
 	return true;
 }
 

@@ -789,6 +789,56 @@ START_TEST(aliases_lead_across_the_zones_that_we_have)
 }
 END_TEST
 
+static const uint8_t stale_ede[] = { 0, EDNS_EDE, 0, 2, 0, EDE_STALE_ANSWER };
+
+static bool says_stale(void)
+{
+	size_t len = sizeof(stale_ede);
+
+	return reply.len > len && memcmp(reply.bytes + reply.len - len, stale_ede, len) == 0;
+}
+
+/* RFC 8767 s.4: 30 seconds; what lives shorter stays so. */
+START_TEST(stale_zone_is_answered_briefly_and_says_so)
+{
+	atomic_store(&zone->is_stale, true);
+	ask("www.example.com.", TYPE_A, EDNS | DO);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER),
+			 "www.example.com. 30 A 192.0.2.10; www.example.com. 30 A 192.0.2.11; "
+			 "www.example.com. 30 RRSIG A" " 13 3 300 20370101000000 20260101000000 1 "
+			 "example.com. AAAA");
+	ck_assert(says_stale());
+	ask("nowhere.example.com.", TYPE_A, EDNS);
+	ck_assert_int_eq(flags() & (DNS_RCODE | DNS_AA), RCODE_NXDOMAIN | DNS_AA);
+	ck_assert_str_eq(section_text(LDNS_SECTION_AUTHORITY),
+			 "example.com. 30 SOA ns1.example.com. host.example.com. 7 7200 3600 1209600 300");
+	ck_assert(says_stale());
+	ask("example.com.", TYPE_MX, 0);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ADDITIONAL), "mail.example.com. 30 A 192.0.2.25");
+	ck_assert(!says_stale());
+	atomic_store(&zone->is_stale, false);
+	ask("www.example.com.", TYPE_A, EDNS);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER), WWW);
+	ck_assert(!says_stale());
+}
+END_TEST
+
+START_TEST(alias_into_a_stale_zone_says_so_from_there_on)
+{
+	zones = &two_zones;
+	atomic_store(&other->is_stale, true);
+	ask("across.example.com.", TYPE_A, EDNS);
+	ck_assert_str_eq(section_text(LDNS_SECTION_ANSWER),
+			 "across.example.com. 60 CNAME back.example.net.; "
+			 "back.example.net. 30 CNAME www.example.com.; "
+			 "www.example.com. 30 A 192.0.2.10; www.example.com. 30 A 192.0.2.11");
+	ck_assert(says_stale());
+	ask("www.example.com.", TYPE_A, EDNS);
+	ck_assert(!says_stale());
+	zones = NULL;
+}
+END_TEST
+
 /* Rows of ALIAS and LUA; `rcode` for a question of `type` at `name`. */
 static const struct { const char *name; uint16_t type; unsigned rcode; } computed[] = {
 	{ "example.com.", TYPE_A, RCODE_SERVFAIL },
@@ -858,6 +908,8 @@ int main(void)
 	tcase_add_test(rules, other_classes_are_refused);
 	tcase_add_loop_test(rules, what_only_the_primary_computes_is_servfail_and_says_why, 0,
 			    COUNT(computed));
+	tcase_add_test(rules, stale_zone_is_answered_briefly_and_says_so);
+	tcase_add_test(rules, alias_into_a_stale_zone_says_so_from_there_on);
 	tcase_add_test(rules, a_chain_that_is_cut_short_may_lead_to_what_is_computed);
 	tcase_add_test(rules, any_class_is_answered_without_authority);
 	tcase_add_test(rules, every_type_gets_some_answer);

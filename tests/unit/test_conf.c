@@ -267,6 +267,25 @@ START_TEST(regression_is_the_zones_or_the_pools)
 }
 END_TEST
 
+START_TEST(keep_and_expire_are_the_zones_or_the_pools)
+{
+	struct conf *c = read_good(
+		"pool p { " BACKEND " }\npool q { keep = 5 expire = grace grace = \"1h\"\n"
+		"backend b { address = ::2 } }\nzone a { pool = p }\nzone b { pool = q }\n"
+		"zone c { pool = q keep = 0 expire = strict }\n"
+		"zone d { pool = p expire = grace }\nzone e { pool = q grace = \"2s\" }\n");
+	static const struct { unsigned keep; uint64_t grace_s; } expected[] = {
+		{ 2, 0 }, { 5, 3600 }, { 0, 0 }, { 2, 168 * 3600 }, { 5, 2 },
+	};
+
+	for (size_t i = 0; i < 5; i++) {
+		ck_assert_uint_eq(conf_keep_of(&c->zones[i]), expected[i].keep);
+		ck_assert_uint_eq(conf_grace_of(&c->zones[i]), expected[i].grace_s * US_PER_S);
+	}
+	conf_free(c);
+}
+END_TEST
+
 START_TEST(secrets_may_stand_in_files)
 {
 	char text[1024];
@@ -868,6 +887,7 @@ static TCase *good_case(void)
 	tcase_add_test(tc, allow_transfer_lets_in_nobody_by_default);
 	tcase_add_test(tc, regression_is_the_zones_or_the_pools);
 	tcase_add_test(tc, a_catalog_is_a_zone_and_what_holds_for_its_members);
+	tcase_add_test(tc, keep_and_expire_are_the_zones_or_the_pools);
 	tcase_add_test(tc, secrets_may_stand_in_files);
 	tcase_add_loop_test(tc, nsid_is_text_or_hexadecimal, 0, COUNT(nsids));
 	tcase_add_test(tc, secrets_of_cookies_stand_in_a_file);

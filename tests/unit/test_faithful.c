@@ -158,6 +158,45 @@ START_TEST(fault_of_the_records_is_told_before_expiry)
 }
 END_TEST
 
+/* The set whose last signature ends first; what has ended before is no news. */
+static const struct {
+	const char *what, *owner, *text;
+	uint64_t end;
+	uint32_t life_s;
+} ends[] = {
+	{ "an unsigned zone", "", PLAIN "a.z. " SIG("A"), 0, 0 },
+	{ "all the same", "z.", SIGNED "z. NSEC z. SOA\n", 1801440000, 31 * 86400 },
+	{ "an earlier one below", "a.z.",
+	  SIGNED "a.z. A 192.0.2.1\na.z. RRSIG A 13 2 300 20270116000000 20270106000000 1 z. AAAA\n",
+	  1800057600, 10 * 86400 },
+	{ "the later of two", "z.",
+	  SIGNED "a.z. RRSIG A 13 2 300 20270116000000 20270106000000 1 z. AAAA\n"
+	  "a.z. RRSIG A 13 2 300 20280101000000 20270101000000 2 z. AAAA\n", 1801440000, 31 * 86400 },
+	{ "one that has ended", "z.",
+	  SIGNED "a.z. RRSIG A 13 2 300 20270114000000 20270101000000 1 z. AAAA\n", 1801440000, 31 * 86400 },
+	{ "one of an NSEC3", H("0") ".z.",
+	  SIGNED PARAM NSEC3("0", "0") H("0") ".z. RRSIG NSEC3 13 2 300 20270116000000 20270106000000 1 z. AAAA\n",
+	  1800057600, 10 * 86400 },
+	{ "below a cut nothing is signed", "z.",
+	  SIGNED "b.z. NS a.b.z.\na.b.z. RRSIG A 13 2 300 20270116000000 20270106000000 1 z. AAAA\n",
+	  1801440000, 31 * 86400 },
+};
+
+START_TEST(end_of_the_first_signatures_is_found)
+{
+	struct generation *g = fixture_zone("z.", ends[_i].text);
+	struct faithful f = faithful_check(g, NOW);
+	char owner[NAME_TEXT_MAX] = "";
+
+	if (f.first_owner)
+		name_to_text(f.first_owner, owner);
+	ck_assert_msg(f.first_end == ends[_i].end, "%s: %lu", ends[_i].what, (unsigned long)f.first_end);
+	ck_assert_uint_eq(f.first_life_s, ends[_i].life_s);
+	ck_assert_str_eq(owner, ends[_i].owner);
+	generation_free(g);
+}
+END_TEST
+
 START_TEST(every_fault_has_a_text)
 {
 	for (int fault = FAITHFUL_COMPUTED; fault <= FAITHFUL_EXPIRED; fault++)
@@ -171,6 +210,7 @@ int main(void)
 	TCase *tc = tcase_create("check");
 
 	tcase_add_loop_test(tc, zone_is_faithful_or_says_why_not, 0, sizeof(zones) / sizeof(zones[0]));
+	tcase_add_loop_test(tc, end_of_the_first_signatures_is_found, 0, sizeof(ends) / sizeof(ends[0]));
 	tcase_add_test(tc, signatures_expire_at_their_end_not_before);
 	tcase_add_test(tc, earlier_end_of_soa_and_keys_counts_and_later_of_two_signatures);
 	tcase_add_test(tc, times_are_serial_numbers_so_that_2106_is_no_end);

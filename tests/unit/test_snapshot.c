@@ -89,7 +89,7 @@ static struct generation *read_back(const char *origin, struct zone_times *t)
 
 static void expect_refused(const char *sentence)
 {
-	struct zone_times t = { 1, 1 };
+	struct zone_times t = { 1, 1, ZONE_FREE };
 
 	ck_assert_ptr_null(read_back("example.com.", &t));
 	ck_assert_msg(why && strstr(why, sentence), "%s", why ? why : "no file");
@@ -209,9 +209,9 @@ START_TEST(missing_snapshot_is_no_error)
 }
 END_TEST
 
-START_TEST(touch_changes_the_times_and_nothing_else)
+START_TEST(touch_changes_the_times_and_the_order_and_nothing_else)
 {
-	struct zone_times later = { 1700000500, 1700086900 }, t;
+	struct zone_times later = { 1700000500, 1700086900, ZONE_ROLLED_BACK }, t;
 	struct generation *h;
 
 	ck_assert_int_eq(snapshot_touch(dir, g, &later), 0);
@@ -219,6 +219,7 @@ START_TEST(touch_changes_the_times_and_nothing_else)
 	ck_assert_ptr_nonnull(h);
 	ck_assert_uint_eq(t.refreshed_at, later.refreshed_at);
 	ck_assert_uint_eq(t.expires_at, later.expires_at);
+	ck_assert_int_eq(t.hold, ZONE_ROLLED_BACK);
 	ck_assert_uint_eq(h->records, g->records);
 	generation_free(h);
 }
@@ -227,7 +228,7 @@ END_TEST
 START_TEST(touch_leaves_files_of_other_generations_alone)
 {
 	struct generation *h = given_zone("example.com.", 8, 40), *none = given_zone("n.example.", 1, 1);
-	struct zone_times later = { 5, 6 }, t;
+	struct zone_times later = { 5, 6, ZONE_FREE }, t;
 
 	ck_assert_int_eq(snapshot_touch(dir, h, &later), -ESTALE);
 	ck_assert_int_eq(snapshot_touch(dir, none, &later), -ENOENT);
@@ -486,7 +487,7 @@ int main(void)
 	tcase_add_test(tc, zone_comes_back_whole);
 	tcase_add_test(tc, zone_of_several_chunks_comes_back);
 	tcase_add_test(tc, missing_snapshot_is_no_error);
-	tcase_add_test(tc, touch_changes_the_times_and_nothing_else);
+	tcase_add_test(tc, touch_changes_the_times_and_the_order_and_nothing_else);
 	tcase_add_test(tc, touch_leaves_files_of_other_generations_alone);
 	tcase_add_test(tc, flipped_bit_anywhere_is_found);
 	tcase_add_test(tc, short_file_is_refused);
