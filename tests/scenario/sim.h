@@ -59,6 +59,7 @@ enum sim_breach {
 	BREACH_ALLOCATION,		/* memory is taken for a query */
 	BREACH_DENIAL_BELIEVED,		/* that there is nothing, where the mirror has something */
 	BREACH_WRONG_ANSWER,		/* what the client gets is to another question */
+	BREACH_STALE_LASTS,		/* what is past its expire is said as if it were fresh */
 	BREACH_COUNT,
 };
 
@@ -223,7 +224,7 @@ struct sim {
 	enum sim_mode mode;
 	unsigned server_count, members;	/* bits: which servers are in the pool */
 	struct sim_server servers[SIM_SERVERS];
-	bool has_mirror;
+	bool has_mirror, has_grace;	/* what expires there is served on */
 	struct sim_zone zones[SIM_ZONES];
 	uint64_t busy_until_us;		/* clients ask much */
 	unsigned busy_rate;

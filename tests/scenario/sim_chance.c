@@ -450,6 +450,7 @@ void sim_chance_start(void)
 	memset(&world, 0, sizeof(world));
 	sim.mode = (enum sim_mode)random_below(&sim.chance, MODES);
 	sim.has_mirror = sim.mode != MODE_NO_MIRROR;
+	sim.has_grace = sim.seed & 1;
 	sim.server_count = (unsigned)sim_between(1, SIM_SERVERS);
 	sim.busy_rate = 10;
 	sim.members = (1u << sim.server_count) - 1;

@@ -18,6 +18,7 @@ enum {
 	NEWS_US = 300000,		/* a probe may be on its way while a server's data change */
 	MOMENT_US = 300000,
 	DETECT_MS = 300,
+	STALE_S = 30,			/* records of these worlds live longer */
 	NEAR_US = 33000,		/* whose round trip is shorter is judged within that */
 };
 
@@ -28,7 +29,7 @@ struct heard {
 	bool is_server, is_primary;	/* whose words they are */
 	unsigned count;			/* records of the answer */
 	bool has_serial;
-	uint32_t serial;
+	uint32_t serial, ttl;
 };
 
 static void read_serial(struct heard *h, const struct sim_query *q, const uint8_t *bytes,
@@ -42,7 +43,8 @@ static void read_serial(struct heard *h, const struct sim_query *q, const uint8_
 	w.pos = q->question_end;
 	name_parse(&w, name);
 	type = wire_u16(&w);
-	wire_skip(&w, 6);
+	wire_skip(&w, 2);
+	h->ttl = wire_u32(&w);
 	rdlength = wire_u16(&w);
 	rdata = wire_bytes(&w, rdlength);
 	if (!rdata)
@@ -244,6 +246,9 @@ static void check_content(const struct sim_query *q, const struct heard *h)
 	if (h->serial != z->serial || h->serial < z->served)
 		sim_fail("query %u: the mirror went from serial %u to %u", q->serial, z->served, h->serial);
 	z->served = h->serial;
+	if ((h->ttl <= STALE_S) != z->is_expired)
+		sim_fail("query %u: a TTL of %u from a zone that is %s", q->serial, h->ttl,
+			 z->is_expired ? "expired" : "good");
 }
 
 static void count_source(const struct sim_query *q, const struct heard *h)

@@ -334,9 +334,13 @@ static struct generation *generation_of(unsigned zone, uint32_t serial)
 void sim_zone_changed(unsigned zone)
 {
 	struct sim_zone *z = &sim.zones[zone];
-	bool can = sim.has_mirror && z->slot.current && !z->is_expired;
+	bool is_servable = z->slot.current && (!z->is_expired || sim.has_grace);
+	bool can = sim.has_mirror && is_servable;
 
-	atomic_store(&z->slot.is_servable, z->slot.current && !z->is_expired);
+	atomic_store(&z->slot.is_servable, is_servable);
+	if (z->slot.current)
+		atomic_store(&z->slot.current->is_stale,
+			     z->is_expired && sim.breach != BREACH_STALE_LASTS);
 	if (!can)
 		z->servable_us = UINT64_MAX;
 	else if (z->servable_us == UINT64_MAX)

@@ -660,6 +660,17 @@ START_TEST(answer_of_a_zone_that_nobody_confirmed_in_time_counts_as_stale)
 }
 END_TEST
 
+START_TEST(answer_of_a_zone_in_its_grace_counts_as_stale)
+{
+	given(MIRROR_FIRST, true);
+	ask_www();
+	atomic_store(&world.zone.current->is_stale, true);
+	ask_www();
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 2);
+	ck_assert_uint_eq(counter_get(&world.stats.answers_stale), 1);
+}
+END_TEST
+
 START_TEST(same_reply_passes_when_the_zone_is_not_mirrored)
 {
 	given(TWO, false);
@@ -2289,6 +2300,7 @@ int main(void)
 	tcase_add_test(tc, true_denial_passes);
 	tcase_add_test(tc, rescue_is_counted_once_under_its_first_reason);
 	tcase_add_test(tc, answer_of_a_zone_that_nobody_confirmed_in_time_counts_as_stale);
+	tcase_add_test(tc, answer_of_a_zone_in_its_grace_counts_as_stale);
 	tcase_add_loop_test(tc, same_reply_passes_when_the_zone_is_not_mirrored, 0, 5);
 	tcase_add_test(tc, lost_packet_is_sent_again_when_there_is_only_one_server);
 	tcase_add_test(tc, server_that_was_slow_a_moment_ago_still_has_five_tries);

@@ -67,6 +67,7 @@ static const struct { enum sim_breach breach; const char *what, *noticed; } brea
 	{ BREACH_DENIAL_BELIEVED, "a denial of what the mirror has is believed", "although the mirror could" },
 	{ BREACH_WRONG_ANSWER, "an answer to another question", "is no answer to it" },
 	{ BREACH_HASTY, "a difference is believed whatever the serial", "a false alarm" },
+	{ BREACH_STALE_LASTS, "what is stale looks fresh", "from a zone that is expired" },
 	{ BREACH_ALLOCATION, "memory is taken for a query", "memory was allocated" },
 };
 
