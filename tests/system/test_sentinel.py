@@ -52,10 +52,12 @@ class TcpRedis(Server):
 
 
 class Sentinel(TcpRedis):
+    """No replica is promoted that was cut off for more than ten times down-after, and ours is late on purpose."""
+
     def start(self, master):
         conf = self.write("sentinel.conf", f"port {self.port}\nbind 127.0.0.1\ndir {self.folder}\n"
                           f"sentinel monitor main 127.0.0.1 {master.port} 2\n"
-                          "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n")
+                          "sentinel down-after-milliseconds main 2000\nsentinel failover-timeout main 6000\n")
         self.spawn(["redis-server", conf, "--sentinel"])
         wait_for(lambda: self.command("PING") == "PONG", f"{self.name} to answer")
         return self
