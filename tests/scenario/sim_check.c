@@ -181,10 +181,20 @@ static bool may_deny(const struct sim_query *q, const struct heard *h)
 	return !mirror_could(q) || (h->has_serial && h->serial > sim.zones[q->zone].serial);
 }
 
+/* `failover on` leaves the first tier out: that of a mirror that goes before its primary, too. */
+static bool is_mirror_ordered_out(const struct plan_pool *p)
+{
+	for (unsigned i = 0; i < p->target_count; i++)
+		if (p->targets[i].kind == TARGET_MIRROR && p->targets[i].tier == p->targets[0].tier)
+			return atomic_load(p->forced) == POOL_FAILOVER_ON;
+	return false;
+}
+
 /* `failover off`, or `up` for a backend: the operator takes whatever it says. */
 static bool is_ordered_in(void)
 {
-	if (atomic_load(sim.plan->pools[0].forced) == POOL_FAILOVER_OFF)
+	if (atomic_load(sim.plan->pools[0].forced) == POOL_FAILOVER_OFF
+	    || is_mirror_ordered_out(&sim.plan->pools[0]))
 		return true;
 	for (unsigned i = 0; i < sim.server_count; i++) {
 		const struct watched *b = sim.watch->by_index[sim.servers[i].backend->index];

@@ -184,7 +184,7 @@ END_TEST
 static const struct { const char *line, *kind, *error; } bad[] = {
 	{ "accept example.com", "refused", "zone example.com.: nothing of it is held" },
 	{ "accept example.net", "refused", "is not mirrored" },
-	{ "rollback x", "usage", "unknown verb 'rollback'" },
+	{ "undo x", "usage", "unknown verb 'undo'" },
 	{ "zone", "usage", "usage: zone ZONE" },
 	{ "status now", "usage", "usage: status" },
 	{ "zone a..b", "usage", "'a..b' is not a domain name" },
