@@ -402,7 +402,8 @@ def test_lease_belongs_to_one(start, redis):
 def test_poll_tells_of_later_generations_only(cli, redis):
     cli.give(0, 5, zone_text(1))
     assert cli.save(0) == "well"
-    cli.hear(r"newer example\.com\. 5")      # that is the news of our own commit
+    if "newer example.com. 5" not in cli.lines:     # the news of our own commit, before or after its reply
+        cli.hear(r"newer example\.com\. 5")
     cli.say("poll example.com. 5")
     cli.say("poll example.com. 4")
     cli.hear(r"newer example\.com\. 5")
