@@ -152,7 +152,7 @@ def play(theatre, fault, struck):
     if fault.verdict == "held":
         for zone in ZONES:
             theatre.front.wait_event("failback_held", since=fault_at, backend="ns1", zone=zone + ".", reason="differs")
-    theatre.client.wait_more(RATE * 3 // 2)
+    theatre.client.wait_more(RATE)
     mended_at = time.monotonic()
     for server in struck:
         fault.mend(server)

@@ -11,6 +11,8 @@ import pytest
 import configurations
 from servers import Redis, Stage, ask, free_port, wait_for
 
+pytestmark = pytest.mark.slow
+
 ZONE = "understudy:zone:{example.com.}"
 WHO = ("store_up", "store_down", "store_denied", "store_failed", "store_older", "zone_rejected")
 
@@ -105,8 +107,8 @@ class Theatre:
         wait_for(lambda: self.nsd.serial("example.com") == self.serial, "NSD to reload")
         assert self.front.ctl("refresh", "example.com")[0] == 0
         self.front.wait_event("zone_transferred", since=began, serial=str(self.serial), timeout=20)
-        answer = ask(self.front.where, "serial.example.com", "TXT").answer[0][0]
-        assert answer.to_text() == f'"{self.serial}"'
+        wait_for(lambda: ask(self.front.where, "serial.example.com", "TXT").answer[0][0].to_text() == f'"{self.serial}"',
+                 "the process of NSD that had the version before to end")
 
     def is_saved(self):
         return self.redis.try_command("HGET", ZONE, "serial") == str(self.serial)

@@ -9,6 +9,8 @@ import pytest
 import configurations
 from servers import Server, ask, free_port, wait_for
 
+pytestmark = pytest.mark.slow
+
 ZONE = "understudy:zone:{example.com.}"
 MANY = 40000
 

@@ -114,7 +114,6 @@ def test_nothing_is_compared_when_the_operator_says_so(stage):
 
 
 @pytest.mark.slow
-@pytest.mark.threads
 def test_zone_that_changes_all_the_time_raises_no_false_alarm(stage):
     """Each version has another address for each name, and all answers are compared."""
     act = Act(stage, "    shadow-check = 100\n", nsd_extra="    server-count: 3\n")
@@ -137,7 +136,6 @@ def test_zone_that_changes_all_the_time_raises_no_false_alarm(stage):
 
 # ---- Drills ----
 
-@pytest.mark.threads
 def test_drill_serves_its_share_and_ends_by_itself(stage):
     act = Act(stage)
     load = act.load()
