@@ -51,7 +51,7 @@ class Act:
 
 # ---- The check ----
 
-@pytest.mark.threads
+@pytest.mark.timing         # a busy machine makes the server suspect before it is found
 @pytest.mark.parametrize("fault, says", [("empty", "no records"), ("nxdomain", "NXDOMAIN")])
 def test_answers_that_lack_what_the_mirror_has_are_found_in_seconds(stage, fault, says):
     """One answer in a hundred is looked at: nobody configured anything."""
@@ -83,6 +83,7 @@ def test_answers_that_lack_what_the_mirror_has_are_found_in_seconds(stage, fault
     assert result["lost"] == 0, result
 
 
+@pytest.mark.threads
 def test_other_data_under_the_same_serial_is_found(stage):
     act = Act(stage, "    shadow-check = 20\n")
     load = act.load()
@@ -136,6 +137,7 @@ def test_zone_that_changes_all_the_time_raises_no_false_alarm(stage):
 
 # ---- Drills ----
 
+@pytest.mark.timing         # shares are counted: no rescue may come between
 def test_drill_serves_its_share_and_ends_by_itself(stage):
     act = Act(stage)
     load = act.load()
@@ -169,6 +171,7 @@ def test_drill_serves_its_share_and_ends_by_itself(stage):
     assert act.front.stat("answers_mirror") <= mirrored + 2
 
 
+@pytest.mark.timing
 def test_drill_of_everything_is_stopped_by_what_is_still_compared(stage):
     act = Act(stage, "    shadow-check = 5\n" + BELIEVED)
     load = act.load()
