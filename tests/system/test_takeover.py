@@ -11,7 +11,7 @@ from servers import IS_SANITIZED, ask, wait_for
 
 pytestmark = [pytest.mark.threads, pytest.mark.alone]
 
-PHASE = 1000 if IS_SANITIZED else 3000      # answers to wait for between two acts
+PHASE = 500 if IS_SANITIZED else 1500      # answers to wait for between two acts
 RATE = 500 if IS_SANITIZED else 2000
 SLOWEST_MS = 2000 if IS_SANITIZED else 300
 VERDICT_S = 2.0 if IS_SANITIZED else 0.3
