@@ -166,9 +166,13 @@ static bool turned_away(struct dispatch *d, struct query *q, unsigned backend, u
 	return true;
 }
 
-static bool is_soa_answer(const struct query *q, const uint8_t *reply)
+/* A reply may be a header alone, or lame: neither shows a serial. */
+static bool is_soa_answer(const struct query *q, const uint8_t *reply, size_t len)
 {
-	return wire_get_u16(reply + 6) > 0 && q->question_end > DNS_HEADER_LEN
+	unsigned flags = wire_get_u16(reply + 2);
+
+	return (flags & (DNS_AA | DNS_TC | DNS_RCODE)) == DNS_AA && wire_get_u16(reply + 6) > 0
+	       && q->question_end > DNS_HEADER_LEN && len >= q->question_end
 	       && wire_get_u16(reply + q->question_end - 4) == TYPE_SOA;
 }
 
@@ -226,7 +230,7 @@ bool dispatch_reply(struct dispatch *d, uint32_t socket, unsigned backend, uint8
 	if ((!(flags & DNS_AA) || (flags & DNS_RCODE) > RCODE_NOERROR || denied_is_denial(packet))
 	    && turned_away(d, q, backend, packet, len))
 		return true;
-	if (is_soa_answer(q, packet))
+	if (is_soa_answer(q, packet, len))
 		note_serial(d, q, backend, packet, len);
 	dispatch_deliver(d, q, backend, packet, len);
 	return true;

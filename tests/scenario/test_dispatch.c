@@ -2134,6 +2134,26 @@ START_TEST(newer_serial_is_told_once)
 }
 END_TEST
 
+/* It says FORMERR, TC and one answer, and ends there: the type was read behind its end. */
+START_TEST(header_alone_shows_no_serial)
+{
+	uint8_t *reply = malloc(DNS_HEADER_LEN);
+	const struct sent *s;
+
+	given(MIRRORED, true);
+	ask(0, "example.com.", TYPE_SOA);
+	s = last_sent();
+	memcpy(reply, s->query, DNS_HEADER_LEN);
+	wire_put_u16(reply + 2, DNS_QR | DNS_AA | DNS_TC | RCODE_FORMERR);
+	wire_put_u16(reply + 4, 0);
+	wire_put_u16(reply + 6, 1);
+	wire_put_u16(reply + 10, 0);
+	dispatch_reply(world.dispatch, s->socket, s->backend, reply, DNS_HEADER_LEN);
+	ck_assert_uint_eq(world.newers, 0);
+	free(reply);
+}
+END_TEST
+
 START_TEST(what_cannot_be_compared_is_left_alone)
 {
 	given(SHADOWED("100"), true);
@@ -2377,6 +2397,7 @@ int main(void)
 	tcase_add_test(tc, other_answer_reaches_the_client_and_is_suspected);
 	tcase_add_test(tc, denial_that_is_not_believed_is_suspected_all_the_same);
 	tcase_add_test(tc, newer_serial_is_told_once);
+	tcase_add_test(tc, header_alone_shows_no_serial);
 	tcase_add_test(tc, what_cannot_be_compared_is_left_alone);
 	tcase_add_loop_test(tc, share_of_answers_is_compared, 0, 4);
 	tcase_add_test(tc, drill_is_answered_by_the_mirror_and_counted);
