@@ -8,7 +8,8 @@
  *           connections of their own, half pipelined on a few).
  * Output:   lines of JSON on stdout: {"ready":..}, {"progress":..} four times a second, and
  *           one {"result":..} at the end.
- * Time:     CLOCK_MONOTONIC, microseconds.
+ * Time:     CLOCK_MONOTONIC, microseconds. The time in which the machine itself stood still (held.h) is
+ *           taken off what a reply took, and told as "held_ms".
  * Failure:  usage and a truth that cannot be learnt end the program; everything later is a
  *           number in the result.
  *
@@ -36,6 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "held.h"
 #include "meaning.h"
 
 enum {
@@ -701,6 +703,31 @@ static void print_troubles(void)
 	printf("]");
 }
 
+/* What a reply took counts without the time in which the machine stood still. */
+static void take_off_what_was_held(void)
+{
+	uint64_t sum = 0;
+	size_t n;
+	struct held_time *held = held_times(&n);
+
+	if (!held)
+		die("out of memory");
+	for (size_t i = 0; i < query_count; i++) {
+		struct query *q = &queries[i];
+
+		if (q->fate == ANSWERED)
+			q->latency_us -= (uint32_t)held_within(held, n, q->sent_us, q->sent_us + q->latency_us);
+	}
+	for (size_t i = 0; i < n; i++)
+		sum += held[i].to_us - held[i].from_us;
+	printf(", \"held_ms\": %.1f, \"held\": [", (double)sum / 1000);
+	for (size_t i = 0; i < n && i < SLOW_MAX; i++)
+		printf("%s[%.1f, %.1f]", i ? ", " : "", ((double)held[i].from_us - (double)started_us) / 1000,
+		       (double)(held[i].to_us - held[i].from_us) / 1000);
+	printf("]");
+	free(held);
+}
+
 static void print_latencies(void)
 {
 	uint32_t *sorted = calloc(query_count + 1, sizeof(*sorted));
@@ -746,6 +773,7 @@ static void print_result(void)
 	       ", \"truncated\": %" PRIu64,
 	       count.answered, count.lost, count.wrong, count.error_rcodes, count.duplicates, count.late,
 	       count.strangers, count.tcp_closed, count.socket_errors, count.truncated);
+	take_off_what_was_held();
 	print_latencies();
 	print_slow();
 	printf(", \"rcodes\": {");
@@ -822,6 +850,8 @@ int main(int argc, char **argv)
 		conns[i].fd = -1;
 	read_questions();
 	learn();
+	if (!held_start())
+		die("no witness of the machine's own pauses");
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	open_udp();
 	run();
