@@ -344,6 +344,7 @@ void gates_look(struct watched_pool *p, size_t zone, uint64_t now)
 		push_accepted(p->primaries[0]->watch, &p->zones[zone], now);
 }
 
+/* What it showed was true then; it may have been started again since, with an old version. */
 void gates_look_all(struct watched *b, uint64_t now)
 {
 	for (size_t i = 0; i < b->pool->zone_count; i++) {
@@ -351,6 +352,8 @@ void gates_look_all(struct watched *b, uint64_t now)
 
 		if (gate_look(&b->gates[i].gate, &f))
 			settle(b, i, "nobody_to_compare", now);
+		gate_want_soa(&b->gates[i].gate);
+		ask(b, i, now);
 	}
 }
 

@@ -48,7 +48,10 @@ void gates_on_order(struct watched *b, uint64_t now);
 /* Time passes: looks at a part of the zones, and asks. */
 void gates_tick(struct watch *w, uint64_t now);
 
-/* It is down, and may return in a moment: what has changed since the last tick counts before. */
+/*
+ * It is down, a probe of it was good, and it may return in a moment: what has changed since the last
+ * tick counts before. All its zones are asked for again, however often they were right by now.
+ */
 void gates_look_all(struct watched *b, uint64_t now);
 
 /* The same as gates_tick() for one zone, at once. */

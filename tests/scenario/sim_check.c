@@ -368,14 +368,16 @@ static uint64_t latest(uint64_t a, uint64_t b)
 
 /*
  * The gate: it comes back with nothing older than what the mirror serves, or not for that zone. An
- * expired mirror serves nothing: then old data is better than none.
+ * expired mirror serves nothing: then old data is better than none. Nobody sees that it was started
+ * anew between two good probes; with the first of them its SOA was right.
  */
 static void check_gate(const struct sim_server *s, const struct watched *b)
 {
-	for (unsigned z = 0; z < SIM_ZONES && sim.has_mirror; z++)
-		if (sim.now_us > s->serial_us + NEWS_US && sim.zones[z].servable_us != UINT64_MAX
-		    && s->serials[z] < sim.zones[z].serial && !gates_hold(b, z)
-		    && b->health.order != ORDER_UP)
+	bool is_news = sim.now_us <= s->serial_us + b->rules.interval_us + NEWS_US;
+
+	for (unsigned z = 0; z < SIM_ZONES && sim.has_mirror && !is_news; z++)
+		if (sim.zones[z].servable_us != UINT64_MAX && s->serials[z] < sim.zones[z].serial &&
+		    !gates_hold(b, z) && b->health.order != ORDER_UP)
 			sim_fail("%s came back with serial %u of zone %u, the mirror has %u", s->name,
 				 s->serials[z], z, sim.zones[z].serial);
 }

@@ -46,6 +46,7 @@ static struct plan *plan;
 static struct backend *backend;
 static struct mirror_zone mirrored;
 static const char *regression = "";
+static unsigned other_zones, rise = 3;
 
 /* ---- The server ---- */
 
@@ -194,6 +195,14 @@ static void hear(const char *line, size_t len, void *arg)
 	lines[line_count++][len] = '\0';
 }
 
+/* Of other zones the mirror has nothing. */
+static void write_zones(FILE *f)
+{
+	fprintf(f, "zone \"example.com\" { pool = \"main\" }\n");
+	for (unsigned i = 0; i < other_zones; i++)
+		fprintf(f, "zone \"z%u.example.net\" { pool = \"main\" }\n", i);
+}
+
 static struct plan *given_plan(const char *health, unsigned number)
 {
 	char path[] = "/tmp/test_watch_XXXXXX";
@@ -203,10 +212,10 @@ static struct plan *given_plan(const char *health, unsigned number)
 	fprintf(f,
 		"listen = { \"127.0.0.1:1\" }\npool \"main\" {\n"
 		"backend \"ns1\" { address = \"127.0.0.1:%u\" tier = 0 primary = true }\n"
-		"mirror { tier = 1 }\nhealth { interval = \"100ms\" timeout = \"100ms\" rise = 3 "
-		"%s }\n%s\n}\n"
-		"zone \"example.com\" { pool = \"main\" }\n",
-		server.port, health, regression);
+		"mirror { tier = 1 }\nhealth { interval = \"100ms\" timeout = \"100ms\" rise = %u "
+		"%s }\n%s\n}\n",
+		server.port, rise, health, regression);
+	write_zones(f);
 	fclose(f);
 	conf = conf_read(path, stderr);
 	unlink(path);
@@ -245,13 +254,23 @@ static void setup_with(const char *health)
 	event_listen(hear, NULL);
 	hold_mirror(42);
 	plan = given_plan(health, 1);
-	plan->zones[0].mirror = &mirrored;
+	for (size_t i = 0; i < plan->zone_count; i++)
+		if (strncmp(plan->zones[i].conf->text, "example.com", 11) == 0)
+			plan->zones[i].mirror = &mirrored;
 	backend = plan->pools[0].targets[0].backend;
 	watch = watch_new(server.loop, NULL, 1);
 	watch_set_plan(watch, plan);
 }
 
 static void setup(void) { setup_with("fall = 2 slow-start = \"200ms\""); }
+
+/* So many that the regular probes come round too late. */
+static void setup_many_zones(void)
+{
+	other_zones = 12;
+	rise = 5;
+	setup();
+}
 
 static void teardown(void)
 {
@@ -260,6 +279,8 @@ static void teardown(void)
 	event_listen(NULL, NULL);
 	generation_free(mirrored.current);
 	ev_loop_destroy(server.loop);
+	other_zones = 0;
+	rise = 3;
 }
 
 static void on_limit(struct ev_loop *loop, ev_timer *t, int revents)
@@ -599,6 +620,30 @@ START_TEST(regression_is_held_and_told_once_and_ends)
 	ck_assert_ptr_nonnull(strstr(lines[at], "zone=example.com. serial=42 cause=caught_up held_ms="));
 	wait_line("event=backend_probation", at, 2000);
 	ck_assert(!plan_zone_holds(&plan->zones[0], 0));
+}
+END_TEST
+
+static void run_until_asked(unsigned times)
+{
+	while (server.asked < times)
+		ev_run(server.loop, EVRUN_ONCE);
+}
+
+/* All its zones were right with the first good probe; nobody but the next ones can see the rest. */
+START_TEST(server_started_anew_with_an_old_version_while_it_is_down_is_held)
+{
+	unsigned held, asked;
+
+	given_down();
+	asked = server.asked;
+	server.mood = WELL;
+	run_until_asked(asked + 1 + other_zones);
+	run_ms(20);
+	server.serial = 41;
+	held = wait_line("event=failback_held backend=ns1", 0, 3000);
+	ck_assert_msg(strstr(lines[held], "zone=example.com. serial=41"), "%s", lines[held]);
+	for (unsigned i = 0; i < held; i++)
+		ck_assert_msg(!strstr(lines[i], "event=backend_probation"), "%s", lines[i]);
 }
 END_TEST
 
@@ -1244,7 +1289,7 @@ END_TEST
 int main(void)
 {
 	Suite *s = suite_create("watch");
-	TCase *tc = tcase_create("loopback");
+	TCase *tc = tcase_create("loopback"), *many = tcase_create("many zones");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 20);
@@ -1300,6 +1345,9 @@ int main(void)
 	tcase_add_test(tc, queries_that_pile_up_make_us_ask);
 	tcase_add_test(tc, views_are_whole);
 	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(many, setup_many_zones, teardown);
+	tcase_add_test(many, server_started_anew_with_an_old_version_while_it_is_down_is_held);
+	suite_add_tcase(s, many);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
 	int failed = srunner_ntests_failed(r);
