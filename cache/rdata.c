@@ -349,6 +349,25 @@ bool rdata_is_equal(uint16_t type, const uint8_t *a, uint16_t a_len, const uint8
 	return true;
 }
 
+void rdata_to_canonical(uint16_t type, const uint8_t *rdata, uint16_t len, uint8_t *out)
+{
+	struct wire w = wire_over(out, len);
+
+	if (len == 0)
+		return;
+	memcpy(out, rdata, len);
+	if (type == TYPE_NSEC)
+		return;
+	for (const uint8_t *f = layout_of(type)->fields; *f; f++) {
+		if (is_foldable(*f)) {
+			name_lower(out + w.pos);
+			wire_skip(&w, name_len(out + w.pos));
+		} else {
+			skip_field(&w, *f);
+		}
+	}
+}
+
 size_t rdata_compressible(uint16_t type, const uint8_t *rdata, uint16_t len, size_t from)
 {
 	size_t at = 0;

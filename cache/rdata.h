@@ -40,6 +40,12 @@ bool rdata_is_equal(uint16_t type, const uint8_t *a, uint16_t a_len, const uint8
 		    uint16_t b_len);
 
 /*
+ * The form that is signed and digested: RFC 4034 s.6.2 without NSEC, whose name keeps its case by
+ * RFC 6840 s.5.1, and without A6. Valid rdata; `out` has room for `len` bytes.
+ */
+void rdata_to_canonical(uint16_t type, const uint8_t *rdata, uint16_t len, uint8_t *out);
+
+/*
  * Offset of the next name in stored rdata that may be compressed on the wire (types of
  * RFC 1035 only), at or after `from`; SIZE_MAX when none.
  */

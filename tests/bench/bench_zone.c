@@ -15,9 +15,11 @@
 
 #include "cache/clock.h"
 #include "cache/dns.h"
+#include "cache/dump.h"
 #include "cache/snapshot.h"
 #include "cache/wire.h"
 #include "cache/zone.h"
+#include "cache/zonemd.h"
 
 static const uint8_t ORIGIN[] = "\7example\3com";
 static const uint8_t SOA[] = "\2ns\0\4host\0\0\0\0\1\0\0\1\0\0\0\1\0\0\1\0\0\0\0\1\0";
@@ -151,6 +153,50 @@ static void bench_snapshot(const struct generation *g)
 	rmdir(dir);
 }
 
+static struct generation *with_digest(const struct generation *old)
+{
+	struct zone_edit *e = zone_edit_new(ORIGIN, old, 0, 0);
+	uint8_t zonemd[6 + 48] = { 0, 0, 0, 1, 1, 1 };
+
+	wire_put_u32(zonemd, old->soa.serial);
+	add(e, ORIGIN, TYPE_ZONEMD, zonemd, sizeof(zonemd));
+	return finish(e, old->number + 1);
+}
+
+/* The digest is wrong, which takes as long. */
+static void bench_zonemd(const struct generation *zone)
+{
+	enum { AT_ONCE = 1024 };
+	struct generation *g = with_digest(zone);
+	struct zonemd *z = zonemd_new(g);
+	uint64_t start = clock_monotonic_us(), at = start, longest = 0, now;
+	bool is_left;
+
+	do {
+		is_left = zonemd_step(z, AT_ONCE);
+		now = clock_monotonic_us();
+		longest = now - at > longest ? now - at : longest;
+		at = now;
+	} while (is_left);
+	printf("ZONEMD, SHA-384: %.2f s; the longest step of %d records %.1f ms\n", seconds_since(start),
+	       AT_ONCE, (double)longest / 1e3);
+	zonemd_free(z);
+	generation_free(g);
+}
+
+static void bench_dump(const struct generation *g)
+{
+	struct dump *d = dump_new(g);
+	uint64_t start = clock_monotonic_us();
+	size_t len, total = 0;
+
+	while (dump_next(d, 64 * 1024, &len))
+		total += len;
+	printf("dump of %.1f bytes a record in %.2f s\n", (double)total / (double)g->records,
+	       seconds_since(start));
+	dump_free(d);
+}
+
 int main(int argc, char **argv)
 {
 	unsigned count = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1900000;
@@ -175,6 +221,8 @@ int main(int argc, char **argv)
 	generation_free(g);
 	printf("old generation freed in %.0f us\n", seconds_since(start) * 1e6);
 	bench_snapshot(next);
+	bench_zonemd(next);
+	bench_dump(next);
 	start = clock_monotonic_us();
 	generation_free(next);
 	printf("whole zone freed in %.2f s\n", seconds_since(start));
