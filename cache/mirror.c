@@ -198,6 +198,11 @@ void mirror_accept_catalog(struct mirror *m, struct mirror_zone *z)
 	want(m, z->work, WANT_ACCEPT);
 }
 
+void mirror_take_refused(struct mirror *m, struct mirror_zone *z)
+{
+	want(m, z->work, WANT_REFUSED);
+}
+
 /* ---- Orders, from control ---- */
 
 /* Long enough for a mirror that has nothing else to do; control has probes to send. */

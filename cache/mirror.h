@@ -27,6 +27,7 @@
 
 #include "cache/address.h"
 #include "cache/rcu.h"
+#include "cache/review.h"
 #include "cache/store.h"
 #include "cache/stream.h"
 #include "cache/tls_profile.h"
@@ -66,7 +67,7 @@ struct mirror_zone_conf {
 	unsigned max_rrset;
 	struct stream_limits stream_limits;
 	uint64_t timeout_us;
-	bool takes_shrunk;		/* though next to nothing is left of it */
+	struct review_rules review;	/* of each new version */
 	struct mirror_catalog_conf catalog;
 	uint64_t grace_us;		/* served so long past its SOA expire; 0: not at all */
 	unsigned keep;			/* older generations that stay in memory; to MIRROR_KEEP_MAX */
@@ -86,6 +87,7 @@ struct mirror_conf {
 struct mirror_zone {
 	struct generation *current;	/* read with rcu_read(); NULL: nothing held */
 	_Atomic bool is_servable;	/* held, and not expired or in its grace */
+	_Atomic bool is_refused;	/* a newer version was not taken: see the status */
 	_Atomic uint64_t expires_us;	/* monotonic; end of SOA expire, unless confirmed again */
 	_Atomic uint64_t stale_us;	/* monotonic; from then on a confirmation is overdue; 0: not known */
 	_Atomic uint8_t hold;		/* enum zone_hold: the operator's order */
@@ -138,7 +140,10 @@ bool mirror_wait_loaded(struct mirror *m, unsigned timeout_ms);
 /* [any] Asks the primary now (at most once a second): a probe saw a newer serial, or NOTIFY. */
 void mirror_refresh(struct mirror *m, struct mirror_zone *z);
 
-/* [any] Transfers the whole zone again, whatever the serial. A zone that is held stays as it is. */
+/*
+ * [any] Transfers the whole zone again, whatever the serial, and however it has shrunk. A zone that
+ * is held stays as it is.
+ */
 void mirror_retransfer(struct mirror *m, struct mirror_zone *z);
 
 /* [any] Transfers a catalog whose new version is held, and takes it whatever it removes. */
@@ -151,6 +156,8 @@ struct mirror_catalog_held {
 	size_t members, removed;	/* in it; of those that we have */
 };
 
+/* [any] The same, and nothing is reviewed: the operator wants what was refused. */
+void mirror_take_refused(struct mirror *m, struct mirror_zone *z);
 enum mirror_done {
 	MIRROR_DONE,
 	MIRROR_LATER,		/* ordered, but the mirror is busy: it says so in the log when it is */
@@ -195,6 +202,10 @@ struct mirror_zone_status {
 	uint64_t end_us;			/* monotonic: when it stops answering, its grace included */
 	bool has_newer;				/* the primary has one that is not taken: */
 	uint32_t newer_serial;
+	bool is_reviewed;			/* a new version is being looked at */
+	enum review_check refused_by;		/* the last version, until another one is taken: */
+	uint32_t refused_serial;
+	char refused_reason[REVIEW_REASON_MAX];
 	char source[MIRROR_SOURCE_MAX];		/* "192.0.2.53:53", "redis", "snapshot" */
 	char unfaithful[100];			/* why answers would differ; empty: none known */
 	char last_error[256];			/* of the last transfer; empty: none */

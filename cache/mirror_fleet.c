@@ -155,13 +155,18 @@ static void take_loaded(struct mirror_work *w, struct generation *g, const struc
 	uint32_t serial = g->soa.serial;
 	const struct generation *held;
 
-	if (!w->is_snapshot_seen)	/* the operator may have ordered to hold another one */
+	if (!w->is_snapshot_seen)	/* an order to hold another one; what Redis is measured by */
 		work_read_snapshot(w);
 	if (holding_is_frozen(&w->hold)) {
 		holding_pass_over(&w->hold, g);
 		return;
 	}
+	if (!work_may_restore(w, g, "redis")) {
+		generation_free(g);
+		return;
+	}
 	if (holding_restore(&w->hold, g, times, "redis")) {
+		work_forget_refusal(w);
 		w->hold.stored = number;
 		w->behind = 0;
 		work_take_times(w);

@@ -81,6 +81,12 @@ bool holding_wants(const struct holding *h, uint32_t serial)
 	return !g || serial_is_newer(serial, g->soa.serial);
 }
 
+void holding_saw(struct holding *h, uint64_t number)
+{
+	if (number > h->seen)
+		h->seen = number;
+}
+
 /* What is answered from now on is past its time, or is not any more. */
 static void set_stale(struct holding *h, bool is_stale)
 {
@@ -151,8 +157,7 @@ static void publish(struct holding *h, struct generation *g, const struct zone_t
 	enum catalog_fault fault;
 	const uint8_t *owner;
 
-	if (g->number > h->seen)
-		h->seen = g->number;
+	holding_saw(h, g->number);
 	h->is_fresh = true;
 	if (old && !g->history)		/* what came by changes has one already */
 		g->history = history_new(old, g);
@@ -197,8 +202,7 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
 	struct zone_times sane = sane_times(times, g, &h->shop->random);
 	const struct generation *held = holding_current(h);
 
-	if (g->number > h->seen)
-		h->seen = g->number;
+	holding_saw(h, g->number);
 	if (held && !is_better(g, held)) {
 		if (g->number == held->number && g->soa.serial == held->soa.serial)
 			take_confirmation(h, &sane);
@@ -216,8 +220,7 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
 
 void holding_pass_over(struct holding *h, struct generation *g)
 {
-	if (g->number > h->seen)
-		h->seen = g->number;
+	holding_saw(h, g->number);
 	generation_free(g);
 }
 

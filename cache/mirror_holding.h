@@ -32,6 +32,7 @@
 #include "cache/random.h"
 #include "cache/mirror_kept.h"
 #include "cache/mirror_retired.h"
+#include "cache/mirror_review.h"
 #include "cache/snapshot.h"
 #include "cache/turns.h"
 #include "cache/mirror_zonelog.h"
@@ -47,6 +48,7 @@ struct workshop {
 	struct aside *aside;
 	struct random random;
 	struct retired retired;
+	struct reviews reviews;
 	unsigned waiting;		/* zones that are due, but may not begin yet */
 	size_t zones;			/* configured */
 	struct turns *turns;		/* places at the primaries */
@@ -137,6 +139,9 @@ enum { HOLDING_LAG_MAX = 1000 };
 
 /* Somebody else confirmed what is held: takes that over when it is later than what we know. */
 void holding_take_confirmation(struct holding *h, const struct zone_times *times);
+
+/* Some generation has this number: the next one gets a higher one. */
+void holding_saw(struct holding *h, uint64_t number);
 
 /* Frozen, so `g` (taken), which a store delivered, is of no use; but its number is taken. */
 void holding_pass_over(struct holding *h, struct generation *g);

@@ -40,6 +40,8 @@ bool round_may_begin(const struct mirror_work *w, uint64_t now_us)
 
 	if (w->conf->primary_count == 0)
 		return false;
+	if (w->conf->review.program && !w->is_waived && reviews_are_full(&shop->reviews))
+		return false;
 	return !shop->store || shop->is_store_known || now_us - shop->started_us >= STORE_GRACE_US;
 }
 
@@ -54,13 +56,19 @@ static bool is_patient(const struct mirror_work *w)
 	return w->behind < most;
 }
 
+/* Whoever has the lease fetches it. */
+static bool is_others(const struct mirror_work *w)
+{
+	return !w->is_waived && work_is_shared(w) && !w->has_lease && is_patient(w);
+}
+
 static enum fetch_want what_to_fetch(const struct mirror_work *w)
 {
 	if (holding_is_frozen(&w->hold))
 		return FETCH_SOA_ONLY;
 	if (w->is_forced || w->is_whole)
 		return FETCH_ANYWAY;
-	if (work_is_shared(w) && !w->has_lease && is_patient(w))
+	if (is_others(w) || (!w->is_waived && work_has_refused(w)))
 		return FETCH_SOA_ONLY;
 	return ixfr_is_trusted(&w->ixfr[w->primary], clock_monotonic_us()) ? FETCH_DIFFERENCE
 									    : FETCH_IF_NEWER;
@@ -128,7 +136,7 @@ void round_begin(struct mirror_work *w, uint64_t now_us)
 	w->primary = next_primary(w);
 	w->is_confirmed = w->is_blemished = w->is_whole = w->is_delivered = false;
 	w->is_newer_there = false;
-	if (w->is_forced || w->has_lease || !work_is_shared(w)) {
+	if (w->is_forced || w->is_waived || w->has_lease || !work_is_shared(w)) {
 		ask_primary(w);
 		return;
 	}
@@ -157,8 +165,9 @@ void round_cancel(struct mirror_work *w)
 	if (w->round == ROUND_NONE)
 		return;
 	drop_fetch(w);
+	review_cancel(&w->review);
 	w->round = ROUND_NONE;
-	w->is_forced = w->is_accepted = false;
+	w->is_forced = w->is_waived = w->is_accepted = false;
 }
 
 static void end_round(struct mirror_work *w)
@@ -194,8 +203,10 @@ static void confirm(struct mirror_work *w)
 	w->catalog_held.is_held = false;
 	if (failures > 0)
 		zonelog_refreshed(&w->log, g->soa.serial, failures, w->hold.source);
-	if (!w->is_blemished)
+	if (!w->is_blemished) {
 		zonelog_forget(&w->log);
+		work_forget_refusal(w);
+	}
 }
 
 /*
@@ -360,6 +371,8 @@ static void deliver(struct mirror_work *w, struct generation *g)
 	uint32_t left_s = transfer_expire_s(fetch_transfer(w->fetch));
 	struct zone_times times;
 
+	if (g->number < holding_next_number(&w->hold))	/* others came while this was reviewed */
+		g->number = holding_next_number(&w->hold);
 	schedule_success(&w->schedule, &g->soa, clock_monotonic_us(), wall_s(), &w->shop->random);
 	schedule_limit(&w->schedule, left_s, 0, clock_monotonic_us(), wall_s());
 	schedule_news(&w->schedule);
@@ -370,6 +383,7 @@ static void deliver(struct mirror_work *w, struct generation *g)
 		ixfr_worked(&w->ixfr[w->primary]);
 	w->catalog_held = (struct mirror_catalog_held){ .is_held = false };
 	w->hold.is_ordered = w->is_forced && old && !serial_is_newer(g->soa.serial, old->soa.serial);
+	work_forget_refusal(w);
 	holding_publish(&w->hold, g, &times, source);
 	zonelog_transferred(&w->log, &done);
 	holding_check_faithful(&w->hold);
@@ -378,7 +392,7 @@ static void deliver(struct mirror_work *w, struct generation *g)
 	holding_save(&w->hold, old);
 	w->shy &= ~bit(w->primary);
 	w->is_delivered = true;
-	if (w->is_forced || w->is_hurried)	/* it is this one's word that counts; or time */
+	if (w->is_forced || w->is_waived || w->is_hurried)	/* its word counts; or time does */
 		end_round(w);
 	else
 		attempt_over(w);
@@ -399,12 +413,81 @@ static struct generation *finish(struct mirror_work *w, struct transfer *t, enum
 	return g;
 }
 
-/* An empty zone under a new serial is more likely a lost disk than an update. */
-static bool is_suspicious(const struct mirror_work *w, const struct generation *g)
+/* ---- Review ---- */
+
+/* What it has is not for us, as we know by now. */
+static void stand_by_refusal(struct mirror_work *w)
+{
+	w->is_blemished = true;
+	if (is_last_attempt(w) && !w->is_delivered)
+		settle(w);
+	w->shop->report(w, w->shop->report_arg);
+	attempt_over(w);
+}
+
+/* The same serial, or an older one, came: from a store meanwhile, or the primary was wrong. */
+static void take_unwanted(struct mirror_work *w, uint32_t serial)
+{
+	if (serial == holding_current(&w->hold)->soa.serial && w->asked_with != held_number(w))
+		take_same(w);
+	else
+		take_not_newer(w, serial);
+}
+
+/* A store brought another version while this one was reviewed. */
+static bool is_overtaken(const struct mirror_work *w)
 {
 	const struct generation *held = holding_current(&w->hold);
 
-	return held && !w->is_forced && !w->conf->takes_shrunk && generation_has_shrunk(held, g);
+	return held && (!w->review.has_held || w->review.held_serial != held->soa.serial);
+}
+
+static void review(struct mirror_work *w, struct generation *g);
+
+static void on_reviewed(struct generation *g, enum review_check failed, const char *reason,
+			void *arg)
+{
+	struct mirror_work *w = arg;
+	uint32_t serial = g->soa.serial;
+	char source[ADDRESS_TEXT_MAX];
+
+	w->round = ROUND_PRIMARY;
+	if (holding_is_frozen(&w->hold)) {
+		generation_free(g);
+		take_held(w, serial);
+	} else if (failed == REVIEW_ZONEMD && fetch_is_ixfr(w->fetch)) {
+		generation_free(g);
+		ask_whole(w, reason);	/* more likely the difference is wrong than the zone */
+	} else if (failed != REVIEW_PASSED) {
+		work_refuse(w, g, failed, reason, source_text(w, source));
+		generation_free(g);
+		stand_by_refusal(w);
+	} else if (!w->is_forced && !holding_wants(&w->hold, serial)) {
+		generation_free(g);
+		take_unwanted(w, serial);
+	} else if (!w->is_forced && !w->is_waived && is_overtaken(w)) {
+		review(w, g);
+	} else {
+		deliver(w, g);
+	}
+}
+
+/* The place at the primary is for others now: a program may take its time. */
+static void review(struct mirror_work *w, struct generation *g)
+{
+	struct review_job job = {
+		.rules = &w->conf->review, .zone = g, .held = holding_current(&w->hold),
+		.may_shrink = w->is_forced,
+	};
+
+	w->round = ROUND_REVIEW;
+	turn_leave(w);
+	if (w->is_waived)
+		on_reviewed(g, REVIEW_PASSED, "", w);
+	else
+		review_begin(&w->review, &w->shop->reviews, &job, on_reviewed, w);
+	if (w->round == ROUND_REVIEW)	/* it takes its time */
+		w->shop->report(w, w->shop->report_arg);
 }
 
 /* A catalog that waits for the operator: that was its own event. */
@@ -437,29 +520,18 @@ static void take_zone(struct mirror_work *w, struct transfer *t)
 		take_held(w, serial);
 	} else if (!w->is_forced && !holding_wants(&w->hold, serial)) {
 		generation_free(g);
-		if (serial == holding_current(&w->hold)->soa.serial &&
-		    w->asked_with != held_number(w))
-			take_same(w);
-		else
-			take_not_newer(w, serial);
-	} else if (is_suspicious(w, g)) {
-		generation_free(g);
-		attempt_failed(w, ZONE_SHRUNK, zone_error_text(ZONE_SHRUNK), NULL);
+		take_unwanted(w, serial);
 	} else if (mirror_catalog_holds(w, g, held)) {
 		generation_free(g);
 		attempt_held(w, held);
 	} else {
-		deliver(w, g);
+		review(w, g);
 	}
 }
 
 /* The holder of the lease hears of it and fetches it; we shall find it in the store. */
 static void leave_to_others(struct mirror_work *w, uint32_t serial)
 {
-	if (holding_is_frozen(&w->hold)) {
-		take_held(w, transfer_serial(fetch_transfer(w->fetch)));
-		return;
-	}
 	w->behind++;
 	if (work_is_shared(w))
 		store_want(w->shop->store, w->conf->origin, serial);
@@ -468,16 +540,21 @@ static void leave_to_others(struct mirror_work *w, uint32_t serial)
 	end_round(w);
 }
 
-/* There is a newer one, and this was but a check: now the zone has to wait for its place. */
+/* Its SOA alone was asked for. */
 static void take_newer(struct mirror_work *w, uint32_t serial)
 {
-	if (what_to_fetch(w) == FETCH_SOA_ONLY) {
+	if (holding_is_frozen(&w->hold)) {
+		take_held(w, serial);
+	} else if (is_others(w)) {
 		leave_to_others(w, serial);
-		return;
+	} else if (!w->is_waived && work_has_refused(w) && serial == w->refusal.serial) {
+		stand_by_refusal(w);
+	} else {
+		w->refused_until_us = 0;	/* another version has a review of its own */
+		drop_fetch(w);
+		w->is_newer_there = true;	/* now the zone has to wait for its place */
+		ask_primary(w);
 	}
-	drop_fetch(w);
-	w->is_newer_there = true;
-	ask_primary(w);
 }
 
 /* Its primary did not answer somebody else just now: no use in finding that out anew. */

@@ -359,7 +359,9 @@ static void do_want(struct mirror_work *w, unsigned wants)
 		work_accept(w);
 	else if (wants & WANT_RETRANSFER)
 		work_retransfer(w);
-	else
+	if (wants & WANT_REFUSED)	/* beside force, where both are wanted */
+		work_take_refused(w);
+	if (wants == WANT_REFRESH)
 		work_refresh(w);
 }
 
@@ -460,6 +462,7 @@ static void shut_down(struct mirror *m)
 		ev_timer_start(m->shop.loop, &farewell);
 		ev_run(m->shop.loop, 0);
 	}
+	reviews_fini(&m->shop.reviews);
 	store_free(m->shop.store);
 	m->shop.store = NULL;
 }
@@ -486,6 +489,7 @@ void mirror_thread_init(struct mirror *m)
 	m->shop.aside = aside_new(m->shop.loop);
 	if (m->conf.has_redis)
 		m->shop.store = store_new(m->shop.loop, &m->conf.store, &LISTENER, m);
+	reviews_init(&m->shop.reviews, m->shop.loop, m->shop.state_dir);
 	ev_async_init(&m->wake, on_wake);
 	ev_prepare_init(&m->tidy, on_tidy);
 	ev_idle_init(&m->restore, on_restore);

@@ -23,6 +23,9 @@
 #define WAIT_TURN_US		(50 * US_PER_MS)	/* due, but the round may not begin yet */
 #define LEASE_PATIENCE_US	(3 * US_PER_S)		/* the store is up and does not answer */
 
+/* For how long what was refused is not fetched again. */
+enum { REFUSED_MIN_S = 300, REFUSED_MAX_S = 86400 };
+
 struct mirror_work *work_new(struct mirror_zone_conf *conf)
 {
 	struct mirror_work *w = calloc(1, sizeof(*w));
@@ -45,6 +48,7 @@ void work_free(struct mirror_work *w)
 	if (w->shop)
 		holding_fini(&w->hold);
 	zoneconf_free(w->conf);
+	free(w->refusal.reason);
 	free(w->slot);
 	free(w);
 }
@@ -177,7 +181,8 @@ void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf)
 		zoneconf_free(conf);
 		return;
 	}
-	round_cancel(w);	/* its fetch borrows a key of the old one */
+	round_cancel(w);	/* its fetch borrows a key of the old one, its review the rules */
+	work_forget_refusal(w);
 	w->conf = conf;
 	w->shy = 0;
 	w->log.origin = conf->origin;
@@ -187,6 +192,71 @@ void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf)
 	work_rearm(w);
 }
 
+/* ---- What is refused ---- */
+
+/* Probes and NOTIFY bring us back to it all the time; it may be a big zone. */
+static uint64_t refused_s(const struct generation *held)
+{
+	uint64_t retry_s = held ? held->soa.retry : 0;
+
+	if (retry_s < REFUSED_MIN_S)
+		return REFUSED_MIN_S;
+	return retry_s < REFUSED_MAX_S ? retry_s : REFUSED_MAX_S;
+}
+
+void work_refuse(struct mirror_work *w, const struct generation *g, enum review_check failed,
+		 const char *reason, const char *source)
+{
+	const struct generation *held = holding_current(&w->hold);
+	struct review_refusal now = {
+		.check = failed, .serial = g->soa.serial, .records = g->records,
+		.records_before = held ? held->records : 0, .reason = strdup(reason),
+	};
+	bool is_news = review_is_news(&w->refusal, &now);
+
+	if (!now.reason)
+		abort();
+	free(w->refusal.reason);
+	w->refusal = now;
+	w->refused_until_us = clock_monotonic_us() + refused_s(held) * US_PER_S;
+	atomic_store_explicit(&w->slot->is_refused, true, memory_order_relaxed);
+	snprintf(w->last_error, sizeof(w->last_error), "%s: serial %u is refused by %s: %.160s", source,
+		 now.serial, review_check_text(failed), reason);
+	report(w);
+	if (is_news)
+		zonelog_refused(&w->log, &now, held, source, clock_monotonic_us());
+}
+
+bool work_has_refused(const struct mirror_work *w)
+{
+	return w->refusal.check != REVIEW_PASSED && clock_monotonic_us() < w->refused_until_us;
+}
+
+void work_forget_refusal(struct mirror_work *w)
+{
+	free(w->refusal.reason);
+	w->refusal = (struct review_refusal){ .check = REVIEW_PASSED };
+	atomic_store_explicit(&w->slot->is_refused, false, memory_order_relaxed);
+	w->refused_until_us = 0;
+}
+
+/* A store is believed no more than a primary; its digests have shown that nothing got lost. */
+bool work_may_restore(struct mirror_work *w, struct generation *g, const char *source)
+{
+	const struct generation *held = holding_current(&w->hold);
+	char reason[REVIEW_REASON_MAX];
+
+	if (!holding_wants(&w->hold, g->soa.serial) ||
+	    review_shrink(&w->conf->review, held, g, reason))
+		return true;
+	holding_saw(&w->hold, g->number);
+	work_refuse(w, g, REVIEW_SHRINK, reason, source);
+	return false;
+}
+
+/* ---- The snapshot ---- */
+
+/* What a store knew of the zone's age is the schedule's too. */
 void work_take_times(struct mirror_work *w)
 {
 	w->schedule.refreshed_at = w->hold.times.refreshed_at;
@@ -211,7 +281,9 @@ void work_read_snapshot(struct mirror_work *w)
 	if (g)
 		g = mirror_catalog_only(w, g, &bad.reason, owner);
 	bad.owner = *owner ? owner : NULL;
-	if (g && holding_restore(&w->hold, g, &times, "snapshot")) {
+	if (g && !work_may_restore(w, g, "snapshot")) {
+		generation_free(g);
+	} else if (g && holding_restore(&w->hold, g, &times, "snapshot")) {
 		work_take_times(w);
 		order_restore(w, times.hold);
 	} else if (!g && bad.reason) {
@@ -220,6 +292,8 @@ void work_read_snapshot(struct mirror_work *w)
 	w->is_snapshot_seen = true;
 	report(w);
 }
+
+/* ---- Wishes ---- */
 
 /* A held zone has nothing to hurry for once the operator was told that there is something newer. */
 void work_refresh(struct mirror_work *w)
@@ -251,6 +325,24 @@ void work_accept(struct mirror_work *w)
 	w->is_accepted = true;
 }
 
+/*
+ * Of several primaries that one may have it which is not the first: hence no force without need, or
+ * without being asked for it beside this.
+ */
+void work_take_refused(struct mirror_work *w)
+{
+	bool is_forced = w->is_forced, is_accepted = w->is_accepted;
+
+	if (holding_is_frozen(&w->hold))
+		return;
+	round_cancel(w);
+	w->is_waived = true;
+	w->is_accepted = is_accepted;
+	w->is_forced = is_forced || !holding_wants(&w->hold, w->refusal.serial);
+	schedule_hurry(&w->schedule, clock_monotonic_us());
+	work_rearm(w);
+}
+
 /* ---- Status ---- */
 
 void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
@@ -261,6 +353,11 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	s->is_held = g != NULL;
 	s->is_servable = atomic_load_explicit(&w->slot->is_servable, memory_order_relaxed);
 	s->is_transferring = w->fetch && fetch_is_zone_coming(w->fetch);
+	s->is_reviewed = w->round == ROUND_REVIEW;
+	s->refused_by = w->refusal.check;
+	s->refused_serial = w->refusal.serial;
+	snprintf(s->refused_reason, sizeof(s->refused_reason), "%s",
+		 w->refusal.reason ? w->refusal.reason : "");
 	s->has_lease = w->has_lease;
 	s->lacks_since_us = w->heard_us;
 	snprintf(s->lease_holder, sizeof(s->lease_holder), "%s",

@@ -7,7 +7,8 @@
  *           with a new generation, a confirmation or a failure, and the schedule's next time.
  *
  *      ROUND_NONE --due--> ROUND_LEASE --answer--> ROUND_TURN <--> ROUND_PRIMARY --last answer--> ROUND_NONE
- *                 \---- no store, it is down, or the lease is ours ----^
+ *                 \---- no store, it is down, or the lease is ours ----^ ^       |
+ *                                 refused, others are left: ROUND_REVIEW <--a version
  *
  *           Without the lease only the SOA is asked, and a newer zone is taken from the store,
  *           where the holder of the lease puts it when we have told it of the serial; should it
@@ -38,9 +39,10 @@ enum round {
 	ROUND_LEASE,	/* waits for work_on_lease(), LEASE_PATIENCE_US at most */
 	ROUND_TURN,	/* waits for `turn` at primaries[primary] */
 	ROUND_PRIMARY,	/* `fetch` runs, asking primaries[primary] */
+	ROUND_REVIEW,	/* it has brought a version, and `review` looks at that */
 };
 
-enum { WANT_REFRESH = 1, WANT_RETRANSFER = 2, WANT_ACCEPT = 4 };
+enum { WANT_REFRESH = 1, WANT_RETRANSFER = 2, WANT_ACCEPT = 4, WANT_REFUSED = 8 };
 
 struct mirror_work {
 	struct workshop *shop;
@@ -53,6 +55,7 @@ struct mirror_work {
 
 	enum round round;
 	bool is_forced;			/* fetch whatever the serial: the operator asked */
+	bool is_waived;			/* no review: the operator wants what was refused */
 	bool is_waiting;		/* due, but no round may begin yet */
 	bool is_hurried;		/* asked for during a round: another one after it */
 	bool is_accepted;		/* forced, whatever a catalog may lose */
@@ -70,6 +73,10 @@ struct mirror_work {
 	bool is_whole;			/* this primary's IXFR has failed: now its AXFR is asked for */
 	struct ixfr_trust ixfr[MIRROR_PRIMARIES_MAX];
 	struct fetch *fetch;
+	struct review review;
+
+	struct review_refusal refusal;	/* of the version that was refused last */
+	uint64_t refused_until_us;	/* until then it is not fetched again */
 
 	bool has_lease;
 	bool is_loading;		/* from the store, or following it */
@@ -128,6 +135,18 @@ void work_read_snapshot(struct mirror_work *w);
 void work_refresh(struct mirror_work *w);
 void work_retransfer(struct mirror_work *w);
 void work_accept(struct mirror_work *w);
+void work_take_refused(struct mirror_work *w);
+
+/* `g`, from `source`, is not taken: remembers that, and tells of it unless it was told. */
+void work_refuse(struct mirror_work *w, const struct generation *g, enum review_check failed,
+		 const char *reason, const char *source);
+
+/* False when `g`, which a store offers, has shrunk too much; that is told. */
+bool work_may_restore(struct mirror_work *w, struct generation *g, const char *source);
+
+/* That version needs no other fetch for now. */
+bool work_has_refused(const struct mirror_work *w);
+void work_forget_refusal(struct mirror_work *w);
 
 /* What the store says. */
 void work_on_store_up(struct mirror_work *w);

@@ -40,6 +40,8 @@ struct mirror_zone_conf *zoneconf_copy(const struct mirror_zone_conf *conf,
 	struct mirror_zone_conf *copy = memory_new(sizeof(*copy));
 
 	*copy = *conf;
+	if (conf->review.program && !(copy->review.program = strdup(conf->review.program)))
+		abort();
 	if (made && like->primaries == conf->primaries &&
 	    like->primary_count == conf->primary_count) {
 		copy->primaries = made->primaries;
@@ -63,6 +65,7 @@ void zoneconf_free(struct mirror_zone_conf *conf)
 		explicit_bzero(s->list, s->count * sizeof(s->list[0]));	/* it held keys */
 		free(s);
 	}
+	free(conf->review.program);
 	free(conf);
 }
 
@@ -88,8 +91,8 @@ bool zoneconf_is_same(const struct mirror_zone_conf *a, const struct mirror_zone
 {
 	bool is_same = a->primary_count == b->primary_count &&
 		       a->max_records == b->max_records && a->max_bytes == b->max_bytes &&
-		       a->takes_shrunk == b->takes_shrunk && a->max_rrset == b->max_rrset &&
-		       a->timeout_us == b->timeout_us &&
+		       review_rules_are_equal(&a->review, &b->review) &&
+		       a->max_rrset == b->max_rrset && a->timeout_us == b->timeout_us &&
 		       is_same_limits(&a->stream_limits, &b->stream_limits) &&
 		       a->catalog.max_members == b->catalog.max_members &&
 		       a->catalog.max_removed == b->catalog.max_removed;

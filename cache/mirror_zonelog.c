@@ -98,6 +98,37 @@ void zonelog_rejected(struct zonelog *l, const struct zonelog_failure *f)
 	log_failure(l, EVENT_WARNING, "zone_rejected", f);
 }
 
+/* Of a zone that changes all the time each version may be one that is refused. */
+void zonelog_refused(struct zonelog *l, const struct review_refusal *r,
+		     const struct generation *held, const char *source, uint64_t now_us)
+{
+	struct zonelog_failure f = {
+		.source = source, .reason = r->reason, .now_us = now_us,
+	};
+	char origin[NAME_TEXT_MAX];
+	unsigned suppressed;
+	struct event e;
+
+	if (!is_news(l, "zone_refused", &f, &suppressed))
+		return;
+	event_begin(&e, EVENT_WARNING, "zone_refused");
+	event_name(&e, "zone", l->origin);
+	event_text(&e, "check", review_check_text(r->check));
+	event_number(&e, "serial", r->serial);
+	event_number(&e, "records", r->records);
+	if (held) {
+		event_number(&e, "from_serial", held->soa.serial);
+		event_number(&e, "records_before", r->records_before);
+	}
+	event_text(&e, "source", source);
+	event_text(&e, "reason", r->reason);
+	event_format(&e, "mend", "understudyctl accept %s takes it",
+		     name_to_text(l->origin, origin));
+	if (suppressed > 0)
+		event_number(&e, "suppressed", suppressed);
+	event_end(&e);
+}
+
 void zonelog_not_saved(struct zonelog *l, const char *event, const char *reason, uint64_t now_us)
 {
 	struct zonelog_failure f = { .source = "", .reason = reason, .now_us = now_us };

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "cache/event.h"
+#include "cache/review.h"
 #include "cache/zone.h"
 
 enum { ZONELOG_MEMORY = 8 };	/* different failures that are remembered */
@@ -70,6 +71,10 @@ struct zonelog_failure {
 void zonelog_ixfr_failed(struct zonelog *l, const struct zonelog_failure *f);
 void zonelog_failed(struct zonelog *l, const struct zonelog_failure *f);
 void zonelog_rejected(struct zonelog *l, const struct zonelog_failure *f);
+
+/* A version is not taken, and will not be unless the operator accepts it. */
+void zonelog_refused(struct zonelog *l, const struct review_refusal *r,
+		     const struct generation *held, const char *source, uint64_t now_us);
 
 /* Saving it to `source` failed; the zone serves on. event=snapshot_failed, store_failed. */
 void zonelog_not_saved(struct zonelog *l, const char *event, const char *reason, uint64_t now_us);

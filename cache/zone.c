@@ -26,18 +26,9 @@ const char *zone_error_text(enum zone_error e)
 	case ZONE_NO_RECORD:		return "deletion of a record that is not there";
 	case ZONE_DUPLICATE:		return "addition of a record that is there";
 	case ZONE_BAD_RDATA:		return "record data that does not fit its type";
-	case ZONE_SHRUNK:		return "next to nothing left of the zone: accept or retransfer takes it";
 	case ZONE_NO_CATALOG:		return "no usable catalog";
 	}
 	abort();
-}
-
-bool generation_has_shrunk(const struct generation *old, const struct generation *new)
-{
-	enum { PARTS = 8, FEW = 4 };
-	size_t had = old->tree.count - 1, has = new->tree.count - 1;
-
-	return has == 0 ? had >= FEW : had >= PARTS && has * PARTS <= had;
 }
 
 /* ---- Walking ---- */

@@ -54,7 +54,6 @@ enum zone_error {
 	ZONE_NO_RECORD,		/* deletion of a record that is not there */
 	ZONE_DUPLICATE,		/* addition of one that is: zone_edit_add_new() */
 	ZONE_BAD_RDATA,		/* does not parse as its type, or the type is not for zones */
-	ZONE_SHRUNK,		/* next to nothing left: generation_has_shrunk() */
 	ZONE_NO_CATALOG,	/* is to be read as one, and is broken: catalog.h says how */
 };
 
@@ -171,12 +170,6 @@ bool generation_walk(const struct generation *g, zone_record_fn visit, void *arg
  */
 bool generation_diff(const struct generation *old, const struct generation *new,
 		     zone_record_fn removed, zone_record_fn added, void *arg);
-
-/*
- * True when of the names below the apex that `old` has next to nothing is left: fewer than one in
- * eight of eight or more, or none of four. What a primary shows whose disk was lost.
- */
-bool generation_has_shrunk(const struct generation *old, const struct generation *new);
 
 /* Pins `g`: the owner must not free it while generation_is_held(). */
 void generation_hold(const struct generation *g);

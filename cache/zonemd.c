@@ -48,9 +48,9 @@ struct zonemd {
 	size_t owner_len;
 	uint8_t *folded;		/* room for the canonical rdata of one set */
 	size_t folded_room;
-	struct item items[ZONE_RRSET_RECORDS_MAX];
+	struct item *items;		/* ZONE_RRSET_RECORDS_MAX; NULL while there is nothing to do */
+	uint8_t *bytes;			/* ROOM of them; likewise */
 	size_t len;			/* of what waits in `bytes` */
-	uint8_t bytes[ROOM];
 };
 
 const char *zonemd_text(enum zonemd_outcome o)
@@ -128,14 +128,16 @@ static void begin_digests(struct zonemd *z)
 			abort();
 		z->is_ended = false;
 	}
+	if (z->is_ended)
+		return;		/* most zones have no ZONEMD, and come by here */
+	z->items = memory_new(ZONE_RRSET_RECORDS_MAX * sizeof(z->items[0]));
+	z->bytes = memory_new(ROOM);
 }
 
 struct zonemd *zonemd_new(const struct generation *g)
 {
-	struct zonemd *z = memory_new(sizeof(*z));
+	struct zonemd *z = memory_zeroed(1, sizeof(*z));
 
-	memset(z, 0, offsetof(struct zonemd, items));
-	z->len = 0;
 	z->zone = g;
 	z->name = tree_first(&g->tree);
 	z->hashed = tree_first(&g->nsec3);
@@ -151,6 +153,8 @@ void zonemd_free(struct zonemd *z)
 	for (size_t i = 0; i < HASHES; i++)
 		EVP_MD_CTX_free(z->claims[i].ours);
 	free(z->folded);
+	free(z->items);
+	free(z->bytes);
 	free(z);
 }
 
@@ -168,14 +172,15 @@ static void put(struct zonemd *z, const void *bytes, size_t len)
 {
 	if (len == 0)
 		return;		/* RDLENGTH 0 is lawful, and may come without a pointer */
-	if (len > sizeof(z->bytes) - z->len)
+	if (len > ROOM - z->len)
 		flush(z);
-	assert(len <= sizeof(z->bytes));
+	assert(len <= ROOM);
 	memcpy(z->bytes + z->len, bytes, len);
 	z->len += len;
 }
 
-static void put_record(struct zonemd *z, const struct rrset *set, const uint8_t *rdata, uint16_t len)
+static void put_record(struct zonemd *z, const struct rrset *set, const uint8_t *rdata,
+		       uint16_t len)
 {
 	uint8_t head[10];
 

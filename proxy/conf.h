@@ -28,6 +28,7 @@
 #include "cache/event.h"
 #include "cache/name.h"
 #include "cache/redis.h"
+#include "cache/review.h"
 #include "cache/stream.h"
 #include "cache/tls_profile.h"
 #include "cache/tsig.h"
@@ -146,6 +147,7 @@ struct conf_zone {
 	unsigned keep;			/* see conf_keep_of() */
 	enum conf_expire expire;	/* see conf_grace_of() */
 	uint64_t grace_us;		/* 0: as the pool */
+	struct review_rules review;	/* 0 where nothing is said: see conf_review_of() */
 	struct conf_where where;
 };
 
@@ -210,6 +212,7 @@ struct conf {
 	size_t catalog_count;
 	const struct conf_pool *forward_unlisted;	/* NULL: such names are refused */
 	struct conf_allow_list allow_transfer;	/* of zones that say nothing */
+	struct review_rules review;		/* likewise; max_shrink may be 0 */
 
 	char **files;			/* the file, then what it includes; for conf_where */
 	size_t file_count;
@@ -243,6 +246,11 @@ unsigned conf_keep_of(const struct conf_zone *z);
 
 /* How long it is served past its SOA expire, in microseconds; 0: not at all. */
 uint64_t conf_grace_of(const struct conf_zone *z);
+/*
+ * The zone's own where it says so, else what holds for all. Fills in the whole of `rules`, whose
+ * program is the configuration's.
+ */
+void conf_review_of(const struct conf *c, const struct conf_zone *z, struct review_rules *rules);
 
 const char *conf_policy_text(enum conf_policy p);
 

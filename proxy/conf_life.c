@@ -15,6 +15,34 @@ const struct conf_regression *conf_regression_of(const struct conf_zone *z)
 	return is_own ? &z->on_regression : &z->pool->on_regression;
 }
 
+enum { MAX_SHRINK = 50 };	/* percent: see max-shrink in the manual */
+
+/* Who accepts whatever its primary says takes it shrunk, too, unless the zone has a limit. */
+static unsigned max_shrink_of(const struct conf *c, const struct conf_zone *z)
+{
+	if (z->review.max_shrink)
+		return z->review.max_shrink;
+	if (conf_regression_of(z)->policy == REGRESS_ACCEPT)
+		return 100;
+	return c->review.max_shrink ? c->review.max_shrink : MAX_SHRINK;
+}
+
+void conf_review_of(const struct conf *c, const struct conf_zone *z, struct review_rules *rules)
+{
+	const struct review_rules *own = &z->review;
+
+	*rules = c->review;
+	rules->max_shrink = max_shrink_of(c, z);
+	if (own->zonemd)
+		rules->zonemd = own->zonemd;
+	if (own->program_us)
+		rules->program_us = own->program_us;
+	if (own->program)
+		rules->program = own->program;
+	if (rules->program && strcmp(rules->program, "off") == 0)
+		rules->program = NULL;
+}
+
 void conf_hold(struct conf *c)
 {
 	c->references++;
@@ -24,6 +52,7 @@ static void zone_fini(struct conf_zone *z)
 {
 	free(z->text);
 	free(z->own_allow_transfer.items);
+	free(z->review.program);
 }
 
 static void free_catalogs(struct conf *c)
@@ -57,6 +86,7 @@ void conf_free(struct conf *c)
 	free(c->zones);
 	free_catalogs(c);
 	free(c->allow_transfer.items);
+	free(c->review.program);
 	for (size_t i = 0; i < c->file_count; i++)
 		free(c->files[i]);
 	free(c->files);

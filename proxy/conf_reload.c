@@ -45,6 +45,7 @@ static bool is_same(const struct conf_row *row, const struct conf *old, const st
 	case CONF_BYTES:
 	case CONF_COOKIE_FILE:
 	case CONF_REGRESSION:
+	case CONF_PROGRAM:
 	case CONF_LISTEN:
 	case CONF_POOL:
 	case CONF_KEY:

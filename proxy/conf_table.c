@@ -50,6 +50,11 @@ static const struct conf_word expire_words[] = {
 	{ "strict", EXPIRE_STRICT }, { "grace", EXPIRE_GRACE }, { NULL, 0 }
 };
 
+static const struct conf_word zonemd_words[] = {
+	{ "off", REVIEW_ZONEMD_OFF }, { "if-present", REVIEW_ZONEMD_IF_PRESENT },
+	{ "require", REVIEW_ZONEMD_REQUIRE }, { NULL, 0 }
+};
+
 static const struct conf_word style_words[] = {
 	{ "logfmt", EVENT_LOGFMT }, { "json", EVENT_JSON }, { NULL, 0 }
 };
@@ -119,6 +124,18 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_ROOT, "transfers-per-primary", CONF_NUMBER, 1, 1024, "10", 0,
 	  FIELD(conf, transfers.transfers_each), NULL,
 	  "of these, those from one primary" },
+
+	{ SECTION_ROOT, "max-shrink", CONF_NUMBER, 1, 100, NULL, CONF_RELOAD,
+	  FIELD(conf, review.max_shrink), NULL,
+	  "percent of a zone that a new version may lack without being refused" },
+	{ SECTION_ROOT, "zonemd", CONF_WORD, 0, 0, "if-present", CONF_RELOAD,
+	  FIELD(conf, review.zonemd), zonemd_words,
+	  "whether new versions must have the digest they name" },
+	{ SECTION_ROOT, "verify", CONF_PROGRAM, 0, 0, "off", CONF_RELOAD,
+	  FIELD(conf, review.program), NULL,
+	  "program that looks at each new version before it is served" },
+	{ SECTION_ROOT, "verify-timeout", CONF_DURATION, MS(100), S(86400), "1m", CONF_RELOAD,
+	  FIELD(conf, review.program_us), NULL, "the program must be done within this" },
 
 	{ SECTION_REDIS, "address", CONF_REDIS_ADDRESS, 6379, 0, NULL, 0,
 	  FIELD(conf, redis.address), NULL,
@@ -283,6 +300,15 @@ const struct conf_row conf_rows[] = {
 	  FIELD(conf_zone, expire), expire_words, "for this zone; without it as the pool says" },
 	{ SECTION_ZONE, "grace", CONF_DURATION, S(1), S((uint64_t)365 * 86400), NULL, CONF_RELOAD,
 	  FIELD(conf_zone, grace_us), NULL, "for this zone; without it as the pool says" },
+	{ SECTION_ZONE, "max-shrink", CONF_NUMBER, 1, 100, NULL, CONF_RELOAD,
+	  FIELD(conf_zone, review.max_shrink), NULL,
+	  "percent of this zone that a new version may lack without being refused" },
+	{ SECTION_ZONE, "zonemd", CONF_WORD, 0, 0, NULL, CONF_RELOAD,
+	  FIELD(conf_zone, review.zonemd), zonemd_words, "for this zone, whatever holds for the others" },
+	{ SECTION_ZONE, "verify", CONF_PROGRAM, 0, 0, NULL, CONF_RELOAD,
+	  FIELD(conf_zone, review.program), NULL, "for this zone, whatever holds for the others" },
+	{ SECTION_ZONE, "verify-timeout", CONF_DURATION, MS(100), S(86400), NULL, CONF_RELOAD,
+	  FIELD(conf_zone, review.program_us), NULL, "for this zone, whatever holds for the others" },
 
 	{ SECTION_CATALOG, "pool", CONF_POOL, 0, 0, NULL, CONF_RELOAD | CONF_REQUIRED,
 	  FIELD(conf_catalog, member.pool), NULL, "the pool that answers for its members" },
@@ -416,6 +442,7 @@ static const char *type_text(enum conf_type type)
 	case CONF_TEXT_FILE:
 	case CONF_TLS_FILE:
 	case CONF_SECRET_FILE:	return "file";
+	case CONF_PROGRAM:	return "program";
 	case CONF_WORD:		return "word";
 	case CONF_WORDS:	return "list of words";
 	case CONF_POOL:

@@ -44,6 +44,7 @@ enum conf_type {
 	CONF_PREFIX,		/* char[]: of keys in Redis */
 	CONF_TEXT_FILE,		/* char[]: the first line of the named file */
 	CONF_BYTES,		/* struct conf_bytes: text, or 0x and hexadecimal digits */
+	CONF_PROGRAM,		/* char *: absolute path of a file that we may run, or "off" */
 	CONF_COOKIE_FILE,	/* struct cookie_secrets: the lines of the named file */
 	CONF_WORD,		/* an enum, one of `words` */
 	CONF_REGRESSION,	/* struct conf_regression: "hold", "accept", "accept-after 1h" */

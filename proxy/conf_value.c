@@ -10,6 +10,7 @@
 #include "cache/clock.h"
 #include "proxy/conf_addresses.h"
 #include "proxy/conf_guess.h"
+#include "proxy/conf_program.h"
 #include "proxy/conf_tls.h"
 
 #define HEX_DIGITS "0123456789abcdefABCDEF"
@@ -115,15 +116,11 @@ static bool set_duration(const struct setting *s)
 	uint64_t n;
 
 	if (quantity_parse(s->text, no_units, &n))
-		return fail(
-			s,
-			"%s = %.20s has no unit: write \"%.20ss\" for seconds or \"%.20sms\" for "
-			"milliseconds",
-			s->row->name, s->text, s->text, s->text);
+		return fail(s, "%s = %.20s has no unit: write \"%.20ss\" for seconds or "
+			    "\"%.20sms\" for milliseconds", s->row->name, s->text, s->text, s->text);
 	if (!conf_duration_parse(s->text, &n))
-		return fail(
-			s, "%s = '%.40s' is no duration: write a whole number and ms, s, m, h or d, "
-			"as in \"500ms\"", s->row->name, s->text);
+		return fail(s, "%s = '%.40s' is no duration: write a whole number and ms, s, m, h or "
+			    "d, as in \"500ms\"", s->row->name, s->text);
 	return check_range(s, n) && store(s, s->row->size == sizeof(unsigned) ? n / US_PER_MS : n);
 }
 
@@ -368,6 +365,11 @@ static bool set_cookie_file(const struct setting *s)
 	return fail(s, "%s: %s", s->row->name, problem);
 }
 
+static bool set_program(const struct setting *s)
+{
+	return conf_program_set(s->field, s->row->name, s->text, s->problem);
+}
+
 /* ---- Keys ---- */
 
 /* The field of these rows is a member of the key; the whole key is what is set. */
@@ -473,6 +475,7 @@ static bool value_set(const struct setting *s)
 	case CONF_TEXT_FILE:	return set_text_file(s);
 	case CONF_BYTES:	return set_bytes(s);
 	case CONF_COOKIE_FILE:	return set_cookie_file(s);
+	case CONF_PROGRAM:	return set_program(s);
 	case CONF_WORD:		return set_word(s);
 	case CONF_REGRESSION:	return set_regression(s);
 	case CONF_WORDS:	return set_words(s);

@@ -60,6 +60,16 @@ static void put_fleet(json_t *o, const struct mirror_zone_status *s)
 	json_object_set_new(o, "lag_ms", json_integer((json_int_t)(lag_us / US_PER_MS)));
 }
 
+static void put_refusal(json_t *o, const struct mirror_zone_status *s)
+{
+	if (s->refused_by == REVIEW_PASSED)
+		return;
+	json_object_update_new(o, json_pack("{sI ss ss}",
+		"refused_serial", (json_int_t)s->refused_serial,
+		"refused_by", review_check_text(s->refused_by),
+		"refused_reason", s->refused_reason));
+}
+
 static void put_mirrored(json_t *o, const struct mirror_zone_status *s)
 {
 	json_int_t now_s = (json_int_t)(clock_wall_us() / US_PER_S);
@@ -74,10 +84,12 @@ static void put_mirrored(json_t *o, const struct mirror_zone_status *s)
 		json_object_set_new(o, "expires_in_s",
 				    json_integer((json_int_t)s->expires_at - now_s));
 	put_fleet(o, s);
-	json_object_update_new(o, json_pack("{ss sI sI sb ss}",
+	put_refusal(o, s);
+	json_object_update_new(o, json_pack("{ss sI sI sb sb ss}",
 		"source", s->source, "next_refresh_s", (json_int_t)s->next_refresh_s,
 		"saved_generation", (json_int_t)s->saved_generation,
-		"transferring", s->is_transferring, "last_error", s->last_error));
+		"transferring", s->is_transferring, "reviewed", s->is_reviewed,
+		"last_error", s->last_error));
 }
 
 static void put_grace(json_t *o, const struct mirror_zone_status *s)
@@ -215,7 +227,7 @@ json_t *view_zones(struct daemon *d)
 
 static void put_zone_counts(json_t *o, json_t *reasons, const struct plan *plan)
 {
-	size_t mirrored = 0, servable = 0, frozen = 0, stale = 0;
+	size_t mirrored = 0, servable = 0, frozen = 0, stale = 0, refused = 0;
 
 	for (size_t i = 0; i < plan->zone_count; i++) {
 		struct mirror_zone *m = plan->zones[i].mirror;
@@ -224,6 +236,7 @@ static void put_zone_counts(json_t *o, json_t *reasons, const struct plan *plan)
 		servable += m && mirror_zone_servable(m);
 		stale += m && is_in_grace(m);
 		frozen += m && mirror_zone_hold(m) != ZONE_FREE;
+		refused += m && atomic_load_explicit(&m->is_refused, memory_order_relaxed);
 	}
 	json_object_set_new(o, "zones", json_pack("{sI sI sI}",
 		"configured", (json_int_t)plan->zone_count, "mirrored", (json_int_t)mirrored,
@@ -238,6 +251,10 @@ static void put_zone_counts(json_t *o, json_t *reasons, const struct plan *plan)
 	if (frozen > 0)
 		json_array_append_new(reasons, json_sprintf("%zu zone%s held by the operator: see zones",
 							    frozen, frozen == 1 ? " is" : "s are"));
+	if (refused > 0)	/* the mirror is behind until somebody decides */
+		json_array_append_new(reasons,
+				      json_sprintf("%zu zone%s a version that was refused: see zones",
+						   refused, refused == 1 ? " has" : "s have"));
 }
 
 /* Settings of Redis that endanger what lies in it. */

@@ -187,7 +187,7 @@ static const struct column zones_columns[] = {
 	{ "FAITHFUL", "faithful", PLAIN }, { "DIVERGED", "divergence", PLAIN },
 	{ "SOURCE", "source", PLAIN }, { "ORDER", "order", PLAIN },
 	{ "CATALOG", "catalog", PLAIN },
-	{ "HELD AT", "held", PLAIN }, { NULL, NULL, PLAIN },
+	{ "REFUSED", "refused_serial", PLAIN }, { "HELD AT", "held", PLAIN }, { NULL, NULL, PLAIN },
 };
 
 static const struct column hold_columns[] = {
@@ -226,6 +226,8 @@ static const struct column zone_pairs[] = {
 	{ "order", "order", PLAIN }, { "since", "order_age_s", DURATION },
 	{ "newer serial", "newer_serial", PLAIN },
 	{ "answers differ", "answers_otherwise", PLAIN }, { "diverged", "divergence", PLAIN },
+	{ "refused serial", "refused_serial", PLAIN }, { "refused by", "refused_by", PLAIN },
+	{ "refused because", "refused_reason", PLAIN },
 	{ "last error", "last_error", PLAIN }, { NULL, NULL, PLAIN },
 };
 

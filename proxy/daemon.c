@@ -171,6 +171,7 @@ bool daemon_start(struct daemon *d, const char *conf_file, struct conf *conf, FI
 	d->conf_file = conf_file;
 	d->started_us = clock_monotonic_us();
 	d->loop = ev_default_loop(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	signal(SIGCHLD, SIG_DFL);	/* libev would take the ends of programs from the mirror */
 	rcu_thread_start();
 	ev_set_loop_release_cb(d->loop, on_control_sleep, on_control_wake);
 	if (!make_parts(d, conf, errors)) {

@@ -286,8 +286,8 @@ static void primaries_of(struct primaries *p, const struct conf_pool *pool)
 }
 
 /* What the mirror needs to know of a zone. */
-static void mirrored_from(struct mirror_zone_conf *m, const struct plan_zone *of,
-			  const struct primaries *p)
+static void mirrored_from(struct mirror_zone_conf *m, const struct conf *c,
+			  const struct plan_zone *of, const struct primaries *p)
 {
 	const struct conf_zone *z = of->conf;
 
@@ -301,8 +301,9 @@ static void mirrored_from(struct mirror_zone_conf *m, const struct plan_zone *of
 	m->max_rrset = z->max_rrset;
 	m->stream_limits = z->pool->transfer_limits;
 	m->timeout_us = z->pool->transfer_timeout_us;
-	/* of a catalog max-removed says how much may go */
-	m->takes_shrunk = of->catalog || conf_regression_of(z)->policy == REGRESS_ACCEPT;
+	conf_review_of(c, z, &m->review);
+	if (of->catalog)	/* of which max-removed says how much may go */
+		m->review.max_shrink = 100;
 	m->catalog.is_one = of->catalog != NULL;
 	m->catalog.max_members = of->catalog ? of->catalog->max_members : 0;
 	m->catalog.max_removed = of->catalog ? of->catalog->max_removed : 0;
@@ -324,7 +325,7 @@ void plan_set_mirror(struct plan *p, struct mirror *mirror)
 		primaries_of(&primaries[i], p->pools[i].conf);
 	for (size_t i = 0; i < most; i++)
 		if (is_mirrored(plan_zone_at(p, i)))
-			mirrored_from(&wanted[count++], plan_zone_at(p, i),
+			mirrored_from(&wanted[count++], p->conf, plan_zone_at(p, i),
 				      &primaries[plan_zone_at(p, i)->pool->index]);
 	mirror_configure(mirror, wanted, count, slots);
 	for (size_t i = 0; i < most; i++)

@@ -193,45 +193,53 @@ static void run_retransfer(struct call *c)
 	c->answer->json = done();
 }
 
-static void accept_catalog(struct call *c, const struct plan_zone *z)
+static bool accept_catalog(struct call *c, const struct plan_zone *z, uint32_t *serial)
 {
 	struct mirror_zone_status s;
 
 	mirror_zone_status(c->d->mirror, z->mirror, &s);
-	if (!s.catalog_held.is_held) {
-		c->answer->json = verbs_error("refused", "catalog %s: no version of it is held",
-					      z->conf->text);
-		return;
-	}
+	if (!s.catalog_held.is_held)
+		return false;
+	*serial = s.catalog_held.serial;
 	mirror_accept_catalog(c->d->mirror, z->mirror);
-	c->answer->json = json_pack("{sb ss sI}", "ok", 1, "zone", z->conf->text, "serial",
-				    (json_int_t)s.catalog_held.serial);
+	return true;
+}
+
+/* The mirror would not have it; that a primary's gate is opened does not change its mind. */
+static bool take_refused(struct call *c, const struct plan_zone *z, uint32_t *serial)
+{
+	struct mirror_zone_status s;
+
+	mirror_zone_status(c->d->mirror, z->mirror, &s);
+	if (s.refused_by == REVIEW_PASSED)
+		return false;
+	*serial = s.refused_serial;
+	mirror_take_refused(c->d->mirror, z->mirror);
+	return true;
 }
 
 /* One word for all that holds a zone: the operator's own order, and a primary's odd data. */
 static void run_accept(struct call *c)
 {
 	const struct plan_zone *z = find_mirrored(c);
-	bool is_ordered = z && mirror_zone_hold(z->mirror) != ZONE_FREE;
-	const char *why = "";
+	bool is_ordered = z && mirror_zone_hold(z->mirror) != ZONE_FREE, is_taken;
+	const char *why = "no version of it is held";
 	uint32_t serial = 0;
-	bool is_gated;
 
 	if (!z)
 		return;
-	if (z->catalog) {
-		accept_catalog(c, z);
-		return;
-	}
 	if (is_ordered)
 		mirror_accept(c->d->mirror, z->mirror);
-	is_gated = watch_accept(c->d->watch, z, &serial, &why);
-	if (!is_gated && !is_ordered) {
-		c->answer->json = verbs_error("refused", "zone %s: %s", z->conf->text, why);
+	is_taken = z->catalog ? accept_catalog(c, z, &serial)
+			      : watch_accept(c->d->watch, z, &serial, &why);
+	is_taken = take_refused(c, z, &serial) || is_taken;
+	if (!is_taken && !is_ordered) {
+		c->answer->json = verbs_error("refused", "%s %s: %s", z->catalog ? "catalog" : "zone",
+					      z->conf->text, why);
 		return;
 	}
 	c->answer->json = json_pack("{sb ss sb}", "ok", 1, "zone", z->conf->text, "was_held", is_ordered);
-	if (is_gated)
+	if (is_taken)
 		json_object_set_new(c->answer->json, "serial", json_integer((json_int_t)serial));
 }
 

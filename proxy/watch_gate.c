@@ -221,6 +221,8 @@ static void push_accepted(struct watch *w, struct watched_zone *z, uint64_t now)
 	if (!z->is_accepted || !w->mirror || !g || g->number != z->accepted_over ||
 	    now - z->accepted_us < REASK_US)
 		return;
+	if (atomic_load_explicit(&z->plan->mirror->is_refused, memory_order_relaxed))
+		return;		/* it was transferred, and is not wanted: the operator decides */
 	z->accepted_us = now;
 	mirror_retransfer(w->mirror, z->plan->mirror);
 }

@@ -286,6 +286,43 @@ START_TEST(keep_and_expire_are_the_zones_or_the_pools)
 }
 END_TEST
 
+static const struct {
+	const char *root, *zone;
+	struct review_rules rules;
+} reviews[] = {
+	{ "", "", { 50, REVIEW_ZONEMD_IF_PRESENT, NULL, 60 * US_PER_S } },
+	{ "max-shrink = 10 zonemd = require verify = /bin/true verify-timeout = 2s\n", "",
+	  { 10, REVIEW_ZONEMD_REQUIRE, "/bin/true", 2 * US_PER_S } },
+	{ "max-shrink = 10 zonemd = require verify = /bin/true verify-timeout = 2s\n",
+	  "max-shrink = 20 zonemd = off verify = /bin/false verify-timeout = 3s",
+	  { 20, REVIEW_ZONEMD_OFF, "/bin/false", 3 * US_PER_S } },
+	{ "verify = /bin/true\n", "verify = off", { 50, REVIEW_ZONEMD_IF_PRESENT, NULL, 60 * US_PER_S } },
+	{ "verify = off\n", "verify = /bin/true",
+	  { 50, REVIEW_ZONEMD_IF_PRESENT, "/bin/true", 60 * US_PER_S } },
+	{ "max-shrink = 10\n", "on-regression = accept",
+	  { 100, REVIEW_ZONEMD_IF_PRESENT, NULL, 60 * US_PER_S } },
+	{ "", "on-regression = accept max-shrink = 30",
+	  { 30, REVIEW_ZONEMD_IF_PRESENT, NULL, 60 * US_PER_S } },
+};
+
+START_TEST(review_is_the_zones_or_that_of_all)
+{
+	struct review_rules rules;
+	char text[1024];
+
+	snprintf(text, sizeof(text), "%spool p { " BACKEND " }\nzone a { pool = p %s }\n",
+		 reviews[_i].root, reviews[_i].zone);
+	struct conf *c = read_good(text);
+
+	conf_review_of(c, &c->zones[0], &rules);
+	ck_assert_uint_eq(rules.max_shrink, reviews[_i].rules.max_shrink);
+	ck_assert_int_eq(rules.zonemd, reviews[_i].rules.zonemd);
+	ck_assert_pstr_eq(rules.program, reviews[_i].rules.program);
+	ck_assert_uint_eq(rules.program_us, reviews[_i].rules.program_us);
+	conf_free(c);
+}
+END_TEST
+
 START_TEST(secrets_may_stand_in_files)
 {
 	char text[1024];
@@ -888,6 +925,7 @@ static TCase *good_case(void)
 	tcase_add_test(tc, regression_is_the_zones_or_the_pools);
 	tcase_add_test(tc, a_catalog_is_a_zone_and_what_holds_for_its_members);
 	tcase_add_test(tc, keep_and_expire_are_the_zones_or_the_pools);
+	tcase_add_loop_test(tc, review_is_the_zones_or_that_of_all, 0, sizeof(reviews) / sizeof(reviews[0]));
 	tcase_add_test(tc, secrets_may_stand_in_files);
 	tcase_add_loop_test(tc, nsid_is_text_or_hexadecimal, 0, COUNT(nsids));
 	tcase_add_test(tc, secrets_of_cookies_stand_in_a_file);

@@ -600,35 +600,6 @@ START_TEST(deletion_of_what_is_not_there_is_told)
 }
 END_TEST
 
-/* A zone of so many names below the apex. */
-static struct generation *zone_of(unsigned names)
-{
-	char owner[64];
-
-	given_limits(0, 0);
-	while (names-- > 0) {
-		snprintf(owner, sizeof(owner), "h%u." ORIGIN, names);
-		given(add(owner, TYPE_A, RDATA("\0\0\0\1")));
-	}
-	return given_finished();
-}
-
-static const struct { unsigned had, has; bool has_shrunk; } shrinks[] = {
-	{ 30, 0, true }, { 30, 3, true }, { 30, 4, false }, { 30, 60, false }, { 8, 1, true },
-	{ 7, 1, false }, { 4, 0, true }, { 3, 0, false }, { 0, 0, false },
-};
-
-START_TEST(next_to_nothing_left_is_noticed)
-{
-	zone_edit_free(edit);
-	struct generation *old = zone_of(shrinks[_i].had), *new = zone_of(shrinks[_i].has);
-
-	ck_assert_int_eq(generation_has_shrunk(old, new), shrinks[_i].has_shrunk);
-	generation_free(old);
-	generation_free(new);
-}
-END_TEST
-
 START_TEST(each_error_has_a_sentence)
 {
 	for (int e = ZONE_OK; e <= ZONE_NO_CATALOG; e++)
@@ -1098,8 +1069,6 @@ int main(void)
 	tcase_add_test(error, names_that_no_record_pays_for_are_limited);
 	tcase_add_test(error, deletion_of_what_is_not_there_is_told);
 	tcase_add_test(error, each_error_has_a_sentence);
-	tcase_add_loop_test(error, next_to_nothing_left_is_noticed, 0,
-			    sizeof(shrinks) / sizeof(shrinks[0]));
 	suite_add_tcase(s, error);
 
 	tcase_add_checked_fixture(diff, setup, teardown);
