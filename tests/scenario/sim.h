@@ -137,6 +137,8 @@ struct sim_server {
 	uint32_t way_us;		/* one way */
 	uint32_t serials[SIM_ZONES];
 	uint64_t serial_us;		/* when one of them last changed */
+	uint32_t serials_before[SIM_ZONES];	/* replies with them may be on their way */
+	uint64_t serial_before_us;
 	bool is_regressed;
 	struct sim_ails ails, flaps;	/* flaps: the ailment that comes and goes */
 	uint64_t changed_us;		/* of `ails` */

@@ -205,16 +205,27 @@ static bool is_ordered_in(void)
 	return false;
 }
 
+static uint64_t latest(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* Since when a server has had that serial, or had it before the one it has now; 0: it has not. */
+static uint64_t had_serial_us(const struct sim_server *s, unsigned zone, uint32_t serial)
+{
+	if (s->serials[zone] == serial)
+		return s->serial_us;
+	return s->serials_before[zone] == serial ? s->serial_before_us : 0;
+}
+
 /* Who is behind the mirror is found out within two rounds of probes, and passed over from then on. */
 static void check_serial(const struct sim_query *q, const struct heard *h)
 {
 	const struct sim_zone *z = &sim.zones[q->zone];
-	uint64_t known_us = z->serial_us > z->servable_us ? z->serial_us : z->servable_us;
+	uint64_t known_us = latest(latest(z->serial_us, z->servable_us), sim.blind_us);
 
-	known_us = known_us > sim.blind_us ? known_us : sim.blind_us;
 	for (unsigned i = 0; i < sim.server_count; i++)
-		if (sim.servers[i].serials[q->zone] == h->serial && sim.servers[i].serial_us > known_us)
-			known_us = sim.servers[i].serial_us;
+		known_us = latest(known_us, had_serial_us(&sim.servers[i], q->zone, h->serial));
 	known_us += 2 * sim.plan->pools[0].conf->health.interval_us + US_PER_S;
 	if (mirror_could(q) && h->serial < z->serial && q->asked_us > known_us && !is_ordered_in()
 	    && !sim.lacks_descriptors && q->asked_us > sim.ordered_us + US_PER_S && q->asked_us > sim.held_until_us + US_PER_S)
@@ -360,11 +371,6 @@ void sim_check_end(void)
 }
 
 /* ---- Health ---- */
-
-static uint64_t latest(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
 
 /*
  * The gate: it comes back with nothing older than what the mirror serves, or not for that zone. An

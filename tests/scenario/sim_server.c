@@ -79,6 +79,8 @@ void sim_server_set(struct sim_server *s, const struct sim_ails *ails)
 
 void sim_server_set_serial(struct sim_server *s, unsigned zone, uint32_t serial)
 {
+	s->serials_before[zone] = s->serials[zone];
+	s->serial_before_us = s->serial_us;
 	s->serials[zone] = serial;
 	s->serial_us = sim.now_us;
 	sim_say("%s has zone %u serial %u", s->name, zone, serial);
