@@ -389,6 +389,47 @@ def test_hanging_programs_hold_up_nobody_else(stage):
         wait_for(lambda: is_gone(program) and is_gone(child), f"the program of {zone} to be gone")
 
 
+def publish(stage, nsd, front, text, serial):
+    nsd.write_zone("a.test", text)
+    nsd.reload()
+    wait_for(lambda: nsd.serial("a.test") == serial, "the primary's new version")
+    front.ctl("refresh", "a.test")
+
+
+def test_hold_ends_a_review_and_accept_begins_another(stage):
+    nsd = stage.nsd({"a.test": zone_text("a.test", 42)}).start()
+    program = write_program(stage, "program", 'test -z "$UNDERSTUDY_OLD_SERIAL" || exec sleep 1000')
+    front = stage.understudy(conf(nsd.where, {"a.test": f'verify = "{program}"  verify-timeout = "1h"'})).start()
+    front.wait_event("zone_transferred", zone="a.test.", serial="42")
+    publish(stage, nsd, front, zone_text("a.test", 43), 43)
+    wait_for(lambda: zone_of(front, "a.test")["reviewed"], "the program to look at it")
+    assert front.ctl("hold", "a.test")[0] == 0
+    assert not zone_of(front, "a.test")["reviewed"]
+    front.wait_event("zone_update_held", zone="a.test.")
+    assert serial_of(front, "a.test") == 42
+
+    write_program(stage, "program", 'test "$UNDERSTUDY_OLD_SERIAL" = 42')
+    assert front.ctl("accept", "a.test")[0] == 0
+    front.wait_event("zone_transferred", zone="a.test.", serial="43")
+    assert not front.events("zone_refused")
+
+
+def test_accept_ends_a_hold_and_takes_what_was_refused_before_it(stage):
+    nsd = stage.nsd({"a.test": zone_text("a.test", 42)}).start()
+    program = write_program(stage, "program", 'test -z "$UNDERSTUDY_OLD_SERIAL"')
+    front = stage.understudy(conf(nsd.where, {"a.test": f'verify = "{program}"'})).start()
+    front.wait_event("zone_transferred", zone="a.test.", serial="42")
+    publish(stage, nsd, front, zone_text("a.test", 43), 43)
+    front.wait_event("zone_refused", zone="a.test.", serial="43", check="verify")
+    assert front.ctl("hold", "a.test")[0] == 0
+    assert serial_of(front, "a.test") == 42
+    code, out, err = front.ctl("accept", "a.test")
+    assert code == 0 and "43" in out, err
+    front.wait_event("zone_released", zone="a.test.")
+    front.wait_event("zone_transferred", zone="a.test.", serial="43")
+    assert "refused_serial" not in zone_of(front, "a.test") and len(front.events("zone_refused")) == 1
+
+
 def test_what_a_crash_left_is_swept_away(stage):
     nsd = stage.nsd({"a.test": zone_text("a.test", 42)}).start()
     program = write_program(stage, "program", "exec sleep 1000")
