@@ -8,11 +8,6 @@ static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
 	return value < least ? least : value > most ? most : value;
 }
 
-static uint64_t refresh_s(const struct soa *soa)
-{
-	return clamp(soa->refresh, SCHEDULE_REFRESH_MIN, SCHEDULE_REFRESH_MAX);
-}
-
 static uint64_t retry_s(const struct soa *soa)
 {
 	return clamp(soa->retry, SCHEDULE_RETRY_MIN, SCHEDULE_RETRY_MAX);
@@ -23,6 +18,16 @@ static uint64_t expire_s(const struct soa *soa)
 	uint64_t least = 2 * retry_s(soa);
 
 	return soa->expire < least ? least : soa->expire;
+}
+
+/* At half its life at the latest: with that there is time for one more question, too. */
+static uint64_t refresh_s(const struct soa *soa)
+{
+	uint64_t most = expire_s(soa) / 2;
+
+	if (most > SCHEDULE_REFRESH_MAX)
+		most = SCHEDULE_REFRESH_MAX;
+	return clamp(soa->refresh, SCHEDULE_REFRESH_MIN, most);
 }
 
 /* Seconds as microseconds, a little fewer. */

@@ -46,7 +46,8 @@ void schedule_start(struct schedule *s, uint64_t now_us, uint64_t spread_us, str
 
 /*
  * The primary confirmed or delivered `soa`. A zone whose expire is shorter than two retries
- * could expire between two questions: it lives for two retries.
+ * could expire between two questions: it lives for two retries. One whose expire is shorter than
+ * two refreshes is asked about at half of it.
  */
 void schedule_success(struct schedule *s, const struct soa *soa, uint64_t now_us, uint64_t wall_s,
 		      struct random *r);

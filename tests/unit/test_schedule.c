@@ -122,6 +122,21 @@ START_TEST(odd_timers_are_clamped)
 }
 END_TEST
 
+/* RFC 1912 s.2.2 wants expire above refresh; not every zone has it so. */
+START_TEST(what_expires_before_its_refresh_is_asked_about_in_time)
+{
+	static const struct soa hasty = { .refresh = 86400, .retry = 600, .expire = 3600 };
+
+	schedule_success(&s, &hasty, NOW, WALL, &rnd);
+	ck_assert_uint_eq(s.expires_at, WALL + 3600);
+	check_between(s.next_us - NOW, 1620, 1800);
+	uint64_t asked_us = s.next_us;
+
+	schedule_failure(&s, &hasty, asked_us, &rnd);
+	ck_assert_uint_lt(s.next_us - NOW, 3600 * US_PER_S);
+}
+END_TEST
+
 START_TEST(failure_changes_nothing_of_the_age)
 {
 	schedule_success(&s, &ordinary, NOW, WALL, &rnd);
@@ -212,6 +227,7 @@ int main(void)
 			    sizeof(limits) / sizeof(limits[0]));
 	tcase_add_test(tc, success_waits_for_refresh_less_a_little);
 	tcase_add_loop_test(tc, odd_timers_are_clamped, 0, sizeof(odd) / sizeof(odd[0]));
+	tcase_add_test(tc, what_expires_before_its_refresh_is_asked_about_in_time);
 	tcase_add_test(tc, failure_changes_nothing_of_the_age);
 	tcase_add_test(tc, with_nothing_held_retries_come_soon_and_thin_out);
 	tcase_add_test(tc, hurry_asks_now_but_not_twice_a_second);
