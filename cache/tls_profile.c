@@ -205,6 +205,8 @@ static bool set_context(struct making *m)
 	tls_verify_with(context, &m->profile->settings);
 	SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_max_cert_list(context, CHAIN_MAX);
+	/* else reading goes on for as long as tickets and new keys come, and nobody else runs */
+	SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	return true;

@@ -5,10 +5,12 @@
  */
 #include <check.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -326,13 +328,25 @@ static struct tls *shaken(void)
 	return t;
 }
 
+/* As the loop does it: again for as long as the socket is readable. */
+static enum tls_status read_on(struct tls *t, uint8_t *to, size_t room, size_t *n)
+{
+	struct pollfd p = { .fd = fds[0], .events = POLLIN };
+	enum tls_status status;
+
+	do
+		status = tls_read(t, to, room, n);
+	while (status == TLS_WAIT && poll(&p, 1, 0) == 1);
+	return status;
+}
+
 START_TEST(bytes_go_both_ways)
 {
 	static uint8_t sent[16384], got[16384];
 	struct tls *t = shaken();
 	size_t len = 0, n;
 
-	ck_assert_int_eq(tls_read(t, got, sizeof(got), &n), TLS_WAIT);
+	ck_assert_int_eq(read_on(t, got, sizeof(got), &n), TLS_WAIT);
 	ck_assert(!tls_wants_write(t));
 	ck_assert_int_eq(tls_write(t, (const uint8_t *)"ask", 3, &n), TLS_OK);
 	ck_assert_int_eq(SSL_read(server, got, 16), 3);
@@ -348,6 +362,28 @@ START_TEST(bytes_go_both_ways)
 }
 END_TEST
 
+/* Messages of the handshake, one behind the other, are no bytes: others want their turn. */
+START_TEST(peer_that_only_changes_keys_does_not_keep_us)
+{
+	struct tls *t = shaken();
+	int left = 0;
+	uint8_t got[16];
+	size_t n;
+
+	for (int i = 0; i < 50; i++) {
+		ck_assert_int_eq(SSL_key_update(server, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		ck_assert_int_eq(SSL_do_handshake(server), 1);
+	}
+	ck_assert_int_eq(tls_read(t, got, sizeof(got), &n), TLS_WAIT);
+	ck_assert_int_eq(ioctl(fds[0], FIONREAD, &left), 0);
+	ck_assert_int_gt(left, 1000);
+	ck_assert_int_eq(SSL_write(server, "zone", 4), 4);
+	ck_assert_int_eq(read_on(t, got, sizeof(got), &n), TLS_OK);
+	ck_assert_uint_eq(n, 4);
+	tls_free(t);
+}
+END_TEST
+
 START_TEST(end_is_seen_with_and_without_good_bye)
 {
 	struct tls *t = shaken();
@@ -358,10 +394,9 @@ START_TEST(end_is_seen_with_and_without_good_bye)
 		SSL_shutdown(server);
 	close(fds[1]);
 	fds[1] = -1;
-	enum tls_status status = tls_read(t, got, sizeof(got), &n);
+	enum tls_status status = read_on(t, got, sizeof(got), &n);
 
 	ck_assert_int_eq(status, TLS_CLOSED);
-	/* tickets that nobody read: the kernel calls that a reset */
 	ck_assert_int_eq(tls_write(t, got, 1, &n) == TLS_OK, 0);	/* and no SIGPIPE */
 	tls_free(t);
 }
@@ -374,7 +409,7 @@ START_TEST(peer_that_breaks_the_record_is_not_believed)
 	size_t n;
 
 	ck_assert_int_eq(write(fds[1], "\x17\x03\x03\x00\x20 this is no record of theirs, it is", 37), 37);
-	ck_assert_int_eq(tls_read(t, got, sizeof(got), &n), TLS_FAILED);
+	ck_assert_int_eq(read_on(t, got, sizeof(got), &n), TLS_FAILED);
 	ck_assert_ptr_eq(strstr(tls_reason(t), "TLS: "), tls_reason(t));
 	tls_free(t);
 }
@@ -452,6 +487,7 @@ int main(void)
 	tcase_add_test(tc, another_protocol_is_refused);
 	tcase_add_loop_test(tc, no_protocol_is_refused_unless_allowed, 0, 2);
 	tcase_add_test(tc, bytes_go_both_ways);
+	tcase_add_test(tc, peer_that_only_changes_keys_does_not_keep_us);
 	tcase_add_loop_test(tc, end_is_seen_with_and_without_good_bye, 0, 2);
 	tcase_add_test(tc, peer_that_breaks_the_record_is_not_believed);
 	tcase_add_test(tc, garbage_is_no_handshake);
