@@ -16,7 +16,7 @@ bool transfer_judge_edit(struct transfer *t, uint16_t type, enum zone_error e)
 		return true;
 	if (e == ZONE_RRSET_OVER)	/* limits of ours, no fault of the zone's */
 		return transfer_fail_record(t, type, zone_error_text(e));
-	if (e == ZONE_TOO_BIG)
+	if (e == ZONE_TOO_BIG || e == ZONE_SCATTERED)
 		return transfer_fail(t, "%s", zone_error_text(e));
 	t->zone_error = e;
 	return transfer_fail_record(t, type, zone_error_text(e));

@@ -23,6 +23,7 @@ const char *zone_error_text(enum zone_error e)
 	case ZONE_RRSET_TOO_BIG:	return "more than 4096 records or 64 kB in one RRset";
 	case ZONE_TYPES_TOO_MANY:	return "more than 100 types at one name";
 	case ZONE_TOO_BIG:		return "zone over the configured limit of records or bytes";
+	case ZONE_SCATTERED:		return "records of names that have many do not come together";
 	case ZONE_NO_RECORD:		return "deletion of a record that is not there";
 	case ZONE_DUPLICATE:		return "addition of a record that is there";
 	case ZONE_BAD_RDATA:		return "record data that does not fit its type";

@@ -39,6 +39,7 @@ struct zone_edit {
 	size_t max_records, max_bytes;	/* 0: no bound */
 	size_t records, bytes, empties;
 	size_t clashes;			/* nodes with NODE_CLASH */
+	uint64_t may_move;		/* bytes of nodes that are opened again; see open_for() */
 	struct owner owner, hashed;	/* of `tree`, of `nsec3` */
 };
 
@@ -106,6 +107,11 @@ static void prune(struct zone_edit *e, const struct node *n)
 
 /* ---- The open owners ---- */
 
+static size_t wire_len(const uint8_t *owner, uint16_t rdata_len)
+{
+	return name_len(owner) + 10 + rdata_len;
+}
+
 static void close_owner(struct zone_edit *e)
 {
 	struct owner *o = &e->owner;
@@ -150,13 +156,11 @@ static void open_found(struct owner *o, const uint8_t *name)
 	o->is_open = true;
 }
 
-static struct owner *open_owner(struct zone_edit *e, const uint8_t *name)
+static void open_owner(struct zone_edit *e, const uint8_t *name)
 {
 	struct owner *o = &e->owner;
 	struct tree_match match;
 
-	if (o->is_open && name_is_equal(name, o->draft.owner))
-		return o;
 	close_owner(e);
 	name_to_key(name, &o->key);
 	tree_find(&e->tree, &o->key, &match);
@@ -165,21 +169,17 @@ static struct owner *open_owner(struct zone_edit *e, const uint8_t *name)
 	/* The chain has every name from the apex to the closest encloser. */
 	o->missing = match.exact ? 0 : o->key.label_count - e->origin_key.label_count - match.depth;
 	open_found(o, name);
-	return o;
 }
 
-static struct owner *open_hashed(struct zone_edit *e, const uint8_t *name)
+static void open_hashed(struct zone_edit *e, const uint8_t *name)
 {
 	struct owner *o = &e->hashed;
 
-	if (o->is_open && name_is_equal(name, o->draft.owner))
-		return o;
 	close_hashed(e);
 	name_to_key(name, &o->key);
 	o->found = tree_get(&e->nsec3, &o->key);
 	o->missing = 0;
 	open_found(o, name);
-	return o;
 }
 
 /* NSEC3 and its signatures. */
@@ -190,10 +190,41 @@ static bool is_hashed(const struct draft_record *r)
 	return r->type == TYPE_NSEC3;
 }
 
+/* A record has come or gone, of so many bytes. */
+static void earn(struct zone_edit *e, size_t len)
+{
+	e->may_move += ZONE_MOVED_PER_BYTE * len;
+	if (e->may_move > ZONE_MOVED_MAX)
+		e->may_move = ZONE_MOVED_MAX;
+}
+
+static bool spend(struct zone_edit *e, const struct node *n)
+{
+	size_t len = n ? n->sets_len : 0;
+
+	if (len > e->may_move)
+		return false;
+	e->may_move -= len;
+	return true;
+}
+
+/*
+ * NULL when it is too much work. Two names that come by turns, 13 MB of records at each, take
+ * 10 ms for every record: a hostile primary has them cheaply, and all zones wait for us.
+ */
 static struct owner *open_for(struct zone_edit *e, const uint8_t *name,
 			      const struct draft_record *r)
 {
-	return is_hashed(r) ? open_hashed(e, name) : open_owner(e, name);
+	struct owner *o = is_hashed(r) ? &e->hashed : &e->owner;
+
+	earn(e, wire_len(name, r->rdata_len));
+	if (o->is_open && name_is_equal(name, o->draft.owner))
+		return o;
+	if (o == &e->hashed)
+		open_hashed(e, name);
+	else
+		open_owner(e, name);
+	return spend(e, o->found) ? o : NULL;
 }
 
 /* ---- Edits ---- */
@@ -208,6 +239,7 @@ struct zone_edit *zone_edit_new(const uint8_t *origin, const struct generation *
 	name_to_key(e->origin, &e->origin_key);
 	e->max_records = max_records;
 	e->max_bytes = max_bytes;
+	e->may_move = ZONE_MOVED_MAX;
 	draft_init(&e->owner.draft);
 	draft_init(&e->hashed.draft);
 	if (base) {
@@ -248,11 +280,6 @@ static bool is_data_type(uint16_t type)
 	return type != 0 && type != TYPE_OPT && (type < 128 || type > 255);
 }
 
-static size_t wire_len(const uint8_t *owner, uint16_t rdata_len)
-{
-	return name_len(owner) + 10 + rdata_len;
-}
-
 /* Also bounds the nodes that no record pays for: a name of 120 labels makes as many. */
 static bool is_over(const struct zone_edit *e, size_t more_bytes)
 {
@@ -275,6 +302,8 @@ static enum zone_error add_record(struct zone_edit *e, const uint8_t *owner,
 	if (!name_is_at_or_below(owner, e->origin))
 		return ZONE_OUT_OF_ZONE;
 	o = open_for(e, owner, r);
+	if (!o)
+		return ZONE_SCATTERED;
 	if (r->type == TYPE_SOA && !is_apex(e, &o->key))
 		return ZONE_SOA_ELSEWHERE;
 	if (o->draft.set_count == 0)	/* the case as in its first record */
@@ -318,10 +347,14 @@ enum zone_error zone_edit_del(struct zone_edit *e, const uint8_t *owner, uint16_
 			      const uint8_t *rdata, uint16_t rdata_len)
 {
 	struct draft_record r = { type, rdata_len, 0, rdata };
+	struct owner *o;
 
 	if (!name_is_at_or_below(owner, e->origin))
 		return ZONE_OUT_OF_ZONE;
-	if (!draft_del(&open_for(e, owner, &r)->draft, &r))
+	o = open_for(e, owner, &r);
+	if (!o)
+		return ZONE_SCATTERED;
+	if (!draft_del(&o->draft, &r))
 		return ZONE_NO_RECORD;
 	e->records--;
 	e->bytes -= wire_len(owner, rdata_len);

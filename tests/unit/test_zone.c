@@ -590,6 +590,26 @@ START_TEST(names_that_no_record_pays_for_are_limited)
 }
 END_TEST
 
+/* Each time that one's turn comes again, all of its records have to be moved. */
+START_TEST(owners_that_come_by_turns_cost_no_more_than_is_sensible)
+{
+	static uint8_t rdata[65535];
+	enum zone_error e = ZONE_OK;
+	uint32_t turns = 0;
+
+	for (uint16_t i = 0; i < ZONE_NODE_TYPES_MAX; i++)
+		given(add("a." ORIGIN, (uint16_t)(0xf000 + i), rdata, sizeof(rdata)));
+	for (; turns < 299 && e == ZONE_OK; turns++) {
+		wire_put_u32(rdata, turns);
+		e = add("b." ORIGIN, TYPE_A, rdata, 4);
+		if (e == ZONE_OK)
+			e = add_ttl("a." ORIGIN, 0xf001, 299 - turns % 299, "x", 0);
+	}
+	ck_assert_int_eq(e, ZONE_SCATTERED);
+	ck_assert_uint_lt(turns, 100);
+}
+END_TEST
+
 START_TEST(deletion_of_what_is_not_there_is_told)
 {
 	given(add("a." ORIGIN, TYPE_MX, RDATA("\0\1\1a\0")));
@@ -1067,6 +1087,7 @@ int main(void)
 	tcase_add_test(error, zone_over_its_limit_of_records_is_refused);
 	tcase_add_test(error, zone_over_its_limit_of_bytes_is_refused);
 	tcase_add_test(error, names_that_no_record_pays_for_are_limited);
+	tcase_add_test(error, owners_that_come_by_turns_cost_no_more_than_is_sensible);
 	tcase_add_test(error, deletion_of_what_is_not_there_is_told);
 	tcase_add_test(error, each_error_has_a_sentence);
 	suite_add_tcase(s, error);
