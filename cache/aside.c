@@ -43,6 +43,29 @@ static struct aside_job *queue_take(struct queue *q)
 	return job;
 }
 
+/* False when it is not there. */
+static bool queue_remove(struct queue *q, struct aside_job *job)
+{
+	struct aside_job **at = &q->first;
+
+	while (*at && *at != job)
+		at = &(*at)->next;
+	if (!*at)
+		return false;
+	*at = job->next;
+	if (!*at)
+		q->last = at;
+	return true;
+}
+
+static void queue_put_first(struct queue *q, struct aside_job *job)
+{
+	job->next = q->first;
+	if (!q->first)
+		q->last = &job->next;
+	q->first = job;
+}
+
 static void *run(void *arg)
 {
 	struct aside *a = arg;
@@ -117,6 +140,18 @@ void aside_begin(struct aside *a, struct aside_job *job)
 	a->has_thread = true;
 	if (pthread_create(&a->thread, NULL, run, a) != 0)
 		abort();
+}
+
+void aside_wait_for(struct aside *a, struct aside_job *job)
+{
+	pthread_mutex_lock(&a->mutex);
+	if (queue_remove(&a->waiting, job))
+		queue_put_first(&a->waiting, job);
+	while (!queue_remove(&a->ready, job))
+		pthread_cond_wait(&a->news, &a->mutex);
+	pthread_mutex_unlock(&a->mutex);
+	a->under_way--;
+	job->done(job);
 }
 
 void aside_wait(struct aside *a)

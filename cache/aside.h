@@ -32,4 +32,7 @@ void aside_begin(struct aside *a, struct aside_job *job);
 /* Until all jobs so far, and those that their `done` began, are done. */
 void aside_wait(struct aside *a);
 
+/* Until this one is done: it goes before all that wait, and no other is done meanwhile. */
+void aside_wait_for(struct aside *a, struct aside_job *job);
+
 #endif

@@ -318,9 +318,10 @@ const char *holding_unfaithful(const struct holding *h)
 
 void holding_wait_aside(struct holding *h)
 {
-	if (!h->writing && !h->checking)
-		return;
 	rcu_sleep();
-	aside_wait(h->shop->aside);
+	while (h->writing)	/* what `done` begins, too */
+		aside_wait_for(h->shop->aside, &h->writing->job);
+	if (h->checking)
+		aside_wait_for(h->shop->aside, &h->checking->job);
 	rcu_wake();
 }

@@ -20,7 +20,7 @@ struct work {
 };
 
 static unsigned runs, dones;
-static unsigned run_order[JOBS], done_order[JOBS];
+static unsigned run_order[JOBS + 1], done_order[JOBS + 1];
 
 static void run(struct aside_job *job)
 {
@@ -101,6 +101,26 @@ START_TEST(waiting_waits_for_what_follows_too)
 }
 END_TEST
 
+START_TEST(who_waits_for_one_does_not_wait_for_all)
+{
+	struct work works[JOBS];
+
+	given_jobs(works);
+	for (unsigned i = 0; i < JOBS; i++)
+		aside_begin(aside, &works[i].job);
+	aside_wait_for(aside, &works[_i].job);
+	ck_assert_uint_eq(dones, 1);
+	ck_assert_uint_eq(done_order[0], (unsigned)_i);
+	aside_wait(aside);
+	ck_assert_uint_eq(dones, JOBS);
+	for (unsigned i = 0; i < JOBS; i++)
+		ck_assert(works[i].is_run && works[i].is_done);
+	aside_begin(aside, &works[0].job);	/* its lists are as they should be */
+	aside_wait_for(aside, &works[0].job);
+	ck_assert_uint_eq(runs, JOBS + 1);
+}
+END_TEST
+
 START_TEST(the_end_waits_for_all)
 {
 	struct work works[JOBS];
@@ -131,6 +151,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, jobs_run_elsewhere_in_order_and_are_done_by_the_loop);
 	tcase_add_test(tc, waiting_waits_for_what_follows_too);
+	tcase_add_loop_test(tc, who_waits_for_one_does_not_wait_for_all, 0, JOBS);
 	tcase_add_test(tc, the_end_waits_for_all);
 	tcase_add_test(tc, without_a_job_nothing_runs);
 	suite_add_tcase(s, tc);
