@@ -111,10 +111,14 @@ static void settle_news(struct mirror_work *w)
  */
 void work_on_store_up(struct mirror_work *w)
 {
-	if (w->is_store_read && holding_current(&w->hold))
+	if (holding_is_frozen(&w->hold)) {
+		w->is_store_seen = true;	/* whatever it has is no matter */
+		report(w);
+	} else if (w->is_store_read && holding_current(&w->hold)) {
 		holding_repair_store(&w->hold);
-	else
+	} else {
 		fleet_follow(w);
+	}
 }
 
 /* It was emptied, or is older than it was; perhaps others have written it again already. */

@@ -239,7 +239,7 @@ void holding_repair_store(struct holding *h)
 
 	if (h->is_ordered)
 		holding_save_store(h, NULL);
-	else if (s)
+	else if (s && !holding_is_frozen(h))
 		store_repair(s, holding_current(h), &h->times, h->source);
 }
 

@@ -3,7 +3,7 @@
 import pytest
 
 import configurations
-from primary import AXFR, HANG, SOA, Zone, honest
+from primary import AXFR, HANG, SOA, Zone, honest, name
 from servers import ask, wait_for
 from test_mirror import mirror, primary, redis  # noqa: F401  (fixtures)
 
@@ -196,6 +196,43 @@ def test_order_is_for_one_instance_and_redis_never_hears_of_it(kept, mirror, pri
     order(m, "accept", ZONE)
     wait_for(lambda: m.status()["serial"] == other.status()["serial"] == 44, "both to agree")
     wait_for(lambda: m.status()["generation"] == other.status()["generation"], "one number", 20)
+
+
+OTHER = "other.example.com"
+
+
+def of_two(serial):
+    """A primary's script for ZONE and OTHER."""
+    scripts = {name(origin): honest(Zone(origin, serial=serial)) for origin in (ZONE, OTHER)}
+    return lambda asked: scripts[asked.question[:-4]](asked)
+
+
+def saved(redis, zone):  # noqa: F811
+    return redis.try_command("HGET", f"understudy:zone:{{{zone}.}}", "serial")
+
+
+def test_redis_that_comes_back_empty_hears_nothing_of_it_either(mirror, primary, redis):  # noqa: F811
+    primary.script = of_two(1)
+    m = mirror(primary.where, "-K", "1", redis=redis, zones=(ZONE, OTHER)).start()
+    m.wait_event("zone_transferred", count=2)
+    primary.script = of_two(2)
+    m.say("retransfer", ZONE)
+    wait_for(lambda: saved(redis, ZONE) == "2" and saved(redis, OTHER) == "1", "both commits")
+    order(m, "rollback", ZONE)
+    m.wait_event("zone_rolled_back")
+    redis.command("FLUSHALL")
+    redis.kill()
+    m.wait_event("store_down")
+    redis.start()
+    wait_for(lambda: saved(redis, OTHER) == "1", "the zone that is not held", 20)
+    assert not saved(redis, ZONE)
+    m.stop()
+
+    m = mirror(primary.where, "-K", "1", redis=redis, zones=(ZONE, OTHER), state=m.state, name="again").start()
+    assert m.say("wait", "8000").strip() == "1", "who starts waits for Redis, which is not asked"
+    assert m.status()["serial"] == 1
+    order(m, "accept", ZONE)
+    wait_for(lambda: saved(redis, ZONE) == "2", "the zone that is not held any more")
 
 
 # ---- What operators and clients see ----
