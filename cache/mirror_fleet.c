@@ -70,7 +70,7 @@ void fleet_tend(struct mirror_work *w, uint64_t now_us)
 
 /* ---- What the store has ---- */
 
-static void load(struct mirror_work *w)
+void fleet_load(struct mirror_work *w)
 {
 	if (w->is_loading || holding_is_frozen(&w->hold))
 		return;
@@ -86,7 +86,7 @@ void fleet_follow(struct mirror_work *w)
 		return;
 	w->heard_then = w->heard;
 	if (!g) {
-		load(w);
+		fleet_load(w);
 		return;
 	}
 	w->is_loading = true;
@@ -274,7 +274,7 @@ void work_on_followed(struct mirror_work *w, struct generation *g, const struct 
 		g = mirror_catalog_only(w, g, &reason, owner);
 	if (reason) {
 		if (store_is_up(w->shop->store))
-			load(w);
+			fleet_load(w);
 		return;
 	}
 	w->is_store_seen = w->is_store_read = true;

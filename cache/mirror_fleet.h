@@ -27,6 +27,9 @@ void fleet_tend(struct mirror_work *w, uint64_t now_us);
 /* From what is held to what the store has: by changes, or whole. */
 void fleet_follow(struct mirror_work *w);
 
+/* All that the store has, whatever its number. */
+void fleet_load(struct mirror_work *w);
+
 /*
  * Seconds that a lease of one of so many zones lives: what must be renewed by one member for
  * 100,000 zones shall not keep Redis busy. A dead one's zones wait as long for another.

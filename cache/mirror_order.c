@@ -2,6 +2,7 @@
 #include "cache/mirror_order.h"
 
 #include "cache/clock.h"
+#include "cache/mirror_fleet.h"
 #include "cache/mirror_round.h"
 #include "cache/serial.h"
 
@@ -97,14 +98,27 @@ enum mirror_done order_roll_back(struct mirror_work *w, const struct mirror_whic
 
 /* ---- The end of it ---- */
 
+/*
+ * The store may have what the primary has. What was rolled back took a number of its own, and
+ * others may have given that, too: then nothing there looks later.
+ */
+static void ask_store(struct mirror_work *w, enum zone_hold was)
+{
+	w->poll_at_us = 0;
+	if (was == ZONE_ROLLED_BACK && work_is_shared(w))
+		fleet_load(w);
+}
+
 enum mirror_done order_accept(struct mirror_work *w)
 {
+	enum zone_hold was = w->hold.times.hold;
+
 	if (holding_is_frozen(&w->hold)) {
 		holding_freeze(&w->hold, ZONE_FREE, 0);
 		report(w);
 		zonelog_released(&w->log, holding_current(&w->hold));
 	}
-	w->poll_at_us = 0;	/* the store may have what the primary has */
+	ask_store(w, was);
 	work_retransfer(w);
 	return MIRROR_DONE;
 }

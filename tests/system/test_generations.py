@@ -175,6 +175,10 @@ def test_hold_that_comes_while_a_transfer_runs_wins(mirror, primary):  # noqa: F
 
 # ---- Redis ----
 
+def saved(redis, zone):  # noqa: F811
+    return redis.try_command("HGET", f"understudy:zone:{{{zone}.}}", "serial")
+
+
 def test_order_is_for_one_instance_and_redis_never_hears_of_it(kept, mirror, primary, redis):  # noqa: F811
     m = kept("-l", "3", redis=redis, serials=(42, 43))
     wait_for(lambda: m.status()["saved_generation"] == 2, "the commit")
@@ -198,6 +202,21 @@ def test_order_is_for_one_instance_and_redis_never_hears_of_it(kept, mirror, pri
     wait_for(lambda: m.status()["generation"] == other.status()["generation"], "one number", 20)
 
 
+def test_accept_without_a_primary_takes_what_others_have(kept, mirror, primary, redis):  # noqa: F811
+    m = kept("-l", "3", redis=redis, serials=(42, 43))
+    wait_for(lambda: m.status()["saved_generation"] == 2, "the commit")
+    other = mirror(primary.where, "-l", "3", redis=redis, name="other").start()
+    other.wait_event("zone_restored", source="redis")
+    order(m, "rollback", ZONE)
+    m.wait_event("zone_rolled_back")
+    take(other, primary, 44)
+    wait_for(lambda: saved(redis, ZONE) == "44", "the other's commit")
+    assert m.status()["generation"] == other.status()["generation"]    # each has one of that number
+    primary.stop()
+    order(m, "accept", ZONE)
+    wait_for(lambda: m.status()["serial"] == 44, "the version of the others")
+
+
 OTHER = "other.example.com"
 
 
@@ -205,10 +224,6 @@ def of_two(serial):
     """A primary's script for ZONE and OTHER."""
     scripts = {name(origin): honest(Zone(origin, serial=serial)) for origin in (ZONE, OTHER)}
     return lambda asked: scripts[asked.question[:-4]](asked)
-
-
-def saved(redis, zone):  # noqa: F811
-    return redis.try_command("HGET", f"understudy:zone:{{{zone}.}}", "serial")
 
 
 def test_redis_that_comes_back_empty_hears_nothing_of_it_either(mirror, primary, redis):  # noqa: F811
