@@ -255,7 +255,8 @@ bool catalog_is_same_label(const struct catalog_member *a, const struct catalog_
 	       strncasecmp((const char *)a->label + 1, (const char *)b->label + 1, a->label[0]) == 0;
 }
 
-size_t catalog_lost(const struct catalog *old, const struct catalog *new)
+size_t catalog_lost(const struct catalog *old, const struct catalog *new, catalog_moved_fn has_moved,
+		    void *arg)
 {
 	size_t lost = 0;
 
@@ -263,17 +264,17 @@ size_t catalog_lost(const struct catalog *old, const struct catalog *new)
 		int order = j < new->count ? catalog_compare(old->members[i].zone, new->members[j].zone)
 					   : -1;
 
-		lost += order < 0 && !old->members[i].coo;
+		if (order < 0)
+			lost += !old->members[i].coo || !has_moved(&old->members[i], arg);
 		i += order <= 0;
 		j += order >= 0;
 	}
 	return lost;
 }
 
-bool catalog_loses_too_many(const struct catalog *old, const struct catalog *new, unsigned percent)
+bool catalog_loses_too_many(const struct catalog *old, const struct catalog *new, size_t lost,
+			    unsigned percent)
 {
-	size_t lost = catalog_lost(old, new);
-
 	if (lost <= (new->count == 0 ? 1 : LOSS_ALWAYS_FINE))
 		return false;
 	return lost * 100 > old->count * percent;

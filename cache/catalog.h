@@ -84,13 +84,18 @@ bool catalog_is_in_group(const struct catalog *c, const struct catalog_member *m
 /* The member node was not renamed: RFC 9432 s.5.4. */
 bool catalog_is_same_label(const struct catalog_member *a, const struct catalog_member *b);
 
-/* Members of `old` that `new` does not have, but for those that were to move to another catalog. */
-size_t catalog_lost(const struct catalog *old, const struct catalog *new);
+/* True when a member that has left its list is in the one that its `coo` names. */
+typedef bool (*catalog_moved_fn)(const struct catalog_member *gone, void *arg);
+
+/* Members of `old` that `new` does not have, but for those with a `coo` that have moved there. */
+size_t catalog_lost(const struct catalog *old, const struct catalog *new, catalog_moved_fn has_moved,
+		    void *arg);
 
 /*
- * True when `new` has lost more than `percent` of the members of `old`. Three may always go, but of
- * those that leave nothing behind only one; 100: any number.
+ * True when these are more than `percent` of the members of `old`. Three may always go, but of those
+ * that leave nothing behind only one; 100: any number.
  */
-bool catalog_loses_too_many(const struct catalog *old, const struct catalog *new, unsigned percent);
+bool catalog_loses_too_many(const struct catalog *old, const struct catalog *new, size_t lost,
+			    unsigned percent);
 
 #endif

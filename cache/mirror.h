@@ -146,7 +146,7 @@ void mirror_refresh(struct mirror *m, struct mirror_zone *z);
  */
 void mirror_retransfer(struct mirror *m, struct mirror_zone *z);
 
-/* [any] Transfers a catalog whose new version is held, and takes it whatever it removes. */
+/* [any] Transfers a catalog whose new version is held; takes that, or what removes no more. */
 void mirror_accept_catalog(struct mirror *m, struct mirror_zone *z);
 
 /* A version of a catalog that removes too many members. */

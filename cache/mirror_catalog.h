@@ -26,8 +26,14 @@ enum { MIRROR_CATALOG_REASON_MAX = 160 };
 struct generation *mirror_catalog_only(const struct mirror_work *w, struct generation *g,
 				       const char **reason, char owner[NAME_TEXT_MAX]);
 
-/* True when `g` would remove too many members: noted in w->catalog_held, told, `reason` filled. */
+/*
+ * True when `g` would remove too many members: noted in w->catalog_held, told, `reason` filled. What
+ * the operator has accepted may remove as many as he was told of.
+ */
 bool mirror_catalog_holds(struct mirror_work *w, const struct generation *g,
 			  char reason[MIRROR_CATALOG_REASON_MAX]);
+
+/* The operator has accepted a version of another serial: that of a primary that lags is none. */
+bool mirror_catalog_is_other(const struct mirror_work *w, uint32_t serial);
 
 #endif

@@ -135,7 +135,7 @@ void round_begin(struct mirror_work *w, uint64_t now_us)
 	w->asked = 0;
 	w->primary = next_primary(w);
 	w->is_confirmed = w->is_blemished = w->is_whole = w->is_delivered = false;
-	w->is_newer_there = false;
+	w->is_newer_there = w->is_holding_back = false;
 	if (w->is_forced || w->is_waived || w->has_lease || !work_is_shared(w)) {
 		ask_primary(w);
 		return;
@@ -200,7 +200,8 @@ static void confirm(struct mirror_work *w)
 	holding_confirm(&w->hold, &times);
 	w->behind = 0;
 	w->last_error[0] = '\0';
-	w->catalog_held.is_held = false;
+	if (!w->is_holding_back)
+		w->catalog_held.is_held = false;
 	if (failures > 0)
 		zonelog_refreshed(&w->log, g->soa.serial, failures, w->hold.source);
 	if (!w->is_blemished) {
@@ -428,7 +429,8 @@ static void stand_by_refusal(struct mirror_work *w)
 /* The same serial, or an older one, came: from a store meanwhile, or the primary was wrong. */
 static void take_unwanted(struct mirror_work *w, uint32_t serial)
 {
-	if (serial == holding_current(&w->hold)->soa.serial && w->asked_with != held_number(w))
+	if (serial == holding_current(&w->hold)->soa.serial &&
+	    (w->asked_with != held_number(w) || w->is_accepted))
 		take_same(w);
 	else
 		take_not_newer(w, serial);
@@ -493,7 +495,7 @@ static void review(struct mirror_work *w, struct generation *g)
 /* A catalog that waits for the operator: that was its own event. */
 static void attempt_held(struct mirror_work *w, const char *reason)
 {
-	w->is_blemished = true;
+	w->is_blemished = w->is_holding_back = true;
 	if (is_last_attempt(w))
 		settle(w);
 	snprintf(w->last_error, sizeof(w->last_error), "%s", reason);
@@ -518,7 +520,8 @@ static void take_zone(struct mirror_work *w, struct transfer *t)
 	} else if (holding_is_frozen(&w->hold)) {
 		generation_free(g);
 		take_held(w, serial);
-	} else if (!w->is_forced && !holding_wants(&w->hold, serial)) {
+	} else if ((!w->is_forced || mirror_catalog_is_other(w, serial)) &&
+		   !holding_wants(&w->hold, serial)) {
 		generation_free(g);
 		take_unwanted(w, serial);
 	} else if (mirror_catalog_holds(w, g, held)) {

@@ -321,6 +321,8 @@ void work_retransfer(struct mirror_work *w)
 
 void work_accept(struct mirror_work *w)
 {
+	if (holding_is_frozen(&w->hold))
+		return;
 	work_retransfer(w);
 	w->is_accepted = true;
 }

@@ -58,7 +58,8 @@ struct mirror_work {
 	bool is_waived;			/* no review: the operator wants what was refused */
 	bool is_waiting;		/* due, but no round may begin yet */
 	bool is_hurried;		/* asked for during a round: another one after it */
-	bool is_accepted;		/* forced, whatever a catalog may lose */
+	bool is_accepted;		/* forced, though it loses what catalog_held says */
+	bool is_holding_back;		/* some primary of this round has a version that is held */
 	bool is_confirmed;		/* some primary of this round has what we hold */
 	uint32_t confirmed_s;		/* for so long, the best of them says; UINT32_MAX: no limit */
 	bool is_blemished;		/* some primary of this round failed */

@@ -155,25 +155,33 @@ START_TEST(a_catalog_has_as_many_members_as_it_may)
 END_TEST
 
 static const struct {
-	unsigned before, removed, coo, percent;
+	unsigned before, removed, coo, arrived, percent;
 	size_t lost;
 	bool is_too_many;
 } losses[] = {
-	{ 10, 0, 0, 0, 0, false },
-	{ 10, 3, 0, 0, 3, false },	/* three may always go */
-	{ 10, 4, 0, 0, 4, true },
-	{ 10, 4, 0, 40, 4, false },
-	{ 10, 4, 0, 39, 4, true },
-	{ 10, 10, 0, 99, 10, true },
-	{ 10, 10, 0, 100, 10, false },
-	{ 1, 1, 0, 0, 1, false },	/* the only one */
-	{ 2, 2, 0, 20, 2, true },	/* but not all of several */
-	{ 3, 2, 0, 20, 2, false },
-	{ 10, 10, 10, 0, 0, false },	/* they had been handed on */
-	{ 10, 10, 8, 20, 2, false },
-	{ 10, 10, 6, 20, 4, true },
-	{ 0, 0, 0, 0, 0, false },
+	{ 10, 0, 0, 10, 0, 0, false },
+	{ 10, 3, 0, 10, 0, 3, false },	/* three may always go */
+	{ 10, 4, 0, 10, 0, 4, true },
+	{ 10, 4, 0, 10, 40, 4, false },
+	{ 10, 4, 0, 10, 39, 4, true },
+	{ 10, 10, 0, 10, 99, 10, true },
+	{ 10, 10, 0, 10, 100, 10, false },
+	{ 1, 1, 0, 10, 0, 1, false },	/* the only one */
+	{ 2, 2, 0, 10, 20, 2, true },	/* but not all of several */
+	{ 3, 2, 0, 10, 20, 2, false },
+	{ 10, 10, 10, 10, 0, 0, false },	/* they had been handed on */
+	{ 10, 10, 8, 10, 20, 2, false },
+	{ 10, 10, 6, 10, 20, 4, true },
+	{ 10, 10, 10, 0, 20, 10, true },	/* ... to nobody */
+	{ 10, 10, 10, 6, 20, 4, true },
+	{ 0, 0, 0, 0, 0, 0, false },
 };
+
+/* The first `arg` of those that were handed on have arrived. */
+static bool has_arrived(const struct catalog_member *gone, void *arg)
+{
+	return (unsigned)(gone->zone[2] - '0') < *(const unsigned *)arg;
+}
 
 START_TEST(too_many_losses_are_noticed)
 {
@@ -184,9 +192,12 @@ START_TEST(too_many_losses_are_noticed)
 	zone = NULL;
 	list = NULL;
 	given_members(losses[_i].removed, losses[_i].before, 0);
-	ck_assert_uint_eq(catalog_lost(old, list), losses[_i].lost);
-	ck_assert_uint_eq(catalog_lost(list, old), 0);
-	ck_assert_int_eq(catalog_loses_too_many(old, list, losses[_i].percent), losses[_i].is_too_many);
+	unsigned arrived = losses[_i].arrived;
+	size_t lost = catalog_lost(old, list, has_arrived, &arrived);
+
+	ck_assert_uint_eq(lost, losses[_i].lost);
+	ck_assert_uint_eq(catalog_lost(list, old, has_arrived, &arrived), 0);
+	ck_assert_int_eq(catalog_loses_too_many(old, list, lost, losses[_i].percent), losses[_i].is_too_many);
 	catalog_free(old);
 	generation_free(old_zone);
 }

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: ISC
+"""Catalogs that go wrong: what is held, taken back and accepted."""
+import pytest
+
+import configurations
+from catalogs import CATALOG, Catalogued, catalog, is_served, member, pool, section, wait_mirrored, zone_row
+from servers import wait_for
+
+NAMES = [f"m{i}.test" for i in range(1, 11)]
+OTHER = "other.example"
+
+
+def labels(names):
+    return {name.split(".")[0]: name for name in names}
+
+
+def conf(*parts):
+    return configurations.HEAD + "".join(parts)
+
+
+@pytest.fixture
+def nsd(stage):
+    zones = {name: member() for name in NAMES}
+    zones[CATALOG] = catalog(1, labels(NAMES))
+    zones[OTHER] = catalog(1, {})
+    return stage.add(Catalogued(stage.folder, zones)).start()
+
+
+def begin(stage, *parts):
+    front = stage.understudy(conf(*parts)).start()
+    front.wait_event("catalog_updated", serial="1", members="10")
+    return front
+
+
+def publish(nsd, front, serial, members, name=CATALOG):
+    nsd.publish(serial, members, name)
+    assert front.ctl("refresh", name)[0] == 0
+
+
+@pytest.mark.parametrize("order", ["hold", "rollback"])
+def test_accept_ends_the_operators_own_order(stage, nsd, order):
+    """What is released is looked at as any version is."""
+    front = begin(stage, pool("main", nsd.where), section())
+    publish(nsd, front, 2, labels(NAMES[:9]))
+    front.wait_event("catalog_updated", serial="2", members="9")
+    assert front.ctl(order, CATALOG)[0] == 0
+    if order == "rollback":
+        front.wait_event("catalog_updated", serial="1", members="10", added="1")
+    nsd.publish(3, labels(NAMES[:1]))
+    code, out, err = front.ctl("accept", CATALOG)
+    assert code == 0, out + err
+    front.wait_event("catalog_held", serial="3", left="1")
+    assert is_served(front, NAMES[1])
+    wait_for(lambda: front.ctl("accept", CATALOG)[0] == 0, "a version to accept")
+    front.wait_event("catalog_updated", serial="3", members="1")
+    assert front.ctl("accept", CATALOG)[0] == 1
+
+
+def test_accept_takes_no_more_than_what_was_told(stage, nsd):
+    """The primary goes on losing members while the operator reads how many are gone."""
+    front = begin(stage, pool("main", nsd.where), section())
+    publish(nsd, front, 2, labels(NAMES[:5]))
+    front.wait_event("catalog_held", serial="2", removed="5")
+    nsd.publish(3, labels(NAMES[:2]))
+    assert front.ctl("accept", CATALOG)[0] == 0
+    front.wait_event("catalog_held", serial="3", removed="8")
+    assert is_served(front, NAMES[4])
+    nsd.publish(4, labels(NAMES[:3]))
+    assert front.ctl("accept", CATALOG)[0] == 0
+    front.wait_event("catalog_updated", serial="4", members="3")
+
+
+@pytest.mark.parametrize("is_late_first", [False, True])
+def test_a_primary_that_lags_does_not_end_what_is_held(stage, nsd, is_late_first):
+    """One has the new version, the other confirms the old one: it can be accepted all the same."""
+    late = stage.add(Catalogued(stage.folder, {**{name: member() for name in NAMES}, CATALOG: catalog(1, labels(NAMES))},
+                                name="late")).start()
+    both = [late, nsd] if is_late_first else [nsd, late]
+    targets = "".join(configurations.backend(f"ns{i}", server.where, primary=True) for i, server in enumerate(both))
+    targets += configurations.mirror(1)
+    front = begin(stage, pool("main", None, targets), section())
+    publish(nsd, front, 2, labels(NAMES[:2]))
+    front.wait_event("catalog_held", serial="2")
+    wait_for(lambda: not zone_row(front, CATALOG)["next_refresh_s"] == 0, "the round to be over")
+    assert "held" in zone_row(front, CATALOG)
+    assert front.ctl("accept", CATALOG)[0] == 0
+    front.wait_event("catalog_updated", serial="2", members="2")
+
+
+def test_coo_excuses_only_those_that_arrive(stage, nsd):
+    """Members that move to a catalog of ours may leave; those that are to move elsewhere are lost."""
+    def moving(to):
+        return {zone.split(".")[0]: (zone, {"coo": [to]}) for zone in NAMES}
+
+    front = begin(stage, pool("main", nsd.where), section(), section(OTHER))
+    publish(nsd, front, 2, moving("nowhere.example"))
+    front.wait_event("zone_transferred", zone=CATALOG + ".", serial="2")
+    publish(nsd, front, 3, {})
+    front.wait_event("catalog_held", serial="3", removed="10")
+    assert is_served(front, NAMES[9])
+    publish(nsd, front, 4, moving(OTHER))
+    front.wait_event("zone_transferred", zone=CATALOG + ".", serial="4")
+    publish(nsd, front, 5, {})
+    front.wait_event("catalog_held", serial="5", removed="10")
+    publish(nsd, front, 6, moving(OTHER))
+    publish(nsd, front, 2, labels(NAMES), OTHER)
+    front.wait_event("catalog_updated", catalog=OTHER + ".", members="10", moved="10")
+    publish(nsd, front, 7, {})
+    front.wait_event("zone_transferred", zone=CATALOG + ".", serial="7")
+    assert is_served(front, NAMES[9])
