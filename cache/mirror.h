@@ -69,6 +69,9 @@ struct mirror_zone_conf {
 	uint64_t timeout_us;
 	struct review_rules review;	/* of each new version */
 	struct mirror_catalog_conf catalog;
+	/* Unless it is mirrored already: a zone of its name in Redis was removed (RFC 9432 s.5.3),
+	 * and is good until the primary's is here, whatever their serials. */
+	bool is_newcomer;
 	uint64_t grace_us;		/* served so long past its SOA expire; 0: not at all */
 	unsigned keep;			/* older generations that stay in memory; to MIRROR_KEEP_MAX */
 };

@@ -175,6 +175,8 @@ static void take_loaded(struct mirror_work *w, struct generation *g, const struc
 		w->behind = 0;
 		work_take_times(w);
 		holding_save_snapshot(&w->hold);
+		if (w->is_newcomer)
+			work_retransfer(w);
 		return;
 	}
 	work_take_times(w);
@@ -242,8 +244,10 @@ void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zo
 		reject_loaded(w, reason);
 	else if (holding_current(&w->hold))
 		holding_save_store(&w->hold, NULL);
-	if (!reason)
+	if (!reason) {
+		w->is_newcomer = false;
 		settle_news(w);
+	}
 	report(w);
 }
 
@@ -282,6 +286,7 @@ void work_on_followed(struct mirror_work *w, struct generation *g, const struct 
 		take_loaded(w, g, times);
 	else
 		take_nothing_newer(w, times);
+	w->is_newcomer = false;
 	settle_news(w);
 	report(w);
 }

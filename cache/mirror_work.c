@@ -40,6 +40,7 @@ struct mirror_work *work_new(struct mirror_zone_conf *conf)
 	w->slot = slot;
 	w->conf = conf;
 	w->status_next_us = UINT64_MAX;
+	w->is_newcomer = conf->is_newcomer;
 	return w;
 }
 

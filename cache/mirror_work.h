@@ -92,6 +92,7 @@ struct mirror_work {
 	/* the start: mirror_wait_loaded() waits for both */
 	bool is_snapshot_seen, is_store_seen, is_counted;
 	bool is_store_read;		/* the store has said what it has, once */
+	bool is_newcomer;		/* until then: that may be another zone, which was removed */
 	bool is_left;			/* no longer configured: serves old plans only */
 
 	/* set by any thread; whoever sets the first puts the zone into the mirror's list */

@@ -188,10 +188,9 @@ static const struct candidate *hand_on(const struct gathering *g, const struct c
 	return at;
 }
 
-static const struct candidate *choose_owner(struct gathering *g, const struct candidate *all,
-					    size_t count)
+static const struct candidate *choose_owner(const struct gathering *g, const struct member *before,
+					    const struct candidate *all, size_t count)
 {
-	const struct member *before = member_before(g, all->entry->zone);
 	const struct candidate *owner = NULL;
 
 	if (before)
@@ -199,13 +198,23 @@ static const struct candidate *choose_owner(struct gathering *g, const struct ca
 	return hand_on(g, all, count, owner ? owner : all);
 }
 
-static void take(struct gathering *g, const struct candidate *c)
+/* There was a version of it already: what is new in this one did not exist before. */
+static bool was_known(const struct gathering *g, const uint8_t *catalog)
+{
+	for (size_t i = 0; g->before && i < g->before->conf->catalog_count; i++)
+		if (name_is_equal(g->before->conf->catalogs[i].zone.origin, catalog))
+			return g->before->lists[i] != NULL;
+	return false;
+}
+
+static void take(struct gathering *g, const struct candidate *c, const struct member *before)
 {
 	const struct conf_catalog *conf = &g->conf->catalogs[c->catalog];
 	const struct catalog *list = g->m->lists[c->catalog]->catalog;
 	struct member *m = &g->m->items[g->m->count++];
 
-	*m = (struct member){ .entry = c->entry, .pool = conf->member.pool, .catalog = c->catalog };
+	*m = (struct member){ .entry = c->entry, .pool = conf->member.pool, .catalog = c->catalog,
+			      .is_new = !before && was_known(g, origin_of(g, c)) };
 	for (size_t i = 0; i < conf->group_count && !m->group; i++)
 		if (catalog_is_in_group(list, c->entry, conf->groups[i].name))
 			m->group = &conf->groups[i];
@@ -219,6 +228,7 @@ static void settle(struct gathering *g, const struct candidate *all, size_t coun
 	struct candidate fine[CONF_CATALOGS_MAX];
 	bool is_ours = is_zone(g, all->entry->zone);
 	const struct candidate *owner;
+	const struct member *before;
 	size_t fine_count = 0;
 
 	assert(count <= CONF_CATALOGS_MAX);
@@ -227,8 +237,9 @@ static void settle(struct gathering *g, const struct candidate *all, size_t coun
 			fine[fine_count++] = all[i];
 	if (fine_count == 0)
 		return;
-	owner = choose_owner(g, fine, fine_count);
-	take(g, owner);
+	before = member_before(g, all->entry->zone);
+	owner = choose_owner(g, before, fine, fine_count);
+	take(g, owner, before);
 	for (const struct candidate *c = fine; c < fine + fine_count; c++)
 		if (c != owner && !(c->entry->coo &&
 				    name_is_equal(c->entry->coo, origin_of(g, owner))))

@@ -38,6 +38,7 @@ struct member {
 	const struct conf_pool *pool;
 	const struct conf_group *group;		/* that gave it the pool; NULL: none */
 	unsigned catalog;			/* in conf->catalogs */
+	bool is_new;				/* we knew its catalog, and had it from nobody */
 };
 
 struct member_refused {

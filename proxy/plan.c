@@ -307,6 +307,7 @@ static void mirrored_from(struct mirror_zone_conf *m, const struct conf *c,
 	m->catalog.is_one = of->catalog != NULL;
 	m->catalog.max_members = of->catalog ? of->catalog->max_members : 0;
 	m->catalog.max_removed = of->catalog ? of->catalog->max_removed : 0;
+	m->is_newcomer = of->member && of->member->is_new;
 }
 
 static bool is_mirrored(const struct plan_zone *z)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-"""Catalogs that go wrong: what is held, taken back and accepted."""
+"""Catalogs that go wrong: what is held, taken back and accepted; what a removed member may not bring along."""
 import pytest
 
 import configurations
@@ -108,3 +108,27 @@ def test_coo_excuses_only_those_that_arrive(stage, nsd):
     publish(nsd, front, 7, {})
     front.wait_event("zone_transferred", zone=CATALOG + ".", serial="7")
     assert is_served(front, NAMES[9])
+
+
+def test_a_member_that_comes_back_is_another_zone(stage, nsd):
+    """RFC 9432 s.5.3: Redis still has the one that was removed, with a later serial."""
+    redis = stage.redis().start()
+    nsd.write_zone(NAMES[9], member("192.0.2.9", 42))
+    nsd.reload()
+    wait_for(lambda: nsd.serial(NAMES[9]) == 42, "NSD to have it")
+    front = begin(stage, configurations.redis(redis), pool("main", nsd.where), section())
+    wait_for(lambda: (zone_row(front, NAMES[9]) or {}).get("saved_generation") == 1, "it in Redis", 20)
+    publish(nsd, front, 2, labels(NAMES[:9]))
+    front.wait_event("catalog_member_removed", zone=NAMES[9] + ".")
+    nsd.write_zone(NAMES[9], member("192.0.2.1", 1))
+    nsd.reload()
+    wait_for(lambda: nsd.serial(NAMES[9]) == 1, "NSD to have the new one")
+    publish(nsd, front, 3, labels(NAMES))
+    front.wait_event("catalog_member_added", zone=NAMES[9] + ".", since=front.events("catalog_member_removed")[0][0])
+    wait_for(lambda: (zone_row(front, NAMES[9]) or {}).get("serial") == 1, "the new zone in the mirror", 20)
+    wait_mirrored(front, NAMES[9])
+    nsd.freeze()
+    try:
+        wait_for(lambda: is_served(front, NAMES[9], "192.0.2.1"), "the new zone out of the mirror")
+    finally:
+        nsd.thaw()

@@ -92,8 +92,8 @@ static void say(const char *sign, const uint8_t *zone, const char *rest)
 static void on_change(const struct member *old, const struct member *new, void *arg)
 {
 	(void)arg;
-	if (!old)
-		say("+", new->entry->zone, "");
+	if (!old)	/* +: in the first list that there is of its catalog */
+		say(new->is_new ? "*" : "+", new->entry->zone, "");
 	else if (!new)
 		say("-", old->entry->zone, "");
 	else
@@ -154,7 +154,7 @@ START_TEST(members_come_go_and_change)
 	ck_assert_str_eq(told, "");
 	given_list(0, "y m2.test. - e1; z m3.test. - e1;");
 	look();
-	ck_assert_str_eq(told, "-m1.test. ~m2.test. +m3.test.");
+	ck_assert_str_eq(told, "-m1.test. ~m2.test. *m3.test.");
 	ck_assert_str_eq(all(), "m2.test.@a.catz./edge m3.test.@a.catz./edge");
 	given_list(0, "other m2.test. - e2; z m3.test. - unknown;");
 	look();
