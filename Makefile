@@ -205,7 +205,7 @@ FUZZ_SECONDS ?= 60
 FUZZ ?= $(FUZZERS:tests/fuzz/fuzz_%.c=%)
 fuzz: fuzz-build fuzz-run
 
-fuzz-build:
+fuzz-build: deps-check
 	@$(MAKE) --no-print-directory -j$(JOBS) CC=clang SANITIZE=fuzzer-no-link,address,undefined \
 		BUILD=build/fuzz REPLAY= FUZZ_LINK=-fsanitize=fuzzer \
 		$(FUZZERS:tests/%.c=build/fuzz/tests/%)
@@ -236,6 +236,7 @@ faults:
 
 # cppcheck takes what a function is to fill in for an argument that should have been filled.
 lint:
+	@contrib/install-deps build run check lint
 	$(MAKE) -j$(JOBS) WERROR=1 CC=clang BUILD=build/clang all tests
 	$(MAKE) -j$(JOBS) WERROR=1 all
 	! nm -uA $(LIB) | grep -wE '(__)?(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|gets)(_chk)?'
