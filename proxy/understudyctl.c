@@ -122,7 +122,8 @@ static bool parse_command(int argc, char **argv, struct command *c)
 	for (int i = 1; i < argc; i++) {
 		const char *word = argv[i];
 
-		if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+		if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 ||
+		    (c->count == 0 && strcmp(word, "help") == 0)) {
 			print_usage(stdout);
 			exit(EXIT_DONE);
 		} else if (strcmp(word, "--json") == 0) {

@@ -111,6 +111,12 @@ def test_not_running_is_3(stage):
     assert code == 3, (out, err)
 
 
+@pytest.mark.parametrize("words", [["help"], ["--help"], ["-h"]])
+def test_help_is_there_whatever_one_tries(stage, words):
+    code, out, err = stage.understudy(GOOD).ctl(*words)
+    assert code == 0 and "rollback" in out, (out, err)
+
+
 @pytest.mark.parametrize("words", [["nonsense"], [], ["zone"], ["backend", "ns1"], ["backend", "ns1", "sideways"],
                                    ["failover", "main", "maybe"], ["explain", "www.example.com"]])
 def test_wrong_usage_is_2(front, words):
