@@ -21,13 +21,19 @@ bool turn_take(struct mirror_work *w, enum fetch_want want)
 	const struct mirror_primary *p = &w->conf->primaries[w->primary];
 	struct turns *turns = w->shop->turns;
 	bool is_wanted = is_zone_wanted(w, want);
+	enum turn_kind kind;
 
 	if (want != FETCH_SOA_ONLY &&
 	    turns_try(turns, &w->turn, TURN_TRANSFER, &p->address, p->tls))
 		return true;
 	if (!is_wanted && turns_try(turns, &w->turn, TURN_CHECK, &p->address, p->tls))
 		return true;
-	turns_wait(turns, &w->turn, is_wanted ? TURN_TRANSFER : TURN_CHECK, &p->address, p->tls);
+	kind = is_wanted ? TURN_TRANSFER : TURN_CHECK;
+	/* its members, however many and bad, shall not hold up the version that takes them back */
+	if (w->conf->catalog.is_one)
+		turns_wait_ahead(turns, &w->turn, kind, &p->address, p->tls);
+	else
+		turns_wait(turns, &w->turn, kind, &p->address, p->tls);
 	return false;
 }
 

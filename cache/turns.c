@@ -149,18 +149,33 @@ bool turns_try(struct turns *t, struct turn *turn, enum turn_kind kind,
 	return true;
 }
 
+/* Into its lane's queue, behind `prev`; NULL: as the first. */
+static void enqueue(struct turns *t, struct turn *turn, struct turn *prev)
+{
+	struct queue *q = &turn->lane->waiting[turn->kind];
+
+	turn->is_waiting = true;
+	turn->prev = prev;
+	turn->next = prev ? prev->next : q->first;
+	*(prev ? &prev->next : &q->first) = turn;
+	*(turn->next ? &turn->next->prev : &q->last) = turn;
+	t->waiting++;
+}
+
 void turns_wait(struct turns *t, struct turn *turn, enum turn_kind kind,
 		const struct address *primary, const struct tls_profile *tls)
 {
 	struct lane *l = lane_of(t, primary, tls);
-	struct queue *q = &l->waiting[kind];
 
 	join(turn, l, kind);
-	turn->is_waiting = true;
-	turn->prev = q->last;
-	*(q->last ? &q->last->next : &q->first) = turn;
-	q->last = turn;
-	t->waiting++;
+	enqueue(t, turn, l->waiting[kind].last);
+}
+
+void turns_wait_ahead(struct turns *t, struct turn *turn, enum turn_kind kind,
+		      const struct address *primary, const struct tls_profile *tls)
+{
+	join(turn, lane_of(t, primary, tls), kind);
+	enqueue(t, turn, NULL);
 }
 
 static void unqueue(struct turns *t, struct turn *turn)

@@ -5,7 +5,7 @@
  * Purpose:  places at each primary and in all, and queues for them. Transfers have places of
  *           their own, and so have questions for the SOA: a long transfer holds up no other
  *           zone's check, and a slow primary no other primary's zones. Primaries take turns;
- *           at one primary, first come is first served.
+ *           at one primary, first come is first served, but for those on which others hang.
  *           A primary that did not answer a moment ago is *mute*: who waits for it need not
  *           find out for itself, but may go to its next primary at once.
  * Not here: asking (mirror_round.h).
@@ -64,6 +64,10 @@ bool turns_try(struct turns *t, struct turn *turn, enum turn_kind kind,
 /* Waits for one: turns_next() will give the turn back. */
 void turns_wait(struct turns *t, struct turn *turn, enum turn_kind kind,
 		const struct address *primary, const struct tls_profile *tls);
+
+/* The same, ahead of all who wait there: for few. */
+void turns_wait_ahead(struct turns *t, struct turn *turn, enum turn_kind kind,
+		      const struct address *primary, const struct tls_profile *tls);
 
 /* Gives the place back, or leaves the queue. Twice is fine. */
 void turns_leave(struct turns *t, struct turn *turn);

@@ -77,6 +77,29 @@ START_TEST(transfers_are_bounded_in_all)
 }
 END_TEST
 
+START_TEST(who_waits_ahead_is_next)
+{
+	ck_assert(try(0, TURN_TRANSFER, &a) && try(1, TURN_TRANSFER, &a));
+	queue(2, TURN_TRANSFER, &a);
+	queue(3, TURN_TRANSFER, &a);
+	turns_wait_ahead(turns, &turn[4], TURN_TRANSFER, &a, NULL);
+	turns_wait_ahead(turns, &turn[5], TURN_TRANSFER, &b, NULL);
+	expect(5);
+	expect_none();
+	turns_leave(turns, &turn[0]);
+	expect(4);
+	turns_wait_ahead(turns, &turn[6], TURN_TRANSFER, &a, NULL);
+	turns_leave(turns, &turn[6]);
+	queue(7, TURN_TRANSFER, &a);
+	turns_leave(turns, &turn[1]);
+	expect(2);
+	turns_leave(turns, &turn[4]);
+	expect(3);
+	turns_leave(turns, &turn[2]);
+	expect(7);
+}
+END_TEST
+
 START_TEST(checks_do_not_wait_for_transfers)
 {
 	ck_assert(try(0, TURN_TRANSFER, &a) && try(1, TURN_TRANSFER, &a));
@@ -181,6 +204,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, transfers_from_one_primary_are_bounded);
 	tcase_add_test(tc, transfers_are_bounded_in_all);
+	tcase_add_test(tc, who_waits_ahead_is_next);
 	tcase_add_test(tc, checks_do_not_wait_for_transfers);
 	tcase_add_test(tc, first_come_is_first_served);
 	tcase_add_test(tc, primaries_take_turns);
