@@ -32,12 +32,10 @@ static void look(struct watch *w, bool is_tick)
 {
 	uint64_t now = clock_monotonic_us();
 
-	for (unsigned i = 0; i < BACKENDS_MAX; i++) {
-		if (!w->by_index[i])
-			continue;
-		verdict_look(w->by_index[i], now);
-		check_send_due(w->by_index[i], now);
-		guards_look(w->by_index[i], now);
+	for (unsigned i = 0; i < w->count; i++) {
+		verdict_look(w->all[i], now);
+		check_send_due(w->all[i], now);
+		guards_look(w->all[i], now);
 	}
 	newers_look(w, now);
 	if (is_tick) {
@@ -56,9 +54,8 @@ void watch_arm(struct watch *w, uint64_t now)
 {
 	uint64_t next = now + TICK_US;
 
-	for (unsigned i = 0; i < BACKENDS_MAX; i++) {
-		struct watched *b = w->by_index[i];
-		uint64_t due = b ? verdict_next_us(b, now) : next;
+	for (unsigned i = 0; i < w->count; i++) {
+		uint64_t due = verdict_next_us(w->all[i], now);
 
 		if (due < next)
 			next = due;
@@ -232,6 +229,14 @@ static void free_pools(struct watched_pool *pools, unsigned count)
 	free(pools);
 }
 
+static void list_all(struct watch *w)
+{
+	w->count = 0;
+	for (unsigned i = 0; i < BACKENDS_MAX; i++)
+		if (w->by_index[i])
+			w->all[w->count++] = w->by_index[i];
+}
+
 void watch_set_plan(struct watch *w, const struct plan *plan)
 {
 	struct watched **old = memory_zeroed(BACKENDS_MAX, sizeof(struct watched *));
@@ -256,6 +261,7 @@ void watch_set_plan(struct watch *w, const struct plan *plan)
 				watch_target(w, pool, &pool->plan->targets[t], old, now);
 		takeover_set(pool, now);
 	}
+	list_all(w);
 	for (unsigned i = 0; i < BACKENDS_MAX; i++)
 		watched_free(old[i]);
 	free(old);
@@ -289,8 +295,8 @@ void watch_free(struct watch *w)
 		return;
 	ev_timer_stop(w->loop, &w->timer);
 	ev_async_stop(w->loop, &w->wake);
-	for (unsigned i = 0; i < BACKENDS_MAX; i++)
-		watched_free(w->by_index[i]);
+	for (unsigned i = 0; i < w->count; i++)
+		watched_free(w->all[i]);
 	free_pools(w->pools, w->pool_count);
 	shadows_free(w->shadows);
 	newers_free(w->newers);
@@ -304,10 +310,10 @@ bool watch_order_backend(struct watch *w, const char *name, enum health_order or
 	uint64_t now = clock_monotonic_us();
 	bool is_known = false;
 
-	for (unsigned i = 0; i < BACKENDS_MAX; i++) {
-		struct watched *b = w->by_index[i];
+	for (unsigned i = 0; i < w->count; i++) {
+		struct watched *b = w->all[i];
 
-		if (!b || strcmp(b->slot->name, name) != 0)
+		if (strcmp(b->slot->name, name) != 0)
 			continue;
 		verdict_follow(b, health_on_order(&b->health, order, now), now);
 		gates_on_order(b, now);

@@ -361,9 +361,8 @@ void gates_look_all(struct watched *b, uint64_t now)
 
 void gates_tick(struct watch *w, uint64_t now)
 {
-	for (unsigned i = 0; i < BACKENDS_MAX; i++)
-		if (w->by_index[i])
-			w->by_index[i]->asks_left = asks_of(w->by_index[i], now);
+	for (unsigned i = 0; i < w->count; i++)
+		w->all[i]->asks_left = asks_of(w->all[i], now);
 	for (unsigned i = 0; i < w->pool_count; i++) {
 		struct watched_pool *p = &w->pools[i];
 		size_t most = LOOKS_MAX / w->pool_count / (p->plan->target_count + 1) + 1;

@@ -389,9 +389,8 @@ bool watch_is_degraded(struct watch *w)
 	for (unsigned i = 0; i < w->pool_count; i++)
 		if (takeover_tier(&w->pools[i], NULL) != takeover_first_tier(w->pools[i].plan))
 			return true;
-	for (unsigned i = 0; i < BACKENDS_MAX; i++)
-		if (w->by_index[i] && (strcasecmp(watched_state_text(w->by_index[i]), "up") != 0 ||
-				       w->by_index[i]->loud_zones > 0))
+	for (unsigned i = 0; i < w->count; i++)
+		if (strcasecmp(watched_state_text(w->all[i]), "up") != 0 || w->all[i]->loud_zones > 0)
 			return true;
 	return false;
 }

@@ -137,6 +137,8 @@ struct watch {
 	struct newers *newers;
 	uint64_t checks;		/* questions asked so far */
 	struct watched *by_index[BACKENDS_MAX];	/* slots of the registry; NULL: not watched */
+	struct watched *all[BACKENDS_MAX];	/* the same in that order, without gaps */
+	unsigned count;
 };
 
 /* Sets the timer to what is due next. */
