@@ -9,7 +9,14 @@
 enum { LIMIT_STALE_US = 10 * 1000 * 1000 };	/* behind the latest reply to any worker */
 
 static struct backend slots[BACKENDS_MAX];	/* the registry; control only */
+static unsigned worker_count = WORKERS_MAX;
 static unsigned slots_begun; /* slots [0 .. slots_begun) have been taken before */
+
+void backend_set_workers(unsigned count)
+{
+	assert(count <= WORKERS_MAX);
+	worker_count = count;
+}
 
 static bool backend_is(const struct backend *b, const char *pool, const char *name,
 		       const struct address *address)
@@ -159,7 +166,7 @@ void backend_sum(struct backend *b, struct evidence_sum *sum)
 	unsigned srtt_count = 0;
 
 	memset(sum, 0, sizeof(*sum));
-	for (unsigned i = 0; i < WORKERS_MAX; i++) {
+	for (unsigned i = 0; i < worker_count; i++) {
 		uint32_t srtt_us =
 			atomic_load_explicit(&b->evidence[i].srtt_us, memory_order_relaxed);
 
@@ -167,7 +174,7 @@ void backend_sum(struct backend *b, struct evidence_sum *sum)
 		srtt_total_us += srtt_us;
 		srtt_count += srtt_us > 0;
 	}
-	for (unsigned i = 0; i < WORKERS_MAX; i++)
+	for (unsigned i = 0; i < worker_count; i++)
 		sum_add_limit(sum, &b->evidence[i]);
 	if (srtt_count > 0)
 		sum->srtt_us = (uint32_t)(srtt_total_us / srtt_count);

@@ -107,6 +107,9 @@ struct backend {
 struct backend *backend_take(const char *pool, const char *name, const struct address *address);
 void backend_leave(struct backend *b);
 
+/* [control, before the first of them] So many workers have evidence; until then WORKERS_MAX. */
+void backend_set_workers(unsigned count);
+
 /* Slots are numbered 0 .. BACKENDS_MAX - 1 and exist for ever. */
 struct backend *backend_get(unsigned index);
 

@@ -103,6 +103,7 @@ static void on_control_wake(struct ev_loop *loop)
 static bool make_parts(struct daemon *d, struct conf *conf, FILE *errors)
 {
 	d->mirror = make_mirror(conf);
+	backend_set_workers(conf->workers);
 	d->watch = watch_new(d->loop, d->mirror, conf->workers);
 	d->transfers = transfer_log_new(d->loop, conf->workers);
 	d->notifier = notifier_new(d->loop, conf->workers);

@@ -51,6 +51,7 @@ static void on_crash(int number)
 void sim_run_prepare(void)
 {
 	event_open_log("/dev/null", EVENT_LOGFMT, EVENT_INFO);
+	backend_set_workers(1);
 	signal(SIGABRT, on_crash);
 	signal(SIGSEGV, on_crash);
 }
