@@ -3,9 +3,12 @@
  * bench_zone - what a zone costs: memory for each record, time to build, lookups, updates.
  *
  * Purpose:  builds host0000000.example.com ... with one A record each (1.9 million unless an
- *           argument says otherwise) and prints what such a zone costs.
+ *           argument says otherwise) and prints what such a zone costs. It is run by the row `zone`
+ *           of bench.py.
+ * Output:   one line of JSON. The snapshot is written to a folder of its own in TMPDIR.
  */
 #include <assert.h>
+#include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +104,7 @@ static struct generation *change_ten(const struct generation *old, unsigned coun
 
 static void bench_lookups(const struct generation *g, unsigned count, bool is_there)
 {
-	enum { LOOKUPS = 4000000 };
+	unsigned lookups = 2 * count;
 	struct tree_match match;
 	struct name_key key;
 	uint8_t name[NAME_LEN_MAX];
@@ -109,7 +112,7 @@ static void bench_lookups(const struct generation *g, unsigned count, bool is_th
 	size_t found = 0;
 	uint64_t start = clock_monotonic_us();
 
-	for (int i = 0; i < LOOKUPS; i++) {
+	for (unsigned i = 0; i < lookups; i++) {
 		at = at * 1664525u + 1013904223u;	/* names in no order that a cache knows */
 		host_name((uint32_t)((uint64_t)at * count >> 32), name);
 		if (!is_there)
@@ -120,18 +123,18 @@ static void bench_lookups(const struct generation *g, unsigned count, bool is_th
 	}
 	double s = seconds_since(start);
 
-	assert(found == (is_there ? (size_t)LOOKUPS : 0));
-	printf("lookups, %s: %.2f M/s (%.0f ns)\n", is_there ? "name there" : "name missing",
-	       LOOKUPS / s / 1e6, s / LOOKUPS * 1e9);
+	assert(found == (is_there ? lookups : 0));
+	printf(", \"%s_ns\": %.1f", is_there ? "found" : "missing", s / lookups * 1e9);
 }
 
 static void bench_snapshot(const struct generation *g)
 {
 	struct zone_times times = { 1, 2, ZONE_FREE };
-	char dir[] = "/tmp/bench_zone.XXXXXX", path[64];
-	const char *why = "";
+	const char *tmp = getenv("TMPDIR"), *why = "";
+	char dir[PATH_MAX], path[PATH_MAX + 32];
 	struct stat st = { 0 };
 
+	snprintf(dir, sizeof(dir), "%s/bench_zone.XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(dir))
 		abort();
 	snprintf(path, sizeof(path), "%s/zones/example.com.", dir);
@@ -140,12 +143,16 @@ static void bench_snapshot(const struct generation *g)
 	double wrote = seconds_since(start);
 
 	if (error == 0 && stat(path, &st) == 0)
-		printf("snapshot of %.1f bytes a record written in %.2f s\n",
+		printf(", \"snapshot_bytes_per_record\": %.1f, \"snapshot_write_s\": %.3f",
 		       (double)st.st_size / (double)g->records, wrote);
 	start = clock_monotonic_us();
 	struct generation *back = snapshot_read(dir, ORIGIN, 0, 0, &times, &why);
 
-	printf("snapshot %s in %.2f s\n", back ? "read" : why, seconds_since(start));
+	if (!back) {
+		fprintf(stderr, "snapshot: %s\n", why);
+		exit(1);
+	}
+	printf(", \"snapshot_read_s\": %.3f", seconds_since(start));
 	generation_free(back);
 	snapshot_remove(dir, ORIGIN);
 	snprintf(path, sizeof(path), "%s/zones", dir);
@@ -204,8 +211,8 @@ int main(int argc, char **argv)
 	uint64_t start = clock_monotonic_us();
 	struct generation *g = build(count);
 
-	printf("%zu records built in %.2f s\n", g->records, seconds_since(start));
-	printf("resident: %.1f bytes a record\n",
+	printf("{\"records\": %zu, \"build_s\": %.3f", g->records, seconds_since(start));
+	printf(", \"bytes_per_record\": %.1f",
 	       (double)(resident_bytes() - before) / (double)g->records);
 	bench_lookups(g, count, true);
 	bench_lookups(g, count, false);
@@ -216,15 +223,16 @@ int main(int argc, char **argv)
 	struct generation *next = change_ten(g, count);
 	double took = seconds_since(start);
 
-	printf("ten changes: %.0f us, %zu bytes\n", took * 1e6, mallinfo2().uordblks - heap);
+	printf(", \"ten_changes_us\": %.0f, \"ten_changes_bytes\": %zu", took * 1e6,
+	       mallinfo2().uordblks - heap);
 	start = clock_monotonic_us();
 	generation_free(g);
-	printf("old generation freed in %.0f us\n", seconds_since(start) * 1e6);
+	printf(", \"free_old_us\": %.0f", seconds_since(start) * 1e6);
 	bench_snapshot(next);
 	bench_zonemd(next);
 	bench_dump(next);
 	start = clock_monotonic_us();
 	generation_free(next);
-	printf("whole zone freed in %.2f s\n", seconds_since(start));
+	printf(", \"free_s\": %.3f}\n", seconds_since(start));
 	return EXIT_SUCCESS;
 }

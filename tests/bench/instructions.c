@@ -8,6 +8,7 @@
  *
  *   instructions KIND QUERIES
  */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,10 +198,13 @@ static struct generation *make_zone(bool is_signed)
 
 static struct conf *read_conf(const char *targets)
 {
-	char path[] = "/tmp/understudy-instructions-XXXXXX";
-	FILE *f = fdopen(mkstemp(path), "w");
+	const char *tmp = getenv("TMPDIR");
+	char path[PATH_MAX];
 	struct conf *conf;
+	FILE *f;
 
+	snprintf(path, sizeof(path), "%s/understudy-instructions-XXXXXX", tmp ? tmp : "/tmp");
+	f = fdopen(mkstemp(path), "w");
 	if (!f)
 		die("no file for the configuration");
 	fprintf(f, "pool \"p\" { %s shadow-check = 0 }\nzone \"example.com\" { pool = \"p\" }\n", targets);
