@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: ISC
+"""rows_queries - what a query costs and how long it takes, by UDP."""
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+
+import references
+from measure import (CLIENT_CPU, HOSTS, REPETITIONS, SECONDS, SERVER_CPU, STEADY_RATE, compare, flood, pin, processes_of,
+                     table, turns)
+from peers import Dnsdist
+from servers import wait_for
+from stages import nsd_of
+
+
+def answered_from_the_mirror(world, questions, title):
+    nsd = nsd_of(world)
+    contenders = {"echo": world.limit("echo"), "understudy": world.mirror(nsd), "nsd": nsd,
+                  "knot": world.reference(references.Knot), "bind": world.reference(references.Bind)}
+    return compare(title, contenders, questions, "echo")
+
+
+def mirror_positive(world):
+    """CPU for each query that is answered from the zone, to the least that any server costs."""
+    return answered_from_the_mirror(world, world.positive, f"answered from the mirror: A of {HOSTS} names")
+
+
+def mirror_denied(world):
+    """The same where nothing is, in a signed zone, with proof."""
+    return answered_from_the_mirror(world, world.denied, "answered from the mirror: NXDOMAIN with NSEC3 proof, DO")
+
+
+def forwarders(world):
+    backend = nsd_of(world)
+    pin(backend, CLIENT_CPU)
+    dnsdist = world.stage.add(Dnsdist(world.folder, backend))
+    dnsdist.start()
+    contenders = {"relay": world.limit("relay", backend), "understudy": world.proxy(backend), "dnsdist": dnsdist}
+    return backend, contenders
+
+
+def forward(world):
+    """CPU for each query that another server answers, to the least that passing it on costs."""
+    _, contenders = forwarders(world)
+    return compare("forwarded to NSD", contenders, world.positive, "relay")
+
+
+def latency(world):
+    """What a proxy adds at a steady rate: its percentiles less those of the server behind it."""
+    backend, contenders = forwarders(world)
+    found = turns(contenders, lambda server: flood(server.where, world.positive, rate=STEADY_RATE))
+    direct = [flood(backend.where, world.positive, rate=STEADY_RATE) for _ in range(REPETITIONS)]
+    keys = {"p50_us": ("p50", ".0f"), "p99_us": ("p99", ".0f"), "p999_us": ("p99.9", ".0f")}
+    rows = {name: {key: statistics.median(own[key] - base[key] for own, base in zip(figures, direct)) for key in keys}
+            for name, figures in found.items()}
+    return table(f"latency added by forwarding at {STEADY_RATE} q/s, microseconds", rows, keys)
+
+
+TRACED_RATE = 1_000      # what all of them still answer while strace looks on
+
+
+def traced(server, questions, rate):
+    """System calls for each query answered: strace counts them, and slows the server down meanwhile."""
+    report = server.path("strace")
+    pids = [word for pid in processes_of(server) for word in ("-p", str(pid))]
+    trace = subprocess.Popen(["strace", "-c", "-f", "-o", report, *pids], stderr=subprocess.PIPE, text=True)
+    try:
+        assert "attached" in trace.stderr.readline()
+        result = flood(server.where, questions, seconds=SECONDS, rate=rate)
+    finally:
+        trace.send_signal(signal.SIGINT)
+        trace.communicate()
+    with open(report) as file:
+        calls = {line.split()[-1]: int(line.split()[3]) for line in file if re.match(r" *\d+\.\d+ ", line)}
+    total = calls.pop("total", sum(calls.values()))
+    most = sorted(calls, key=calls.get, reverse=True)[:4]
+    return {"calls": total / max(1, result["answered"]), "qps": result["answered"] / SECONDS,
+            "names": ", ".join(f"{name} {calls[name] / max(1, result['answered']):.3f}" for name in most)}
+
+
+def syscalls(world):
+    """System calls for each query, flooded and at a steady rate."""
+    assert shutil.which("strace"), "strace is missing"
+    nsd, contenders = forwarders(world)
+    contenders.update({"understudy-mirror": world.mirror(nsd), "nsd": nsd, "knot": world.reference(references.Knot),
+                       "bind": world.reference(references.Bind)})
+    rows = {}
+    for name, server in contenders.items():
+        if server is not nsd:
+            pin(server, SERVER_CPU)
+        rows[name] = traced(server, world.positive, None)
+        rows[name]["steady"] = traced(server, world.positive, TRACED_RATE)["calls"]
+    return table(f"system calls for each query, flooded and at {TRACED_RATE} q/s, under strace", rows,
+                 {"calls": ("flooded", ".3f"), "qps": ("queries/s", ".0f"), "steady": ("steady", ".3f"), "names": ("flooded, which", "")})
+
+
+ROWS = {"mirror-positive": mirror_positive, "mirror-denied": mirror_denied, "forward": forward, "latency": latency,
+        "syscalls": syscalls}
