@@ -220,7 +220,7 @@ def compare(title, contenders, questions, first):
 
 def medians(figures):
     """The median of each figure over all rounds, None where a contender has no such thing."""
-    return {key: statistics.median(own[key] for own in figures) for key in figures[0]}
+    return {key: None if value is None else statistics.median(own[key] for own in figures) for key, value in figures[0].items()}
 
 
 def table(title, rows, columns):

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: ISC
+"""rows_big - one big zone: its transfer, its memory, its way back after a restart, its changes."""
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import time
+
+import configurations
+import references
+from measure import (BENCHES, CHANGES, CLIENT_CPU, RECORDS, ROUNDS, SERVER_CPU, cpu_ns, medians, on_cpu,
+                     settled_memory, table, wait_answer, wait_zone)
+from peers import SECONDARIES, Source
+from servers import Redis, Understudy, wait_for
+from stages import HEAD, notify, start_secondary
+
+ZONE = "example.com."
+IN_ALL = RECORDS + 2    # SOA and NS
+
+
+def conf_of(primary, redis=None):
+    return configurations.failover(primary.where, store=redis, head=HEAD)
+
+
+def source_of(world):
+    source = world.stage.add(Source(world.folder))
+    with on_cpu(CLIENT_CPU):
+        source.start()
+    return source
+
+
+def redis_of(world):
+    redis = world.stage.add(Redis(world.new_folder()))
+    with on_cpu(CLIENT_CPU):
+        redis.start()
+    return redis
+
+
+def understudy_of(world, source, redis=None):
+    return Understudy(world.new_folder(), conf_of(source, redis))
+
+
+def peer_of(world, kind, source):
+    return SECONDARIES[kind](world.new_folder(), [ZONE], source)
+
+
+def contenders(world, source, redis=None):
+    """{name: makes a server}"""
+    made = {"understudy": lambda: understudy_of(world, source)}
+    if redis:
+        made["understudy, Redis"] = lambda: understudy_of(world, source, redis)
+    made.update({kind: lambda kind=kind: peer_of(world, kind, source) for kind in SECONDARIES})
+    return made
+
+
+def loaded(server):
+    """Seconds from its start to the first answer from the zone, and of CPU."""
+    began = time.monotonic()
+    start_secondary(server)
+    seconds = wait_zone(server.where, ZONE) - began
+    return {"seconds": seconds, "records_s": IN_ALL / seconds, "cpu_s": cpu_ns(server) / 1e9}, began
+
+
+# ---- Transfer ----
+
+def transfer(world, server, redis):
+    with world.playing(server):
+        figures, began = loaded(server)
+        figures["stored_s"] = stored(server, redis, began)
+        figures["bytes_record"] = settled_memory(server) / IN_ALL
+        return figures
+
+
+def stored(server, redis, began):
+    """When Redis holds the zone, where there is one."""
+    if not redis or server.name != "understudy" or "redis {" not in open(server.conf).read():
+        return None
+    wait_for(lambda: redis.try_command("HGET", f"understudy:zone:{{{ZONE}}}", "serial"), "the zone in Redis", 300)
+    seconds = time.monotonic() - began
+    redis.command("FLUSHALL")
+    return seconds
+
+
+def axfr(world):
+    """
+    The big zone by AXFR into a secondary that knows nothing, from its start to its first answer, and what
+    each record costs in memory; Redis at the end of it for Understudy. The primary makes the zone up while
+    it sends, so that it holds up nobody.
+    """
+    source, redis = source_of(world), redis_of(world)
+    found = {name: [] for name in contenders(world, source, redis)}
+    for _ in range(ROUNDS):
+        for name, make in contenders(world, source, redis).items():
+            found[name].append(transfer(world, make(), redis))
+    rows = {name: medians(figures) for name, figures in found.items()}
+    return table(f"AXFR of {IN_ALL} records, until it is served", rows,
+                 {"seconds": ("seconds", ".3f"), "records_s": ("records/s", ".0f"), "cpu_s": ("CPU s", ".3f"),
+                  "stored_s": ("in Redis s", ".3f"), "bytes_record": ("bytes/record", ".0f")})
+
+
+# ---- Cold start ----
+
+def zone_file(world):
+    """The same zone as text, for those who start from that."""
+    head = f"$ORIGIN {ZONE}\n$TTL 3600\n@ SOA . . 1 1048576 1048576 1048576 1048576\n@ NS .\n"
+    lines = (f"host{i:07d} A 10.{i >> 16 & 255}.{i >> 8 & 255}.{i & 255}\n" for i in range(RECORDS))
+    return world.zone(ZONE, head + "".join(lines))
+
+
+def restarted(world, server):
+    """Once more with what it has. Seconds to its first answer."""
+    began = time.monotonic()
+    with on_cpu(SERVER_CPU):
+        server.start(wait=False) if isinstance(server, Understudy) else server.start()
+    seconds = wait_zone(server.where, ZONE) - began
+    figures = {"seconds": seconds, "cpu_s": cpu_ns(server) / 1e9}
+    server.stop()
+    return figures
+
+
+def saved_understudy(world, source, redis):
+    """It has learnt the zone, and stopped."""
+    server = world.stage.add(understudy_of(world, source, redis))
+    start_secondary(server)
+    wait_zone(server.where, ZONE)
+    wait_for(lambda: redis.try_command("HGET", f"understudy:zone:{{{ZONE}}}", "serial"), "the zone in Redis", 300)
+    server.stop()
+    return server
+
+
+def from_redis(server, world, source, redis):
+    shutil.rmtree(server.state)
+    os.makedirs(server.state)
+    server.configure(conf_of(source, redis))
+    return restarted(world, server)
+
+
+def from_snapshot(server, world, source, kept):
+    shutil.rmtree(server.state)
+    shutil.copytree(kept, server.state)
+    server.configure(conf_of(source))
+    return restarted(world, server)
+
+
+def cold_start(world):
+    """From its start to the first answer while the primary is away: out of the snapshot, out of Redis; peers from a zone file."""
+    source, redis = source_of(world), redis_of(world)
+    server = saved_understudy(world, source, redis)
+    source.stop()
+    kept = shutil.copytree(server.state, os.path.join(world.folder, "kept"))
+    path = zone_file(world)
+    peers = {kind.__name__.lower(): world.stage.add(kind(world.new_folder(), [path]))
+             for kind in (references.Nsd, references.Knot, references.Bind)}
+    found = {name: [] for name in ("snapshot", "Redis", *peers)}
+    for _ in range(ROUNDS):
+        found["snapshot"].append(from_snapshot(server, world, source, kept))
+        found["Redis"].append(from_redis(server, world, source, redis))
+        for name, peer in peers.items():
+            found[name].append(restarted(world, peer))
+    return table(f"cold start of {IN_ALL} records", {name: medians(figures) for name, figures in found.items()},
+                 {"seconds": ("seconds", ".3f"), "cpu_s": ("CPU s", ".3f")})
+
+
+# ---- Changes ----
+
+def changed(server, source):
+    """Milliseconds from NOTIFY to the first answer with one of ten changes, and of CPU."""
+    serial = source.change()
+    before, began = cpu_ns(server), time.monotonic()
+    notify(server, ZONE)
+    until = wait_answer(server.where, "host0000007." + ZONE, "A", lambda m: serial_in(m) == serial, 60)
+    return {"ms": (until - began) * 1e3, "cpu_ms": (cpu_ns(server) - before) / 1e6}
+
+
+def serial_in(message):
+    return int.from_bytes(message.answer[0][0].to_wire(), "big")
+
+
+def ixfr(world):
+    """Ten changes of the big zone by IXFR: from NOTIFY to the first answer with them, one secondary at a time."""
+    source = source_of(world)
+    rows = {}
+    for name, make in contenders(world, source).items():
+        with world.playing(make()) as server:
+            loaded(server)
+            settled_memory(server)
+            figures = [changed(server, source) for _ in range(CHANGES)]
+            times = sorted(own["ms"] for own in figures)
+            rows[name] = {"p50_ms": statistics.median(times), "most_ms": times[-1],
+                          "cpu_ms": statistics.median(own["cpu_ms"] for own in figures)}
+    return table(f"IXFR of ten changes in {IN_ALL} records, {CHANGES} times, from NOTIFY to the first answer", rows,
+                 {"p50_ms": ("median ms", ".1f"), "most_ms": ("most ms", ".1f"), "cpu_ms": ("CPU ms", ".2f")})
+
+
+def zone(world):
+    """What the zone itself costs without a server around it: bench_zone, once a round, medians."""
+    command = ["taskset", "-c", str(SERVER_CPU), os.path.join(BENCHES, "bench_zone"), str(RECORDS)]
+    env = {**os.environ, "TMPDIR": world.folder}
+    found = [json.loads(subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout)
+             for _ in range(ROUNDS)]
+    row = medians(found)
+    table(f"a zone of {IN_ALL} records in memory", {key: {"value": value} for key, value in row.items()},
+          {"value": ("", ".3f")})
+    return row
+
+
+ROWS = {"axfr": axfr, "cold-start": cold_start, "ixfr": ixfr, "zone": zone}
