@@ -19,11 +19,12 @@ import time
 
 import measure
 import rows_big
+import rows_many
 import rows_queries
 from servers import ROOT
 from stages import World
 
-ROWS = {**rows_queries.ROWS, **rows_big.ROWS}
+ROWS = {**rows_queries.ROWS, **rows_big.ROWS, **rows_many.ROWS}
 
 
 def main(names):
