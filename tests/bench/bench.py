@@ -21,10 +21,11 @@ import measure
 import rows_big
 import rows_many
 import rows_queries
+import rows_tcp
 from servers import ROOT
 from stages import World
 
-ROWS = {**rows_queries.ROWS, **rows_big.ROWS, **rows_many.ROWS}
+ROWS = {**rows_queries.ROWS, **rows_big.ROWS, **rows_many.ROWS, **rows_tcp.ROWS}
 
 
 def main(names):

@@ -14,9 +14,7 @@
  * FILE has lines of NAME TYPE-NUMBER, or NAME TYPE-NUMBER do.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,20 +25,15 @@
 #include "cache/address.h"
 #include "cache/clock.h"
 #include "cache/dns.h"
-#include "cache/name.h"
 #include "cache/wire.h"
+#include "tests/bench/asking.h"
 
 enum {
 	SOCKETS = 32,
 	WINDOW_MAX = 128,		/* of one socket */
 	BATCH = 32,
-	QUERY_MAX = 300,
-	QUESTIONS_MAX = 1 << 20,
-	LATENCIES_MAX = 1 << 22,
 	LOST_US = 500000,
 };
-
-struct question { uint16_t len; uint8_t wire[QUERY_MAX]; };
 
 /* One query under way; its ID is its place, with a generation above. */
 struct slot { uint64_t sent_us; uint16_t id; bool is_busy; };
@@ -51,67 +44,9 @@ struct port {
 	struct slot slots[WINDOW_MAX];
 };
 
-static struct question *questions;
-static size_t question_count, question_next;
 static struct port ports[SOCKETS];
 static unsigned window = 16;		/* of each socket */
-static uint32_t *latencies;
-static size_t latency_count;
 static uint64_t sent, answered, lost, rcodes[16];
-
-static void die(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vfprintf(stderr, format, args);
-	va_end(args);
-	fputc('\n', stderr);
-	exit(1);
-}
-
-/* ---- Questions ---- */
-
-static void add_question(const char *text, unsigned type, bool has_do)
-{
-	static const uint8_t head[12] = { 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1 };
-	struct question *q = &questions[question_count++];
-	struct wire_out o = wire_into(q->wire, sizeof(q->wire));
-	uint8_t name[NAME_LEN_MAX];
-
-	if (!name_from_text(text, name))
-		die("no name: %s", text);
-	wire_add_bytes(&o, head, sizeof(head));
-	wire_add_bytes(&o, name, name_len(name));
-	wire_add_u16(&o, (uint16_t)type);
-	wire_add_u16(&o, CLASS_IN);
-	wire_add_u8(&o, 0);
-	wire_add_u16(&o, TYPE_OPT);
-	wire_add_u16(&o, 1232);
-	wire_add_u32(&o, has_do ? 0x8000 : 0);
-	wire_add_u16(&o, 0);
-	q->len = (uint16_t)o.len;
-}
-
-static void read_questions(const char *path)
-{
-	FILE *f = fopen(path, "r");
-	char line[512], name[400], word[8];
-	unsigned type;
-
-	if (!f)
-		die("%s: %s", path, strerror(errno));
-	questions = calloc(QUESTIONS_MAX, sizeof(*questions));
-	while (fgets(line, sizeof(line), f) && question_count < QUESTIONS_MAX) {
-		int n = sscanf(line, "%399s %u %7s", name, &type, word);
-
-		if (n >= 2)
-			add_question(name, type, n == 3);
-	}
-	fclose(f);
-	if (question_count == 0)
-		die("%s: no questions", path);
-}
 
 /* ---- Asking ---- */
 
@@ -142,11 +77,11 @@ static unsigned ask(struct port *p, unsigned most, uint64_t now)
 
 	memset(m, 0, sizeof(m));
 	for (unsigned i = 0; i < window && n < BATCH && n < most; i++) {
-		const struct question *q = &questions[question_next];
+		const struct question *q;
 
 		if (p->slots[i].is_busy)
 			continue;
-		question_next = (question_next + 1) % question_count;
+		q = next_question();
 		p->slots[i].id = (uint16_t)(p->slots[i].id + WINDOW_MAX);
 		p->slots[i].sent_us = now;
 		p->slots[i].is_busy = true;
@@ -176,8 +111,8 @@ static void take(struct port *p, const uint8_t *reply, size_t len, uint64_t now,
 	p->busy--;
 	answered++;
 	rcodes[reply[3] & 15]++;
-	if (is_timed && latency_count < LATENCIES_MAX)
-		latencies[latency_count++] = (uint32_t)(now - s->sent_us);
+	if (is_timed)
+		note_latency(now - s->sent_us);
 }
 
 static void hear(struct port *p, bool is_timed)
@@ -237,21 +172,9 @@ static void run(double seconds, double rate)
 
 /* ---- The result ---- */
 
-static int compare(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static uint32_t percentile(unsigned per_mille)
-{
-	return latency_count ? latencies[latency_count * per_mille / 1000] : 0;
-}
-
 static void print_result(double seconds)
 {
-	qsort(latencies, latency_count, sizeof(*latencies), compare);
+	sort_latencies();
 	printf("{\"seconds\": %.3f, \"sent\": %lu, \"answered\": %lu, \"lost\": %lu", seconds, sent, answered, lost);
 	printf(", \"p50_us\": %u, \"p99_us\": %u, \"p999_us\": %u, \"rcodes\": {", percentile(500), percentile(990),
 	       percentile(999));
@@ -279,7 +202,6 @@ int main(int argc, char **argv)
 	}
 	if (!server || !file || window == 0 || window > WINDOW_MAX)
 		die("usage: flood -s ADDR:PORT -q FILE [-d SECONDS] [-w QUERIES] [-r RATE]");
-	latencies = calloc(LATENCIES_MAX, sizeof(*latencies));
 	read_questions(file);
 	open_ports(server);
 	run(seconds, rate);

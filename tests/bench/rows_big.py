@@ -13,14 +13,14 @@ from measure import (BENCHES, CHANGES, CLIENT_CPU, RECORDS, ROUNDS, SERVER_CPU, 
                      settled_memory, table, wait_answer, wait_zone)
 from peers import SECONDARIES, Source
 from servers import Redis, Understudy, wait_for
-from stages import HEAD, notify, start_secondary
+from stages import MARKED, notify, start_secondary
 
 ZONE = "example.com."
 IN_ALL = RECORDS + 2    # SOA and NS
 
 
 def conf_of(primary, redis=None):
-    return configurations.failover(primary.where, store=redis, head=HEAD)
+    return configurations.failover(primary.where, store=redis, head=MARKED)
 
 
 def source_of(world):
@@ -58,7 +58,7 @@ def loaded(server):
     """Seconds from its start to the first answer from the zone, and of CPU."""
     began = time.monotonic()
     start_secondary(server)
-    seconds = wait_zone(server.where, ZONE) - began
+    seconds = wait_zone(server, ZONE) - began
     return {"seconds": seconds, "records_s": IN_ALL / seconds, "cpu_s": cpu_ns(server) / 1e9}, began
 
 
@@ -113,7 +113,7 @@ def restarted(world, server):
     began = time.monotonic()
     with on_cpu(SERVER_CPU):
         server.start(wait=False) if isinstance(server, Understudy) else server.start()
-    seconds = wait_zone(server.where, ZONE) - began
+    seconds = wait_zone(server, ZONE) - began
     figures = {"seconds": seconds, "cpu_s": cpu_ns(server) / 1e9}
     server.stop()
     return figures
@@ -123,7 +123,7 @@ def saved_understudy(world, source, redis):
     """It has learnt the zone, and stopped."""
     server = world.stage.add(understudy_of(world, source, redis))
     start_secondary(server)
-    wait_zone(server.where, ZONE)
+    wait_zone(server, ZONE)
     wait_for(lambda: redis.try_command("HGET", f"understudy:zone:{{{ZONE}}}", "serial"), "the zone in Redis", 300)
     server.stop()
     return server
@@ -169,7 +169,7 @@ def changed(server, source):
     serial = source.change()
     before, began = cpu_ns(server), time.monotonic()
     notify(server, ZONE)
-    until = wait_answer(server.where, "host0000007." + ZONE, "A", lambda m: serial_in(m) == serial, 60)
+    until = wait_answer(server, "host0000007." + ZONE, "A", lambda m: serial_in(m) == serial, 60)
     return {"ms": (until - began) * 1e3, "cpu_ms": (cpu_ns(server) - before) / 1e6}
 
 

@@ -6,7 +6,7 @@ import configurations
 from measure import CLIENT_CPU, PATIENCE, SERVER_CPU, ZONES, cpu_ns, on_cpu, settled_memory, table, wait_zone, wait_zones
 from peers import SECONDARIES
 from servers import Understudy, free_port
-from stages import HEAD, notify, start_secondary
+from stages import MARKED, notify, start_secondary
 from test_many_zones import ManyZones, origin
 
 CONTENDERS = ("understudy", "nsd", "knot")
@@ -22,7 +22,7 @@ class UnderstudySecondary(Understudy):
         super().__init__(folder, self.text(origins))
 
     def text(self, origins):
-        return configurations.failover(self.primary.where, zones=origins, head=HEAD)
+        return configurations.failover(self.primary.where, zones=origins, head=MARKED)
 
     def use(self, origins):
         self.configure(self.text(origins))
@@ -47,7 +47,7 @@ def configure(server, origins):
 def first_load(server):
     began = time.monotonic()
     start_secondary(server)
-    seconds = wait_zones(server.where, FIRST) - began
+    seconds = wait_zones(server, FIRST) - began
     return {"load_s": seconds, "load_cpu_s": cpu_ns(server) / 1e9, "bytes_zone": settled_memory(server) / len(FIRST)}
 
 
@@ -56,17 +56,17 @@ def reloaded(server):
     configure(server, ORIGINS)
     before, began = cpu_ns(server), time.monotonic()
     server.reload()
-    seconds = wait_zone(server.where, ADDED) - began
+    seconds = wait_zone(server, ADDED) - began
     return {"reload_s": seconds, "reload_cpu_s": (cpu_ns(server) - before) / 1e9}
 
 
 def refreshed(server, primary, serial):
     """From NOTIFY to the new version of one zone."""
     primary.publish(serial)
-    wait_zone(primary.where, LAST, serial)
+    wait_zone(primary, LAST, serial)
     began = time.monotonic()
     notify(server, LAST)
-    return {"refresh_ms": (wait_zone(server.where, LAST, serial) - began) * 1e3}
+    return {"refresh_ms": (wait_zone(server, LAST, serial) - began) * 1e3}
 
 
 def restarted(server, primary):
@@ -77,7 +77,7 @@ def restarted(server, primary):
     try:
         began = time.monotonic()
         start_secondary(server)
-        seconds = wait_zones(server.where, ORIGINS) - began
+        seconds = wait_zones(server, ORIGINS) - began
         return {"restart_s": seconds, "restart_cpu_s": cpu_ns(server) / 1e9}
     finally:
         primary.thaw()

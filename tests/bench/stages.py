@@ -10,12 +10,13 @@ import configurations
 import dns.message
 import dns.query
 import references
-from measure import HOSTS, QUESTIONS, SERVER_CPU, SIGNED_HOSTS, on_cpu
+from measure import HOSTS, MARK, QUESTIONS, SERVER_CPU, SIGNED_HOSTS, on_cpu
 from peers import Limit
 from servers import Stage
 from signing import Signer
 
 HEAD = configurations.HEAD.replace("workers   = 2", "workers   = 1")
+MARKED = HEAD + f'nsid = "{MARK}"\n'
 FLOODED = ("bench.test", "signed.test")
 
 
@@ -117,7 +118,7 @@ def nsd_of(world):
 
 
 def start_secondary(server):
-    """Pinned from its first instruction on. Understudy asks nobody: it answers from the mirror, or not at all."""
+    """Pinned from its first instruction on. Understudy answers from the mirror as soon as that has a zone."""
     with on_cpu(SERVER_CPU):
         if hasattr(server, "ctl"):
             server.start(wait=False)
