@@ -19,13 +19,15 @@ import time
 
 import measure
 import rows_big
+import rows_growth
 import rows_many
 import rows_queries
 import rows_tcp
 from servers import ROOT
 from stages import World
 
-ROWS = {**rows_queries.ROWS, **rows_big.ROWS, **rows_many.ROWS, **rows_tcp.ROWS}
+ROWS = {**rows_queries.ROWS, **rows_big.ROWS, **rows_many.ROWS, **rows_tcp.ROWS,
+        **rows_growth.ROWS}
 
 
 def main(names):

@@ -144,6 +144,7 @@ def wait_answer(server, name, rdtype, is_wanted, patience=PATIENCE):
         sock.connect(server.where)
         sock.settimeout(0.1)
         while time.monotonic() < end:
+            assert server.is_running(), f"{server.name} ended:\n{server.log_text()}"
             with contextlib.suppress(OSError):
                 sock.send(query)
                 reply = sock.recv(4096)
@@ -163,6 +164,7 @@ def wait_zones(server, zones, patience=PATIENCE):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.connect(server.where)
         while pending:
+            assert server.is_running(), f"{server.name} ended:\n{server.log_text()}"
             if time.monotonic() > end:
                 raise AssertionError(f"{len(pending)} of {len(zones)} zones are not served after {patience} s")
             served = served_of(server, sock, pending[-200:])

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: ISC
+"""rows_growth - what stays the same, however much of it there is."""
+import configurations
+from measure import (CLIENT_CPU, GROWTH_SECONDS, HOSTS, RECORDS, SERVER_CPU, compare, flood, memory, pin, table)
+from servers import Nsd
+from stages import FLOODED, HEAD, nsd_of, plain_zone
+
+SLICES = 10
+FEW = 1_000
+BACKENDS = (1, 10, 100)
+
+
+def day(world):
+    """Memory while queries go on and on: as many as come in a day, forwarded and answered from the mirror."""
+    nsd = nsd_of(world)
+    rows = {}
+    for name, server in {"forwarded": world.proxy(nsd), "from the mirror": world.mirror(nsd)}.items():
+        pin(server, SERVER_CPU)
+        flood(server.where, world.positive)
+        resident, answered = [memory(server)], 0
+        for _ in range(SLICES):
+            answered += flood(server.where, world.positive, seconds=GROWTH_SECONDS / SLICES)["answered"]
+            resident.append(memory(server))
+        rows[name] = {"answered": answered, "first_kb": resident[0] / 1024, "last_kb": resident[-1] / 1024,
+                      "most_kb": max(resident) / 1024}
+    return table("memory while queries go on", rows,
+                 {"answered": ("answered", "d"), "first_kb": ("kB at first", ".0f"), "last_kb": ("kB at last", ".0f"),
+                  "most_kb": ("most kB", ".0f")})
+
+
+def names(world):
+    """CPU for each query answered from the mirror: few names in the zone, and very many."""
+    contenders, asked = {}, {}
+    for hosts in sorted({min(FEW, HOSTS), HOSTS, RECORDS}):
+        primary = world.stage.add(Nsd(world.new_folder(), {"bench.test": plain_zone(hosts)}, name="nsd"))
+        primary.start(wait=False)
+        primary.wait_serving(300)
+        name = f"{hosts} names"
+        contenders[name] = world.mirror(primary, zones=["bench.test"], name=f"understudy-{hosts}")
+        primary.stop()
+        asked[name] = world.questions(name, lambda: f"h{world.random.randrange(hosts):06d}.bench.test. 1")
+    return compare("answered from the mirror, by the size of the zone", contenders, asked, next(iter(contenders)))
+
+
+def backends(world):
+    """CPU for each forwarded query: one backend, and up to a hundred that are all the same server."""
+    nsd = nsd_of(world)
+    pin(nsd, CLIENT_CPU)
+    contenders = {}
+    for count in BACKENDS:
+        targets = "".join(configurations.backend(f"ns{i}", nsd.where) for i in range(count))
+        text = configurations.pool_of(targets, zones=FLOODED, head=HEAD)
+        contenders[f"{count} backends"] = world.understudy(text, f"understudy-{count}")
+    return compare("forwarded, by the number of backends", contenders, world.positive, "1 backends")
+
+
+ROWS = {"day": day, "names": names, "backends": backends}
