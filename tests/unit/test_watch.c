@@ -1286,13 +1286,19 @@ START_TEST(views_are_whole)
 }
 END_TEST
 
-int main(void)
+static TCase *new_case(const char *name, void (*given)(void))
 {
-	Suite *s = suite_create("watch");
-	TCase *tc = tcase_create("loopback"), *many = tcase_create("many zones");
+	TCase *tc = tcase_create(name);
 
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_checked_fixture(tc, given, teardown);
 	tcase_set_timeout(tc, 20);
+	return tc;
+}
+
+static TCase *probes_case(void)
+{
+	TCase *tc = new_case("probes", setup);
+
 	tcase_add_test(tc, well_backend_makes_no_noise);
 	tcase_add_test(tc, lost_probes_prove_nothing_while_clients_are_answered);
 	tcase_add_test(tc, lost_probes_count_while_clients_wait_in_vain_for_half);
@@ -1307,6 +1313,13 @@ int main(void)
 			    sizeof(faults) / sizeof(faults[0]));
 	tcase_add_test(tc, well_backend_is_acquitted);
 	tcase_add_test(tc, return_goes_through_probation);
+	return tc;
+}
+
+static TCase *gates_case(void)
+{
+	TCase *tc = new_case("gates", setup);
+
 	tcase_add_loop_test(tc, regression_is_held_and_told_once_and_ends, 0, REGRESSIONS);
 	tcase_add_loop_test(tc, accepted_regression_ends_at_once, 0, REGRESSIONS);
 	tcase_add_loop_test(tc, policy_accepts, 0, 2);
@@ -1320,6 +1333,13 @@ int main(void)
 	tcase_add_test(tc, server_that_always_answers_otherwise_is_not_held_for_it);
 	tcase_add_test(tc, ordered_up_is_up_for_every_zone);
 	tcase_add_test(tc, reload_keeps_what_is_held);
+	return tc;
+}
+
+static TCase *shadows_case(void)
+{
+	TCase *tc = new_case("shadows", setup);
+
 	tcase_add_test(tc, confirmed_suspicion_is_told_with_its_example);
 	tcase_add_test(tc, divergences_are_told_once_a_minute_and_four_are_kept);
 	tcase_add_loop_test(tc, difference_of_versions_is_no_divergence, 0,
@@ -1333,6 +1353,13 @@ int main(void)
 	tcase_add_test(tc, mirror_that_expires_ends_the_drill);
 	tcase_add_test(tc, pool_that_never_leaves_its_first_tier_has_no_drill);
 	tcase_add_test(tc, reload_keeps_the_drill);
+	return tc;
+}
+
+static TCase *orders_case(void)
+{
+	TCase *tc = new_case("orders", setup);
+
 	tcase_add_test(tc, orders_are_told_and_sticky);
 	tcase_add_test(tc, failover_is_ordered_for_a_pool);
 	tcase_add_test(tc, reload_keeps_health);
@@ -1344,10 +1371,26 @@ int main(void)
 	tcase_add_test(tc, mark_of_others_makes_us_ask_ourselves);
 	tcase_add_test(tc, queries_that_pile_up_make_us_ask);
 	tcase_add_test(tc, views_are_whole);
-	suite_add_tcase(s, tc);
-	tcase_add_checked_fixture(many, setup_many_zones, teardown);
-	tcase_add_test(many, server_started_anew_with_an_old_version_while_it_is_down_is_held);
-	suite_add_tcase(s, many);
+	return tc;
+}
+
+static TCase *many_zones_case(void)
+{
+	TCase *tc = new_case("many zones", setup_many_zones);
+
+	tcase_add_test(tc, server_started_anew_with_an_old_version_while_it_is_down_is_held);
+	return tc;
+}
+
+int main(void)
+{
+	Suite *s = suite_create("watch");
+
+	suite_add_tcase(s, probes_case());
+	suite_add_tcase(s, gates_case());
+	suite_add_tcase(s, shadows_case());
+	suite_add_tcase(s, orders_case());
+	suite_add_tcase(s, many_zones_case());
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
 	int failed = srunner_ntests_failed(r);
