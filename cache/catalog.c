@@ -255,8 +255,8 @@ bool catalog_is_same_label(const struct catalog_member *a, const struct catalog_
 	       strncasecmp((const char *)a->label + 1, (const char *)b->label + 1, a->label[0]) == 0;
 }
 
-size_t catalog_lost(const struct catalog *old, const struct catalog *new, catalog_moved_fn has_moved,
-		    void *arg)
+size_t catalog_lost(const struct catalog *old, const struct catalog *new,
+		    catalog_moved_fn has_moved, void *arg)
 {
 	size_t lost = 0;
 

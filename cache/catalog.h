@@ -88,12 +88,12 @@ bool catalog_is_same_label(const struct catalog_member *a, const struct catalog_
 typedef bool (*catalog_moved_fn)(const struct catalog_member *gone, void *arg);
 
 /* Members of `old` that `new` does not have, but for those with a `coo` that have moved there. */
-size_t catalog_lost(const struct catalog *old, const struct catalog *new, catalog_moved_fn has_moved,
-		    void *arg);
+size_t catalog_lost(const struct catalog *old, const struct catalog *new,
+		    catalog_moved_fn has_moved, void *arg);
 
 /*
- * True when these are more than `percent` of the members of `old`. Three may always go, but of those
- * that leave nothing behind only one; 100: any number.
+ * True when these are more than `percent` of the members of `old`. Three may always go, but of
+ * those that leave nothing behind only one; 100: any number.
  */
 bool catalog_loses_too_many(const struct catalog *old, const struct catalog *new, size_t lost,
 			    unsigned percent);

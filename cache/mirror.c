@@ -280,6 +280,7 @@ struct mirror *mirror_new(const struct mirror_conf *conf)
 	m->shop.instance = m->conf.store.instance;
 	m->shop.state_dir = m->conf.state_dir;
 	m->shop.mutex = &m->mutex;
+	m->shop.works = &m->works;
 	random_init(&m->shop.random);
 	retired_init(&m->shop.retired);
 	m->shop.turns = turns_new(&conf->turns);

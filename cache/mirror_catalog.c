@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cache/catalog.h"
+#include "cache/mirror_work_list.h"
 
 struct generation *mirror_catalog_only(const struct mirror_work *w, struct generation *g,
 				       const char **reason, char owner[NAME_TEXT_MAX])
@@ -47,7 +48,7 @@ static bool has_moved(const struct catalog_member *gone, void *arg)
 
 	memcpy(origin, gone->coo, name_len(gone->coo));
 	name_lower(origin);
-	to = w->shop->find(origin, w->shop->report_arg);
+	to = work_list_find(w->shop->works, origin);
 	g = to && to != w ? holding_current(&to->hold) : NULL;
 	return g && g->catalog && catalog_find(g->catalog, gone->zone);
 }

@@ -27,8 +27,8 @@ struct generation *mirror_catalog_only(const struct mirror_work *w, struct gener
 				       const char **reason, char owner[NAME_TEXT_MAX]);
 
 /*
- * True when `g` would remove too many members: noted in w->catalog_held, told, `reason` filled. What
- * the operator has accepted may remove as many as he was told of.
+ * True when `g` would remove too many members: noted in w->catalog_held, told, `reason` filled.
+ * What the operator has accepted may remove as many as he was told of.
  */
 bool mirror_catalog_holds(struct mirror_work *w, const struct generation *g,
 			  char reason[MIRROR_CATALOG_REASON_MAX]);

@@ -56,8 +56,8 @@ struct workshop {
 	uint64_t started_us;		/* monotonic */
 	pthread_mutex_t *mutex;		/* guards what others read; not held by whoever calls here */
 	void (*report)(struct mirror_work *w, void *arg);	/* something of it changed */
-	struct mirror_work *(*find)(const uint8_t *origin, void *arg);	/* who works on it, or NULL */
-	void *report_arg;		/* of both */
+	void *report_arg;
+	const struct work_list *works;	/* all that are configured */
 };
 
 struct holding {

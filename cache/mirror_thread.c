@@ -37,13 +37,6 @@ static void on_report(struct mirror_work *w, void *arg)
 	pthread_mutex_unlock(&m->mutex);
 }
 
-static struct mirror_work *on_find(const uint8_t *origin, void *arg)
-{
-	const struct mirror *m = arg;
-
-	return work_list_find(&m->works, origin);
-}
-
 /* ---- The store ---- */
 
 static void note_store(struct mirror *m, bool is_up, const char *reason)
@@ -492,7 +485,6 @@ void mirror_thread_init(struct mirror *m)
 {
 	turn_init(&m->shop);
 	m->shop.report = on_report;
-	m->shop.find = on_find;
 	m->shop.report_arg = m;
 	m->shop.aside = aside_new(m->shop.loop);
 	if (m->conf.has_redis)
