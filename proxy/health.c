@@ -271,8 +271,8 @@ static struct health_change on_probe_down(struct health *h, const struct health_
 {
 	if (h->udp.bad > 0)		/* what TCP showed before is of another life */
 		h->tcp = (struct health_run){ 0 };
-	else if (h->tcp.good + h->tcp.bad == 0)
-		h->next_tcp_us = earlier(h->next_tcp_us, now);
+	else if (h->tcp.good == 0)	/* at once, and then with each probe by UDP */
+		h->next_tcp_us = earlier(h->next_tcp_us, now + (h->tcp.bad ? r->interval_us : 0));
 	h->is_held = false;
 	if (h->is_looping || h->udp.good < health_rise(h, r) || h->tcp.good == 0)
 		return no_change;

@@ -452,6 +452,24 @@ START_TEST(return_waits_for_tcp)
 }
 END_TEST
 
+/* A connection was tried when nothing had come by UDP yet, and the interval was long. */
+START_TEST(return_does_not_wait_for_tcp_as_before_a_reload)
+{
+	sim.rules.interval_us = 20 * S;
+	sim.mood = FROZEN;
+	evidence(CAUSE_SILENT);
+	ck_assert(run_until(HEALTH_DOWN, 300 * MS));
+	sim.mood = TCP_HANGS;
+	run_for(21 * S);
+	sim.h.tcp = (struct health_run){ .bad = 1, .why = CAUSE_TIMEOUT };
+	sim.h.next_tcp_us = sim.now + 200 * S;
+	sim.rules.interval_us = 200 * MS;
+	sim.h.next_udp_us = sim.now;
+	sim.mood = WELL;
+	ck_assert(run_until(HEALTH_PROBATION, 2 * S));
+}
+END_TEST
+
 START_TEST(frozen_server_is_not_filled_with_tcp_connections)
 {
 	given_down();
@@ -758,6 +776,7 @@ int main(void)
 	tcase_add_test(back, evidence_in_probation_is_looked_into_at_once);
 	tcase_add_test(back, closed_gate_holds_it_until_it_opens);
 	tcase_add_test(back, return_waits_for_tcp);
+	tcase_add_test(back, return_does_not_wait_for_tcp_as_before_a_reload);
 	tcase_add_test(back, frozen_server_is_not_filled_with_tcp_connections);
 	tcase_add_test(back, good_probes_must_come_in_a_row);
 	add_case(s, flap);
