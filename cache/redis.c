@@ -278,13 +278,35 @@ static struct call *call_new(struct redis *r, int argc, const size_t *argv_len,
 	return c;
 }
 
+static bool is_word(const char *text, size_t len, const char *word)
+{
+	return len == strlen(word) && memcmp(text, word, len) == 0;
+}
+
+/*
+ * Half a transaction would be carried out, and without its MULTI each command by itself. So the
+ * queue is looked at once for all of it, and may come out a little longer.
+ */
+static bool may_send(struct redis *r, const char *word, size_t len, size_t size)
+{
+	bool has_room = r->state == LINK_UP && r->queued + size <= r->conf.queue_max;
+	bool may;
+
+	if (is_word(word, len, "MULTI"))
+		r->transaction = has_room ? TRANSACTION_SENT : TRANSACTION_REFUSED;
+	may = r->transaction == TRANSACTION_NONE ? has_room : r->transaction == TRANSACTION_SENT;
+	if (is_word(word, len, "EXEC"))
+		r->transaction = TRANSACTION_NONE;
+	return may;
+}
+
 void redis_command(struct redis *r, int argc, const char **argv, const size_t *argv_len,
 		   redis_reply_fn done, void *arg)
 {
 	struct call *c = call_new(r, argc, argv_len, done, arg);
 
 	assert(argc > 0);
-	if (r->state == LINK_UP && r->queued + c->size <= r->conf.queue_max)
+	if (may_send(r, argv[0], argv_len[0], c->size))
 		send_call(r, argc, argv, argv_len, c);
 	else
 		refuse_call(r, c);

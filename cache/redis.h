@@ -67,7 +67,10 @@ const struct address *redis_address(const struct redis *r);
 
 typedef void (*redis_reply_fn)(const redisReply *reply, void *arg);
 
-/* Sends one command of `argc` arguments. `done` may be NULL. */
+/*
+ * Sends one command of `argc` arguments. `done` may be NULL. From MULTI to EXEC all are sent or
+ * none, however full the queue; the caller sends them without going back to the loop.
+ */
 void redis_command(struct redis *r, int argc, const char **argv, const size_t *argv_len,
 		   redis_reply_fn done, void *arg);
 

@@ -52,6 +52,9 @@ struct call_list {
 	struct call *head, **tail;
 };
 
+/* What is between MULTI and EXEC is sent as a whole, or not at all. */
+enum transaction { TRANSACTION_NONE, TRANSACTION_SENT, TRANSACTION_REFUSED };
+
 struct redis {
 	struct ev_loop *loop;
 	struct redis_conf conf;
@@ -65,6 +68,7 @@ struct redis {
 	struct call_list sent;		/* oldest first */
 	struct call_list refused;	/* to be called back with NULL by `refuse` */
 	size_t queued;
+	enum transaction transaction;	/* the one that is being sent */
 	ev_tstamp backoff, up_since;
 	bool is_late;			/* the oldest command was given a second chance */
 	bool is_reported;		/* on_state has been called */

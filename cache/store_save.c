@@ -89,8 +89,8 @@ static void end_save(struct store_save *v, const char *reason)
 	z->store->saving--;
 	if (is_final)
 		z->backoff = 1.;
-	else if (!is_lost && !store_is_refusal(copy))
-		retry_later(z);
+	else if (!store_is_refusal(copy) && (!is_lost || redis_is_up(z->store->redis)))
+		retry_later(z);		/* lost, and there is a connection: its queue was full */
 	if (is_final || (!is_lost && !was_reported))
 		report_saved(z, generation, reason ? copy : NULL);
 	store_ready(z);		/* a newer wish, or a touch */

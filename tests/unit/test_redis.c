@@ -314,6 +314,35 @@ START_TEST(full_queue_refuses_and_the_rest_goes_on)
 }
 END_TEST
 
+/* What lies between MULTI and EXEC is of no use in part. */
+static void send_transaction(const char *value)
+{
+	send_to("MULTI", "", on_reply, NULL);
+	send_to("SET", value, on_reply, NULL);
+	send_to("HSET", "x", on_reply, NULL);
+	send_to("EXEC", "", on_reply, NULL);
+}
+
+START_TEST(transaction_goes_as_a_whole_or_not_at_all)
+{
+	char big[QUEUE_MAX + 1];
+
+	memset(big, 'x', sizeof(big) - 1);
+	big[sizeof(big) - 1] = '\0';
+	given_up();
+	server.reply = NULL;
+	send_transaction(big);		/* more than the queue may hold, and the queue was empty */
+	send_transaction("later");	/* the queue is full */
+	send_to("GET", "x", on_reply, NULL);
+	run_for(0.05);
+	ck_assert_uint_eq(seen.losses, 5);
+	ck_assert_ptr_nonnull(strstr(server.heard, "\r\nxxx"));
+	ck_assert_ptr_nonnull(strstr(server.heard, "\r\nEXEC\r\n"));
+	ck_assert_ptr_null(strstr(server.heard, "later"));
+	ck_assert_ptr_null(strstr(strstr(server.heard, "\r\nEXEC\r\n") + 1, "HSET"));
+}
+END_TEST
+
 START_TEST(silence_ends_in_a_loss_and_a_new_connection)
 {
 	unsigned counts[3] = { 0 };
@@ -495,6 +524,7 @@ int main(void)
 	tcase_add_test(tc, loading_is_not_up_yet);
 	tcase_add_test(tc, command_without_a_connection_is_called_back_from_the_loop);
 	tcase_add_test(tc, full_queue_refuses_and_the_rest_goes_on);
+	tcase_add_test(tc, transaction_goes_as_a_whole_or_not_at_all);
 	tcase_add_test(tc, silence_ends_in_a_loss_and_a_new_connection);
 	tcase_add_test(tc, deadline_is_that_of_the_oldest);
 	tcase_add_test(tc, deadline_of_an_answered_command_is_not_held_against_the_next);
