@@ -53,13 +53,11 @@ static void end_compact(struct store_task *t)
 }
 
 /* The section has been left, or was not entered. */
-static void give_up(struct store_compact *x, bool is_watching)
+static void give_up(struct store_compact *x)
 {
 	struct store_task *t = &x->task;
 
 	t->next = end_compact;
-	if (is_watching && !t->is_lost)
-		task_send_words(t, "UNWATCH", NULL, NULL);
 	if (x->base.key && !t->is_lost)
 		task_send_words(t, "UNLINK", x->base.key, NULL);
 	if (t->outstanding == 0)
@@ -105,7 +103,7 @@ static void committed(struct store_task *t)
 	struct store_compact *x = compact_of(t);
 
 	if (task_is_failed(t) || t->is_raced) {
-		give_up(x, false);
+		give_up(x);
 		return;
 	}
 	t->zone->changes_bytes -= x->bytes_before < t->zone->changes_bytes ? x->bytes_before
@@ -179,8 +177,9 @@ static void watched(struct store_task *t)
 		commit(x, from);
 		return;
 	}
+	task_send_words(t, "UNWATCH", NULL, NULL);	/* first: the next one watches at once */
 	section_leave(t->zone->store);
-	give_up(x, true);
+	give_up(x);
 }
 
 static void got_staged_count(struct store_task *t, const redisReply *reply)
@@ -220,7 +219,7 @@ static void after_staging(struct store_task *t)
 	struct store_compact *x = compact_of(t);
 
 	if (task_is_failed(t))
-		give_up(x, false);
+		give_up(x);
 	else if (!base_is_staged(&x->base))
 		base_stage(&x->base, t, got_staged);
 	else
@@ -233,7 +232,7 @@ static void after_look(struct store_task *t)
 
 	if (task_is_failed(t) || !x->head.is_there || x->head.generation != x->g->number ||
 	    x->last != x->g->number || x->head.base >= x->g->number) {
-		give_up(x, false);
+		give_up(x);
 		return;
 	}
 	x->seen = x->head;

@@ -313,6 +313,39 @@ def test_commit_while_a_new_base_is_written_stays(start, redis, tmp_path):
         assert redis.command("EXISTS", "understudy:base:{example.com.}:65:one") == "0"
 
 
+def test_new_base_that_is_given_up_takes_nobody_elses_watch(start, redis, tmp_path):
+    """UNWATCH is for the whole connection, and a save of another zone waits for its turn to watch."""
+    other, sent, staging = "understudy:zone:{example.org.}", [], b"base:{example.com.}:2:one"
+
+    def meddle(way, data):
+        if way != "to":
+            return False
+        if b"XREVRANGE" in data and b"changes:{example.com.}" in data:
+            cli.say("save 2 -")
+            cli.say("lag")
+            cli.hear("lag .*")
+        if b"HLEN" in data and staging in data:
+            redis.command("DEL", "understudy:" + staging.decode())
+        sent.append(data)
+        return False
+
+    cli = start(f"unix:{Relay(tmp_path, redis.socket, meddle).path}")
+    cli.hear("up")
+    cli.give(0, 1, zone_text(1))
+    cli.edit(1, 0, 2, zone_text(2))
+    cli.say(f"zone 2 example.org. 1 {cli.zone(2, 1, zone_text(1).replace('example.com', 'example.org'))}")
+    assert cli.save(0) == "well"
+    redis.command("EVAL", "for i=1,63 do redis.call('XADD', KEYS[1], '*', 'a', 'b') end", "1", CHANGES)
+    cli.say("save 1 0")
+    wait_for(lambda: redis.hash(other), "the other zone's commit")
+    settle(cli)
+    wire = b"".join(sent)
+    begin = wire.index(b"WATCH\r\n$%d\r\n%s" % (len(other), other.encode()))
+    assert b"UNWATCH" in wire, "the new base was to be given up"
+    assert b"UNWATCH" not in wire[begin:wire.index(b"EXEC", begin)]
+    assert redis.hash(ZONE)["base"] == "1" and redis.hash(ZONE)["generation"] == "2"
+
+
 def test_stream_that_nobody_cut_is_bounded(cli, redis):
     cli.give(0, 1, zone_text(1))
     assert cli.save(0) == "well"
