@@ -115,7 +115,7 @@ void work_on_store_up(struct mirror_work *w)
 		w->is_store_seen = true;	/* whatever it has is no matter */
 		report(w);
 	} else if (w->is_store_read && holding_current(&w->hold)) {
-		holding_repair_store(&w->hold);
+		holding_save_store(&w->hold, NULL);
 	} else {
 		fleet_follow(w);
 	}
@@ -127,7 +127,7 @@ void work_on_older(struct mirror_work *w, uint64_t generation)
 	if (w->hold.stored <= generation || !holding_current(&w->hold))
 		return;
 	w->hold.stored = generation;
-	holding_repair_store(&w->hold);
+	holding_save_store(&w->hold, NULL);
 	report(w);
 }
 
@@ -174,7 +174,10 @@ static void take_loaded(struct mirror_work *w, struct generation *g, const struc
 		w->hold.stored = number;
 		w->behind = 0;
 		work_take_times(w);
-		holding_save_snapshot(&w->hold);
+		if (number < w->hold.seen)	/* else what comes after it would pass for known */
+			holding_renumber(&w->hold);
+		else
+			holding_save_snapshot(&w->hold);
 		if (w->is_newcomer)
 			work_retransfer(w);
 		return;

@@ -229,18 +229,13 @@ void holding_pass_over(struct holding *h, struct generation *g)
 /* What is frozen is nobody else's: the fleet goes on without us. */
 void holding_save_store(struct holding *h, const struct generation *old)
 {
-	if (h->shop->store && !holding_is_frozen(h))
-		store_save(h->shop->store, holding_current(h), old, &h->times, h->source);
-}
-
-void holding_repair_store(struct holding *h)
-{
 	struct store *s = h->shop->store;
 
+	if (!s || holding_is_frozen(h))
+		return;
 	if (h->is_ordered)
-		holding_save_store(h, NULL);
-	else if (s && !holding_is_frozen(h))
-		store_repair(s, holding_current(h), &h->times, h->source);
+		store_order(s, h->slot->origin);
+	store_save(s, holding_current(h), old, &h->times, h->source);
 }
 
 void holding_save(struct holding *h, const struct generation *old)

@@ -165,9 +165,6 @@ void holding_wait_aside(struct holding *h);
 
 void holding_save_store(struct holding *h, const struct generation *old);
 
-/* The same for a store that may have lost what it had, or got something newer meanwhile. */
-void holding_repair_store(struct holding *h);
-
 /* The operator's order begins, changes or ends; since `since`, wall seconds. */
 void holding_freeze(struct holding *h, enum zone_hold hold, uint64_t since);
 

@@ -328,7 +328,7 @@ static void replace_wish(struct store_zone *z, const struct generation *g,
 			 const struct generation *old)
 {
 	const struct generation *before = z->wish.g ? z->wish.old : old;
-	bool is_reported = z->wish.is_reported, is_repair = z->wish.is_repair;
+	bool is_reported = z->wish.is_reported, is_ordered = z->wish.is_ordered;
 
 	if (!redis_is_up(z->store->redis))
 		before = NULL;
@@ -339,7 +339,7 @@ static void replace_wish(struct store_zone *z, const struct generation *g,
 	z->wish.g = g;
 	z->wish.old = before;
 	z->wish.is_reported = is_reported;
-	z->wish.is_repair = is_repair;
+	z->wish.is_ordered = is_ordered;
 }
 
 void store_save(struct store *s, const struct generation *g, const struct generation *old,
@@ -354,13 +354,10 @@ void store_save(struct store *s, const struct generation *g, const struct genera
 	store_pump(s);
 }
 
-void store_repair(struct store *s, const struct generation *g, const struct zone_times *times,
-		  const char *source)
+/* A wish that comes after it keeps the order until it stands. */
+void store_order(struct store *s, const uint8_t *origin)
 {
-	struct store_zone *z = store_zone_get(s, g->origin);
-
-	z->wish.is_repair = true;
-	store_save(s, g, NULL, times, source);
+	store_zone_get(s, origin)->wish.is_ordered = true;
 }
 
 void store_touch(struct store *s, const uint8_t *origin, uint64_t generation,

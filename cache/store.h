@@ -26,10 +26,10 @@
  * each chunk's header in order, seeded with the outcome of the one before, the first with 0.
  * Times are wall seconds of Redis' own clock. `schema` is 1.
  *
- * A commit is one MULTI under WATCH of the zone's hash: it is dropped when a later generation
- * is already there. A base is staged at PREFIX:base:{ORIGIN}:GENERATION:INSTANCE with a TTL
- * and renamed in the commit, which also drops the base before it and the whole stream. A
- * stream has at most 100 entries, and as many bytes as the zone (1 MB at least); from 64, or
+ * A commit is one MULTI under WATCH of the zone's hash: it is dropped when a later generation or
+ * a newer serial is already there. A base is staged at PREFIX:base:{ORIGIN}:GENERATION:INSTANCE
+ * with a TTL and renamed in the commit, which also drops the base before it and the whole stream.
+ * A stream has at most 100 entries, and as many bytes as the zone (1 MB at least); from 64, or
  * half of them, on a new base is written beside it and what lies before that is cut off.
  *
  * The rights that all this needs are in contrib/understudy.conf.5, ACCESS TO REDIS; a test
@@ -123,17 +123,14 @@ bool store_is_idle(const struct store *s);
 /*
  * Writes `g` after `old` (NULL: none, or its difference is not wanted): as an entry of the
  * change stream when `old` is what the store holds and the difference is small, else as a
- * new base. Holds both generations (generation_hold) for as long as it needs them.
+ * new base. Holds both generations (generation_hold) for as long as it needs them. A later
+ * generation or a newer serial there is a fence: of several who write, each may count on its own.
  */
 void store_save(struct store *s, const struct generation *g, const struct generation *old,
 		const struct zone_times *times, const char *source);
 
-/*
- * Writes `g` whole if the store holds an earlier generation or none, and no newer serial: after
- * the store was away nobody knows what others wrote there. A newer serial is a fence.
- */
-void store_repair(struct store *s, const struct generation *g, const struct zone_times *times,
-		  const char *source);
+/* The next store_save() of this zone goes over a newer serial, too: the operator wants it. */
+void store_order(struct store *s, const uint8_t *origin);
 
 /* True for a reason that on_refusing or on_denied has told, for every zone. */
 bool store_is_refusal(const char *reason);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "cache/memory.h"
+#include "cache/serial.h"
 #include "cache/store_parts.h"
 #include "cache/store_step.h"
 
@@ -205,6 +206,12 @@ static void got_head(struct store_task *t, const redisReply *reply)
 		store_zone_saw_serial(t->zone, h->generation, h->serial);
 }
 
+/* Others have counted on from an earlier number: this Redis was emptied, or promoted. */
+static bool is_newer_by_serial(const struct store_head *h, const struct generation *held)
+{
+	return h->serial <= UINT32_MAX && serial_is_newer((uint32_t)h->serial, held->soa.serial);
+}
+
 static void after_first(struct store_task *t)
 {
 	struct store_follow *f = follow_of(t);
@@ -217,7 +224,8 @@ static void after_first(struct store_task *t)
 	else if (h->generation == f->held->number)
 		arrive(f);
 	else if (h->generation < f->held->number)
-		end_follow(f, NULL);
+		end_follow(f, is_newer_by_serial(h, f->held) ? "an earlier number has a newer serial"
+							     : NULL);
 	else if (!is_within_reach(f))
 		end_follow(f, "the changes in between are gone");
 	else

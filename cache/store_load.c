@@ -165,6 +165,8 @@ static void finish(struct store_load *l)
 		return;
 	}
 	l->g = NULL;
+	if (l->task.zone->doubted == l->hash.generation)
+		l->task.zone->doubted = 0;
 	bound_times(&l->hash.times, &g->soa);
 	end_load(l, g, NULL);
 }

@@ -116,7 +116,7 @@ struct store_wish {
 	const struct generation *g, *old;	/* held; g NULL: nothing is wished */
 	struct zone_times times;
 	char source[STORE_SOURCE_MAX];
-	bool is_repair;			/* gives way to a newer serial, too */
+	bool is_ordered;		/* does not give way to a newer serial */
 	bool is_reported;		/* that it failed; do not say so at each retry */
 };
 

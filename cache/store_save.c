@@ -40,7 +40,7 @@ static void wish_again(struct store_zone *z, struct store_wish *w, bool is_repor
 	w->is_reported = is_reported;
 	if (z->wish.g) {
 		z->wish.is_reported = is_reported;
-		z->wish.is_repair = z->wish.is_repair || w->is_repair;
+		z->wish.is_ordered = z->wish.is_ordered || w->is_ordered;
 		wish_drop(w);
 	} else {
 		z->wish = *w;
@@ -205,13 +205,17 @@ static bool has_newer_serial(const struct store_head *h, const struct generation
 	return h->serial <= UINT32_MAX && serial_is_newer((uint32_t)h->serial, g->soa.serial);
 }
 
+/*
+ * Numbers tell who wrote last only among those who saw each other's: a master that was promoted,
+ * or one that was emptied, has gone on from where it was. There the serial tells.
+ */
 static bool is_fenced(const struct store_save *v)
 {
 	const struct generation *g = v->wish.g;
 
 	return v->head.is_there && (v->head.generation > g->number ||
 	       (v->head.generation == g->number && v->head.serial != g->soa.serial) ||
-	       (v->wish.is_repair && g->number != v->task.zone->doubted &&
+	       (!v->wish.is_ordered && v->head.generation != v->task.zone->doubted &&
 		has_newer_serial(&v->head, g)));
 }
 

@@ -520,7 +520,7 @@ static void ask_for_all(struct store *s)
 	store_poll(s, origin, 3);
 	store_take_lease(s, origin);
 	store_touch(s, origin, 7, &times);
-	store_repair(s, g, &times, "192.0.2.53:53");
+	store_save(s, g, NULL, &times, "192.0.2.53:53");
 	store_follow(s, g, RECORDS_MAX, BYTES_MAX);
 	store_leave_lease(s, origin);
 }

@@ -10,6 +10,7 @@
  *           touch N SECONDS              refreshed_at
  *           follow N M                   from slot N by changes into slot M
  *           want ORIGIN SERIAL
+ *           order ORIGIN                 the next save goes over a newer serial
  *           load ORIGIN N | same N M | lease ORIGIN | leave ORIGIN | poll ORIGIN SEEN
  *           idle                         answers when nothing is on its way
  *           lag                          the longest turn of the loop since the last lag
@@ -306,6 +307,8 @@ static void with_origin(char **word)
 		store_take_lease(cli.store, origin);
 	} else if (strcmp(word[0], "want") == 0) {
 		store_want(cli.store, origin, (uint32_t)strtoul(word[2], NULL, 10));
+	} else if (strcmp(word[0], "order") == 0) {
+		store_order(cli.store, origin);
 	} else if (strcmp(word[0], "leave") == 0) {
 		store_leave_lease(cli.store, origin);
 	} else {
@@ -321,7 +324,7 @@ static const struct command {
 	{ "touch", command_touch }, { "same", command_same },   { "lag", command_lag },
 	{ "idle", command_idle },   { "load", with_origin },    { "lease", with_origin },
 	{ "leave", with_origin },   { "poll", with_origin },	{ "want", with_origin },
-	{ "follow", command_follow },
+	{ "follow", command_follow }, { "order", with_origin },
 };
 
 static void run_line(char *line)

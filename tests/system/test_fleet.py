@@ -259,6 +259,35 @@ def test_all_restart_while_the_primary_is_dead(fleet, primary):
     fleet.agree()
 
 
+def test_member_of_an_earlier_life_of_redis_takes_what_is_newer_and_follows_on(fleet, primary, redis):
+    """Redis was emptied while it was away; who came meanwhile knew nothing, and counted from 1 again."""
+    a = fleet.join("a")
+    for _ in range(3):
+        fleet.change()
+        a.say("retransfer", "example.com")
+        fleet.agree(a)
+    wait_for(lambda: redis.hash(ZONE).get("generation") == "4", "the commit", PATIENCE)
+    a.kill()
+    redis.command("FLUSHALL")
+    serial = fleet.change()
+    b = fleet.join("b")
+    assert redis.hash(ZONE)["generation"] == "1"
+    primary.stop()
+    b.kill()
+    a.start()
+    a.wait_event("zone_restored", serial=serial, source="redis", timeout=PATIENCE)
+    wait_for(lambda: int(redis.hash(ZONE)["generation"]) > 4, "one row of numbers", PATIENCE)
+    assert redis.hash(ZONE)["serial"] == str(serial)
+    b.start()
+    fleet.agree()
+    primary.open()
+    before = transferred(primary)
+    fleet.change()
+    b.say("retransfer", "example.com")
+    fleet.agree()
+    assert transferred(primary) == before + 1
+
+
 def test_follower_whose_stream_cannot_be_read_polls(fleet, redis):
     redis.command("SET", "understudy:wanted", "not a stream")
     a, b = fleet.join("a"), fleet.join("b")

@@ -388,6 +388,22 @@ def test_later_generation_fences(cli, redis):
     assert redis.hash(ZONE)["serial"] == "5" and redis.command("XLEN", EVENTS) == "1"
 
 
+def test_newer_serial_fences_whatever_its_number(cli, redis):
+    """Whoever wrote it has counted anew: Redis was emptied, or is a master that was promoted."""
+    cli.give(0, 3, zone_text(60))
+    cli.give(1, 15, zone_text(50))
+    assert cli.save(0) == "well"
+    assert cli.save(1) == "a later generation is there"
+    cli.say("follow 1 9")
+    assert cli.hear(r"followed \S+ (.*)")[1] == "an earlier number has a newer serial"
+    assert cli.load().startswith("generation 3 serial 60 ") and cli.is_same(0, 9)
+    cli.say("order example.com.")
+    assert cli.save(1) == "well"
+    assert redis.hash(ZONE)["serial"] == "50"
+    cli.give(2, 16, zone_text(49))          # the order was for that one
+    assert cli.save(2) == "a later generation is there"
+
+
 def test_two_writers_at_once_leave_one_whole_zone(start, redis):
     one = start(f"unix:{redis.socket}", instance="one")
     two = start(f"unix:{redis.socket}", instance="two")
