@@ -311,6 +311,25 @@ static void say(struct store_zone *z, const char *field, uint64_t v)
 	task_send(t, &c, NULL);
 }
 
+/* It has no `origin`, so whoever reads it passes it over. */
+void store_try_write(struct store *s, redis_reply_fn done)
+{
+	struct store_command c;
+
+	command_start(&c, "XADD");
+	command_text(&c, s->key_wanted);
+	command_text(&c, "MAXLEN");
+	command_text(&c, "~");
+	command_number(&c, WANTED_MAX);
+	command_text(&c, "*");
+	command_field(&c, "try", 1);
+	redis_command(s->redis, c.argc, c.argv, c.len, done, s);
+	command_start(&c, "EXPIRE");
+	command_text(&c, s->key_wanted);
+	command_number(&c, WANTED_S);
+	redis_command(s->redis, c.argc, c.argv, c.len, NULL, NULL);
+}
+
 void store_want(struct store *s, const uint8_t *origin, uint32_t serial)
 {
 	say(store_zone_get(s, origin), "serial", serial);

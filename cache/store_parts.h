@@ -217,6 +217,9 @@ void store_pump(struct store *s);
 void store_zone_saw(struct store_zone *z, uint64_t generation);
 void store_zone_saw_serial(struct store_zone *z, uint64_t generation, uint64_t serial);
 
+/* Writes what nobody heeds; `done` has the store as its argument. */
+void store_try_write(struct store *s, redis_reply_fn done);
+
 void refusal_init(struct store *s);
 void refusal_forget(struct store *s);		/* a new connection: perhaps all is well */
 unsigned refusal_saves_max(const struct store *s);	/* how many saves may run now */

@@ -3,7 +3,7 @@
  * Some errors concern no single zone: Redis is full, cannot save, is a replica. Then saves
  * pause as a whole; after a while one of them tries, and when its commit stands all go on.
  * Rights that we lack are told once for each command and connection; a save that lacks one
- * pauses the others likewise.
+ * pauses the others likewise. With nothing to save, a word that nobody heeds is written instead.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +13,31 @@
 #define TRY_MIN_S	1.
 #define TRY_MAX_S	10.
 
+static void end(struct store *s);
+
+static void arm(struct store *s)
+{
+	struct store_refusal *r = &s->refusal;
+
+	if (ev_is_active(&r->again))
+		return;
+	ev_timer_set(&r->again, r->backoff, 0.);
+	ev_timer_start(s->loop, &r->again);
+	r->backoff = r->backoff * 2. < TRY_MAX_S ? r->backoff * 2. : TRY_MAX_S;
+}
+
+static void got_try(const redisReply *reply, void *arg)
+{
+	struct store *s = arg;
+
+	if (!reply_is_error(reply) && s->refusal.is_there && !s->is_closing)
+		end(s);
+}
+
+/*
+ * A save that is tried may end without a commit, since another has written the same by then, and
+ * a lease that could not be had is another's: then no write of ours would ever show the end.
+ */
 static void on_try(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct store *s = w->data;
@@ -20,19 +45,16 @@ static void on_try(struct ev_loop *loop, ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	s->refusal.is_trying = true;
+	arm(s);
 	store_pump(s);
+	if (s->saving == 0 && s->refusal.denied_count == 0)
+		store_try_write(s, got_try);
 }
 
 static void try_later(struct store *s)
 {
-	struct store_refusal *r = &s->refusal;
-
-	r->is_trying = false;
-	if (ev_is_active(&r->again))
-		return;
-	ev_timer_set(&r->again, r->backoff, 0.);
-	ev_timer_start(s->loop, &r->again);
-	r->backoff = r->backoff * 2. < TRY_MAX_S ? r->backoff * 2. : TRY_MAX_S;
+	s->refusal.is_trying = false;
+	arm(s);
 }
 
 void refusal_init(struct store *s)

@@ -670,6 +670,16 @@ def test_full_redis_is_told_once_and_tried_again(cli, redis):
     assert cli.load().startswith("generation 1 ")
 
 
+def test_end_of_a_refusal_is_seen_without_a_save(cli, redis):
+    """The lease is another's by then, and who has nothing to write never would."""
+    redis.command("CONFIG", "SET", "min-replicas-to-write", "1")
+    cli.say("lease example.com.")
+    cli.hear("refusing NOREPLICAS .*")
+    redis.command("CONFIG", "SET", "min-replicas-to-write", "0")
+    cli.hear("refusing no more")
+    wait_for(lambda: 0 < int(redis.command("TTL", "understudy:wanted")) <= 60, "what was written to go by itself")
+
+
 def test_replica_refuses_and_later_takes(cli, redis):
     redis.command("REPLICAOF", "127.0.0.1", str(free_port()))
     cli.give(0, 1, zone_text(1))
