@@ -34,6 +34,8 @@ static const struct known {
 	{ "ERR AUTH ", REDIS_ERROR_DENIES, "Redis has no password set: set one, or take out ours" },
 	{ "ERR Client sent AUTH", REDIS_ERROR_DENIES,
 	  "Redis has no password set: set one, or take out ours" },
+	{ "Redis does not take our AUTH", REDIS_ERROR_OTHER,
+	  "see whether Redis knows AUTH (rename-command), and redis/username and redis/password" },
 	{ "ERR max number of clients", REDIS_ERROR_OTHER, "raise maxclients of Redis" },
 	{ "the sentinels name another master", REDIS_ERROR_OTHER, "nothing: we go there" },
 	{ "Sentinel names the master by a host name", REDIS_ERROR_OTHER,
@@ -68,10 +70,15 @@ static const struct known {
 
 static const char ABORTED[] = "EXECABORT Transaction discarded because of: ";
 
+/* What EXEC says of why it was refused. */
+static const char *cause_of(const char *text)
+{
+	return strncmp(text, ABORTED, sizeof(ABORTED) - 1) == 0 ? text + sizeof(ABORTED) - 1 : text;
+}
+
 static const struct known *find(const char *text)
 {
-	if (strncmp(text, ABORTED, sizeof(ABORTED) - 1) == 0)
-		text += sizeof(ABORTED) - 1;
+	text = cause_of(text);
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strncmp(text, known[i].begins, strlen(known[i].begins)) == 0)
 			return &known[i];
@@ -87,6 +94,7 @@ enum redis_error redis_error_of(const char *text)
 
 bool redis_error_is_demotion(const char *text)
 {
+	text = cause_of(text);
 	return strncmp(text, "READONLY ", 9) == 0 || strncmp(text, "MASTERDOWN ", 11) == 0;
 }
 

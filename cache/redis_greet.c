@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* AUTH, SELECT, PING until Redis has loaded its data; with sentinels ROLE: they may be late. */
+/*
+ * AUTH, SELECT, PING until Redis has loaded its data. With sentinels ROLE, since they may be late;
+ * and whoever is not ready is left, to ask them again.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +17,19 @@ static void on_greeted(const redisReply *reply, void *arg)
 
 	if (reply && reply_is_error(reply) && r->link)
 		redis_drop(r, reply->str);
+}
+
+/* Redis repeats the arguments of a command that it does not know, and the log is not for those. */
+static void on_login(const redisReply *reply, void *arg)
+{
+	struct redis *r = arg;
+	bool is_telling;
+
+	if (!reply || !reply_is_error(reply) || !r->link)
+		return;
+	is_telling = strncmp(reply->str, "ERR unknown", 11) == 0 ||
+		     strstr(reply->str, r->conf.password);
+	redis_drop(r, is_telling ? "Redis does not take our AUTH" : reply->str);
 }
 
 /* Past these errors Redis will serve; no other goes away by itself. */
@@ -53,7 +69,7 @@ static void on_pong(const redisReply *reply, void *arg)
 
 	if (!reply || !r->link || r->state != LINK_GREETING)
 		return;
-	if (is_busy(reply)) {
+	if (is_busy(reply) && !r->sentinel) {	/* else another may be the master by then */
 		redis_retry(r, LOADING_S);
 		redis_report(r, false, reply->str);
 	} else if (!reply_is_status(reply, "PONG")) {
@@ -72,9 +88,9 @@ void greet(struct redis *r)
 	char database[12];
 
 	if (c->password[0] && c->username[0])
-		redis_send_words(r, 3, (const char *[]){ "AUTH", c->username, c->password }, on_greeted);
+		redis_send_words(r, 3, (const char *[]){ "AUTH", c->username, c->password }, on_login);
 	else if (c->password[0])
-		redis_send_words(r, 2, (const char *[]){ "AUTH", c->password }, on_greeted);
+		redis_send_words(r, 2, (const char *[]){ "AUTH", c->password }, on_login);
 	if (c->database > 0) {
 		snprintf(database, sizeof(database), "%u", c->database);
 		redis_send_words(r, 2, (const char *[]){ "SELECT", database }, on_greeted);

@@ -166,8 +166,9 @@ def test_master_dies_in_a_commit_and_its_replica_was_late(cast):
 class Liar:
     """Speaks RESP on a port; `answer` takes the words of a command."""
 
-    def __init__(self, answer):
+    def __init__(self, answer, pong=b"+PONG\r\n"):
         self.answer = answer
+        self.pong = pong
         self.asked = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -184,7 +185,7 @@ class Liar:
                 while head := file.readline():
                     words = [file.read(int(file.readline()[1:]) + 2)[:-2] for _ in range(int(head[1:]))]
                     self.asked.append(words)
-                    connection.sendall(b"+PONG\r\n" if words[0] == b"PING" else self.answer(words))
+                    connection.sendall(self.pong if words[0] == b"PING" else self.answer(words))
             except OSError:
                 pass
 
@@ -233,3 +234,15 @@ def test_sentinels_are_asked_in_turn_and_a_replica_is_not_taken(stage):
     wait_for(replica.is_master, "the replica to be the master")
     front.wait_event("store_down", reason="the sentinels name another master", timeout=20)
     front.wait_event("store_up", address=f"127.0.0.1:{replica.port}", timeout=20)
+
+
+def test_server_that_is_not_ready_is_left_for_the_one_that_was_promoted(stage):
+    """It crashed, and reads its data while the sentinels have another promoted."""
+    loading = b"-LOADING Redis is loading the dataset in memory\r\n"
+    crashed = Liar(lambda words: loading, pong=loading)
+    promoted = stage.add(TcpRedis(stage.folder, "promoted")).start()
+    sentinel = Liar(lambda words: pair(b"127.0.0.1", str(crashed.port).encode()))
+    front = stage.understudy(conf_of(("127.0.0.1", free_port()), [sentinel.port])).start()
+    assert front.wait_event("store_down")[1]["reason"].startswith("LOADING ")
+    sentinel.answer = lambda words: pair(b"127.0.0.1", str(promoted.port).encode())
+    front.wait_event("store_up", address=f"127.0.0.1:{promoted.port}", timeout=20)

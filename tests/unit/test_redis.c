@@ -271,6 +271,26 @@ START_TEST(refused_login_is_not_up)
 }
 END_TEST
 
+/* As Redis says it where AUTH was renamed; the long form is of others. */
+static const char *const telling[] = {
+	"-ERR unknown command 'AUTH', with args beginning with: 'open sesa\r\n",
+	"-WRONG me open sesame\r\n",
+};
+
+START_TEST(password_that_comes_back_is_not_told)
+{
+	struct redis_conf c = conf();
+
+	snprintf(c.username, sizeof(c.username), "me");
+	snprintf(c.password, sizeof(c.password), "open sesame");
+	server.reply = telling[_i];
+	given_redis(&c);
+	ck_assert(run_until(&seen.downs, 1));
+	ck_assert_ptr_null(strstr(seen.reason, "sesa"));
+	ck_assert_str_eq(seen.reason, "Redis does not take our AUTH");
+}
+END_TEST
+
 START_TEST(loading_is_not_up_yet)
 {
 	struct redis_conf c = conf();
@@ -521,6 +541,7 @@ int main(void)
 	tcase_add_test(tc, command_gets_its_reply);
 	tcase_add_test(tc, greeting_is_auth_select_ping);
 	tcase_add_test(tc, refused_login_is_not_up);
+	tcase_add_loop_test(tc, password_that_comes_back_is_not_told, 0, 2);
 	tcase_add_test(tc, loading_is_not_up_yet);
 	tcase_add_test(tc, command_without_a_connection_is_called_back_from_the_loop);
 	tcase_add_test(tc, full_queue_refuses_and_the_rest_goes_on);

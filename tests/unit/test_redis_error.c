@@ -24,6 +24,7 @@ static const struct {
 	{ "OOM", REDIS_ERROR_OTHER, false },
 	{ "", REDIS_ERROR_OTHER, false },
 	{ "Connection refused", REDIS_ERROR_OTHER, true },
+	{ "Redis does not take our AUTH", REDIS_ERROR_OTHER, true },
 	{ "Redis did not reply in time", REDIS_ERROR_OTHER, true },
 };
 
@@ -39,6 +40,7 @@ START_TEST(only_a_replica_says_that_it_is_one)
 {
 	ck_assert(redis_error_is_demotion("READONLY You can't write"));
 	ck_assert(redis_error_is_demotion("MASTERDOWN Link with MASTER is down"));
+	ck_assert(redis_error_is_demotion("EXECABORT Transaction discarded because of: READONLY You"));
 	ck_assert(!redis_error_is_demotion("MISCONF no"));
 }
 END_TEST
