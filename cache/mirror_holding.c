@@ -189,10 +189,33 @@ void holding_take_confirmation(struct holding *h, const struct zone_times *times
 	take_confirmation(h, &sane);
 }
 
-static bool is_better(const struct generation *g, const struct generation *held)
+static void end_order(struct holding *h, uint32_t serial)
 {
+	if (serial_is_newer(serial, h->sent_away))
+		h->is_ordered = false;
+}
+
+void holding_note_order(struct holding *h, uint32_t serial, bool is_forced)
+{
+	const struct generation *held = holding_current(h);
+
+	if (!is_forced || !held || !serial_is_newer(held->soa.serial, serial)) {
+		end_order(h, serial);
+		return;
+	}
+	if (!h->is_ordered || serial_is_newer(held->soa.serial, h->sent_away))
+		h->sent_away = held->soa.serial;
+	h->is_ordered = true;
+}
+
+static bool is_better(const struct holding *h, const struct generation *g)
+{
+	const struct generation *held = holding_current(h);
+
 	if (g->soa.serial == held->soa.serial)
 		return g->number > held->number;	/* so that all of us count alike */
+	if (h->is_ordered && g->soa.serial == h->sent_away)
+		return false;				/* of one who has yet to be told */
 	return serial_is_newer(g->soa.serial, held->soa.serial);
 }
 
@@ -203,14 +226,15 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
 	const struct generation *held = holding_current(h);
 
 	holding_saw(h, g->number);
-	if (held && !is_better(g, held)) {
+	if (held && !is_better(h, g)) {
 		if (g->number == held->number && g->soa.serial == held->soa.serial)
 			take_confirmation(h, &sane);
 		generation_free(g);
 		return false;
 	}
 	holding_publish(h, g, &sane, source);
-	h->is_fresh = h->is_ordered = false;
+	h->is_fresh = false;
+	end_order(h, g->soa.serial);
 	h->touched_at = sane.refreshed_at;
 	zonelog_restored(h->log, g, source);
 	holding_check_faithful(h);

@@ -92,7 +92,8 @@ struct holding {
 	uint64_t write_at_us;		/* monotonic: not before, as that costs time, too */
 	bool is_snapshot_due;		/* the file is to get what is held */
 	bool is_snapshot_big;		/* it has a big zone, and may lag */
-	bool is_ordered;		/* the operator wanted it, though its serial is not newer */
+	bool is_ordered;		/* the operator wanted it, though its serial is older than: */
+	uint32_t sent_away;
 	bool is_snapshot_broken;	/* the last write failed */
 };
 
@@ -122,6 +123,12 @@ bool holding_wants(const struct holding *h, uint32_t serial);
  */
 void holding_publish(struct holding *h, struct generation *g, const struct zone_times *times,
 		     const char *source);
+
+/*
+ * `serial` is about to be published, by an order if `is_forced`. Until what is held is newer than
+ * that which an order sent away, no store brings that one back, and ours goes over it there.
+ */
+void holding_note_order(struct holding *h, uint32_t serial, bool is_forced);
 
 /*
  * A store delivered `g` (taken). Publishes it when its serial is newer than what is held, or

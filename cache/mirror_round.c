@@ -383,7 +383,7 @@ static void deliver(struct mirror_work *w, struct generation *g)
 	if (fetch_is_ixfr(w->fetch))
 		ixfr_worked(&w->ixfr[w->primary]);
 	w->catalog_held = (struct mirror_catalog_held){ .is_held = false };
-	w->hold.is_ordered = w->is_forced && old && !serial_is_newer(g->soa.serial, old->soa.serial);
+	holding_note_order(&w->hold, g->soa.serial, w->is_forced);
 	work_forget_refusal(w);
 	holding_publish(&w->hold, g, &times, source);
 	zonelog_transferred(&w->log, &done);

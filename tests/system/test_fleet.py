@@ -288,6 +288,28 @@ def test_member_of_an_earlier_life_of_redis_takes_what_is_newer_and_follows_on(f
     assert transferred(primary) == before + 1
 
 
+def test_order_to_go_back_is_not_undone_by_those_that_have_yet_to_be_told(fleet, redis):
+    """They write what they hold again, and the one that obeyed leaves that alone."""
+    a, b = fleet.join("a"), fleet.join("b")
+    for _ in range(5):
+        newest = fleet.change()
+    b.say("retransfer", "example.com")      # so b is sure of what it has
+    fleet.agree()
+    fleet.zone.serial -= 3
+    a.say("retransfer", "example.com")
+    a.wait_event("zone_transferred", serial=fleet.zone.serial, timeout=PATIENCE)
+    wait_for(lambda: redis.hash(ZONE)["serial"] == str(newest) and
+             int(redis.hash(ZONE)["generation"]) > a.status()["generation"], "b to write its own again", PATIENCE)
+    before = len(a.events("zone_restored"))
+    fleet.change()                          # a goes on by itself
+    a.say("refresh", "example.com")
+    fleet.agree(a)
+    assert b.status()["serial"] == newest and len(a.events("zone_restored")) == before
+    b.say("retransfer", "example.com")
+    fleet.agree()
+    wait_for(lambda: redis.hash(ZONE)["serial"] == str(fleet.zone.serial), "the commit", PATIENCE)
+
+
 def test_follower_whose_stream_cannot_be_read_polls(fleet, redis):
     redis.command("SET", "understudy:wanted", "not a stream")
     a, b = fleet.join("a"), fleet.join("b")
