@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/clock.h"
 #include "cache/memory.h"
 #include "cache/redis_error.h"
 #include "cache/redis_parts.h"
@@ -19,7 +20,8 @@
 #define BACKOFF_MAX_S	5.0
 #define BACKOFF_SENTINEL_S 1.0	/* a failover is waited for, and takes a second or so */
 #define IDLE_S		5.0
-#define LATE_S		0.1	/* a timer this late means that the loop was held up */
+#define LATE_US		(100 * US_PER_MS)	/* a timer this late: the loop was held up */
+#define HELD_US		(5 * US_PER_S)	/* a connection that lasted so long was well */
 
 enum { CALL_OVERHEAD = 64 };
 
@@ -127,7 +129,7 @@ void redis_lose(struct redis *r, const char *reason)
 {
 	/* Only a connection that held proves that Redis is well: else we would come back
 	 * every 50 ms to one that accepts and hangs up. */
-	if (r->state == LINK_UP && ev_now(r->loop) - r->up_since > BACKOFF_MAX_S)
+	if (r->state == LINK_UP && clock_monotonic_us() - r->up_since_us > HELD_US)
 		r->backoff = BACKOFF_MIN_S;
 	if (r->link)
 		r->link->owner = NULL;
@@ -214,14 +216,16 @@ static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct redis *r = w->data;
 	const struct call *oldest = r->sent.head;
+	uint64_t now_us = clock_monotonic_us();
 
+	(void)loop;
 	(void)revents;
 	if (r->state == LINK_CONNECTING) {
 		redis_drop(r, r->conf.tls.is_on ? "connecting to Redis with TLS took too long"
 						: "connecting to Redis took too long");
-	} else if (oldest && ev_now(loop) < oldest->deadline) {
-		start_deadline(r, oldest->deadline - ev_now(loop));
-	} else if (oldest && !r->is_late && ev_now(loop) > oldest->deadline + LATE_S) {
+	} else if (oldest && now_us < oldest->deadline_us) {
+		start_deadline(r, (double)(oldest->deadline_us - now_us) / (double)US_PER_S);
+	} else if (oldest && !r->is_late && now_us > oldest->deadline_us + LATE_US) {
 		r->is_late = true;
 		start_deadline(r, r->conf.command_ms / 1e3);
 	} else if (oldest) {
@@ -253,7 +257,7 @@ static void on_reply(redisAsyncContext *ac, void *reply, void *arg)
 static void send_call(struct redis *r, int argc, const char **argv, const size_t *argv_len,
 		      struct call *c)
 {
-	c->deadline = ev_now(r->loop) + r->conf.command_ms / 1e3;
+	c->deadline_us = clock_monotonic_us() + r->conf.command_ms * US_PER_MS;
 	if (redisAsyncCommandArgv(r->link->ac, on_reply, c, argc, argv, argv_len) != REDIS_OK) {
 		refuse_call(r, c);
 		return;

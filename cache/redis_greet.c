@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cache/clock.h"
 #include "cache/redis_parts.h"
 
 #define LOADING_S	0.25	/* between two PINGs while Redis loads */
@@ -43,7 +44,7 @@ static bool is_busy(const redisReply *reply)
 static void welcome(struct redis *r)
 {
 	r->state = LINK_UP;
-	r->up_since = ev_now(r->loop);
+	r->up_since_us = clock_monotonic_us();
 	ev_timer_again(r->loop, &r->idle);
 	redis_report(r, true, NULL);
 }

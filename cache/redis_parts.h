@@ -45,7 +45,7 @@ struct call {
 	redis_reply_fn done;
 	void *arg;
 	size_t size;
-	ev_tstamp deadline;
+	uint64_t deadline_us;	/* monotonic; ev_now() is the clock on the wall */
 };
 
 struct call_list {
@@ -69,7 +69,8 @@ struct redis {
 	struct call_list refused;	/* to be called back with NULL by `refuse` */
 	size_t queued;
 	enum transaction transaction;	/* the one that is being sent */
-	ev_tstamp backoff, up_since;
+	ev_tstamp backoff;
+	uint64_t up_since_us;		/* monotonic */
 	bool is_late;			/* the oldest command was given a second chance */
 	bool is_reported;		/* on_state has been called */
 	bool is_reported_up;

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -15,6 +17,17 @@
 #include "cache/redis.h"
 
 enum { COMMAND_MS = 150, QUEUE_MAX = 10000 };
+
+/* The clock on the wall is set; libev hears of it from here. */
+static time_t wall_shift;
+
+int gettimeofday(struct timeval *restrict t, void *restrict zone)
+{
+	long error = syscall(SYS_gettimeofday, t, zone);
+
+	t->tv_sec += wall_shift;
+	return (int)error;
+}
 
 static struct ev_loop *loop;
 static char folder[] = "/tmp/understudy-redis-XXXXXX";
@@ -211,6 +224,7 @@ static void setup(void)
 	signal(SIGPIPE, SIG_IGN);
 	memset(&seen, 0, sizeof(seen));
 	memset(&server, 0, sizeof(server));
+	wall_shift = 0;
 	server.connection = -1;
 	server.reply = "+OK\r\n";
 	loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
@@ -383,6 +397,25 @@ START_TEST(silence_ends_in_a_loss_and_a_new_connection)
 }
 END_TEST
 
+START_TEST(clock_that_is_set_back_puts_off_no_deadline)
+{
+	struct redis_conf c = conf();
+	unsigned count = 0;
+
+	c.command_ms = 1200;		/* libev looks each half second */
+	given_redis(&c);
+	ck_assert(run_until(&seen.ups, 1));
+	server.reply = NULL;
+	send_to("GET", "x", on_reply, &count);
+	run_for(0.02);
+	wall_shift = -3600;
+	for (int i = 0; i < 10 && seen.downs == 0; i++)
+		run_until(&seen.downs, 1);
+	ck_assert_str_eq(seen.reason, "Redis did not reply in time");
+	ck_assert_uint_eq(count, 1);
+}
+END_TEST
+
 START_TEST(deadline_is_that_of_the_oldest)
 {
 	unsigned first = 0, second = 0;
@@ -547,6 +580,7 @@ int main(void)
 	tcase_add_test(tc, full_queue_refuses_and_the_rest_goes_on);
 	tcase_add_test(tc, transaction_goes_as_a_whole_or_not_at_all);
 	tcase_add_test(tc, silence_ends_in_a_loss_and_a_new_connection);
+	tcase_add_test(tc, clock_that_is_set_back_puts_off_no_deadline);
 	tcase_add_test(tc, deadline_is_that_of_the_oldest);
 	tcase_add_test(tc, deadline_of_an_answered_command_is_not_held_against_the_next);
 	tcase_add_test(tc, stall_of_the_loop_is_not_held_against_redis);
