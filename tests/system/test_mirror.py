@@ -12,7 +12,7 @@ import dns.zone
 import pytest
 
 from primary import AXFR, CLOSE, HANG, IXFR, RESET, SOA, Primary, Raw, Signer, Zone, honest, packed, record
-from servers import SANITIZER_CRIES, TOOLS, Nsd, Server, parse_event, wait_for
+from servers import BUILD, SANITIZER_CRIES, Nsd, Server, parse_event, wait_for
 
 ZONE = """$TTL 300
 @ SOA ns1.example.com. hostmaster.example.com. {serial} {refresh} {retry} {expire} 300
@@ -35,7 +35,7 @@ class Mirror(Server):
     def __init__(self, folder, primaries, *options, zones=("example.com",), name="mirror", state=None, redis=None):
         super().__init__(folder, name)
         self.state = state or self.path("state")
-        self.command = [os.path.join(TOOLS, "mirror_cli"), "-d", self.state, *options]
+        self.command = [os.path.join(BUILD, "tests", "mirror_cli"), "-d", self.state, *options]
         if redis:
             self.command += ["-r", "unix:" + redis.socket]
         for primary in primaries if isinstance(primaries, list) else [primaries]:

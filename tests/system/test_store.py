@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from servers import IS_SANITIZED, ROOT, TOOLS, free_port, wait_for
+from servers import BUILD, IS_SANITIZED, ROOT, free_port, wait_for
 
 ZONE = "understudy:zone:{example.com.}"
 CHANGES = "understudy:changes:{example.com.}"
@@ -38,7 +38,7 @@ class Cli:
         self.folder = str(folder)
         self.lines = []
         self.process = subprocess.Popen(
-            [os.path.join(TOOLS, "store_cli"), where, "understudy", instance, str(command_ms), *login],
+            [os.path.join(BUILD, "tests", "store_cli"), where, "understudy", instance, str(command_ms), *login],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.seen = 0
         self.buffer = b""
