@@ -171,18 +171,35 @@ const uint8_t *name_skip(const uint8_t *name, unsigned n)
 	return name;
 }
 
+/* Equal by the byte, as they mostly are: four and more bytes are read twice where they overlap. */
+static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t len)
+{
+	uint64_t x, y;
+	uint32_t u, v, s, t;
+
+	if (len < sizeof(u))
+		return false;	/* not known */
+	if (len < sizeof(x)) {
+		memcpy(&u, a, sizeof(u));
+		memcpy(&v, b, sizeof(v));
+		memcpy(&s, a + len - sizeof(s), sizeof(s));
+		memcpy(&t, b + len - sizeof(t), sizeof(t));
+		return u == v && s == t;
+	}
+	for (size_t i = 0;; i = i + 2 * sizeof(x) <= len ? i + sizeof(x) : len - sizeof(x)) {
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		if (x != y || i == len - sizeof(x))
+			return x == y;
+	}
+}
+
 /* Length bytes are not letters, so a whole name folds like one string. */
 static bool is_equal_folded(const uint8_t *a, const uint8_t *b, size_t len)
 {
-	size_t i = 0;
-
-	for (uint64_t x, y; i + sizeof(x) <= len; i += sizeof(x)) {
-		memcpy(&x, a + i, sizeof(x));
-		memcpy(&y, b + i, sizeof(y));
-		if (x != y)
-			break;
-	}
-	for (; i < len; i++)
+	if (is_same(a, b, len))
+		return true;
+	for (size_t i = 0; i < len; i++)
 		if (fold[a[i]] != fold[b[i]])
 			return false;
 	return true;
@@ -193,6 +210,11 @@ bool name_is_equal(const uint8_t *a, const uint8_t *b)
 	size_t len = name_len(a);
 
 	return len == name_len(b) && is_equal_folded(a, b, len);
+}
+
+bool name_label_is_equal(const uint8_t *a, const uint8_t *b)
+{
+	return *a == *b && is_equal_folded(a + 1, b + 1, *a);
 }
 
 bool name_is_at_or_below(const uint8_t *name, const uint8_t *parent)
@@ -206,11 +228,26 @@ bool name_is_at_or_below(const uint8_t *name, const uint8_t *parent)
 	return len == parent_len && is_equal_folded(name, parent, len);
 }
 
+/* Eight bytes at once: A to Z have their top bit clear, and are told by two sums that set it. */
+static uint64_t fold_eight(uint64_t bytes)
+{
+	const uint64_t each = 0x0101010101010101u;
+	uint64_t low = bytes & 0x7f * each;
+	uint64_t from_a = low + (0x80 - 'A') * each, past_z = low + (0x7f - 'Z') * each;
+
+	return bytes | ((from_a ^ past_z) & ~bytes & 0x80 * each) >> 2;
+}
+
 void name_lower(uint8_t *name)
 {
-	size_t len = name_len(name);
+	size_t len = name_len(name), i = 0;
 
-	for (size_t i = 0; i < len; i++)
+	for (uint64_t bytes; i + sizeof(bytes) <= len; i += sizeof(bytes)) {
+		memcpy(&bytes, name + i, sizeof(bytes));
+		bytes = fold_eight(bytes);
+		memcpy(name + i, &bytes, sizeof(bytes));
+	}
+	for (; i < len; i++)
 		name[i] = fold[name[i]];
 }
 

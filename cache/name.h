@@ -44,8 +44,9 @@ unsigned name_label_count(const uint8_t *name);
 /* The name without its first `n` labels; n <= name_label_count(). Points into `name`. */
 const uint8_t *name_skip(const uint8_t *name, unsigned n);
 
-/* Equal but for the case of ASCII letters, RFC 4343. */
+/* Equal but for the case of ASCII letters, RFC 4343: whole names, and one label of each. */
 bool name_is_equal(const uint8_t *a, const uint8_t *b);
+bool name_label_is_equal(const uint8_t *a, const uint8_t *b);
 
 /* True when `name` is `parent` or lies below it. */
 bool name_is_at_or_below(const uint8_t *name, const uint8_t *parent);

@@ -368,19 +368,16 @@ void rdata_to_canonical(uint16_t type, const uint8_t *rdata, uint16_t len, uint8
 	}
 }
 
-size_t rdata_compressible(uint16_t type, const uint8_t *rdata, uint16_t len, size_t from)
+struct rdata_names rdata_compressible(uint16_t type)
 {
-	size_t at = 0;
+	const uint8_t *f = layout_of(type)->fields;
+	struct rdata_names names = { 0 };
 
-	/* In types of RFC 1035 only fixed fields stand before or between such names. */
-	for (const uint8_t *f = layout_of(type)->fields; *f < FIELD_KINDS || *f == NAME_OLD; f++) {
-		if (*f == 0 || at >= len)
-			return SIZE_MAX;
-		if (*f == NAME_OLD && at >= from)
-			return at;
-		at += *f == NAME_OLD ? name_len(rdata + at) : *f;
-	}
-	return SIZE_MAX;
+	for (; *f > 0 && *f < FIELD_KINDS; f++)
+		names.before = (uint8_t)(names.before + *f);
+	for (; *f == NAME_OLD; f++)
+		names.count++;
+	return names;
 }
 
 char *rdata_type_text(uint16_t type, char text[16])

@@ -46,10 +46,12 @@ bool rdata_is_equal(uint16_t type, const uint8_t *a, uint16_t a_len, const uint8
 void rdata_to_canonical(uint16_t type, const uint8_t *rdata, uint16_t len, uint8_t *out);
 
 /*
- * Offset of the next name in stored rdata that may be compressed on the wire (types of
- * RFC 1035 only), at or after `from`; SIZE_MAX when none.
+ * The names in rdata of a type that may be compressed on the wire, of RFC 1035 only: one or two,
+ * next to each other, behind so many bytes.
  */
-size_t rdata_compressible(uint16_t type, const uint8_t *rdata, uint16_t len, size_t from);
+struct rdata_names { uint8_t before, count; };
+
+struct rdata_names rdata_compressible(uint16_t type);
 
 /* "A", "TYPE65280": writes at most 16 bytes with NUL. Returns `text`. */
 char *rdata_type_text(uint16_t type, char text[16]);

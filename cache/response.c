@@ -12,13 +12,6 @@ enum {
 	PROBES = 8,		/* places where a name may stand in the table */
 };
 
-/* The labels of a name from the left, and a hash of the name from each of them on. */
-struct suffixes {
-	unsigned count;
-	uint8_t start[NAME_LABELS_MAX];
-	uint32_t hash[NAME_LABELS_MAX];
-};
-
 /* Folds more than ASCII letters: names are compared afterwards. */
 static inline uint64_t mix(uint64_t hash, uint64_t bytes)
 {
@@ -51,20 +44,43 @@ static inline uint64_t hash_label(uint64_t hash, const uint8_t *label)
 	return mix(hash, rest_of(label, left));
 }
 
-static void find_suffixes(const uint8_t *name, struct suffixes *s)
+static void find_labels(const uint8_t *name, struct response_labels *l)
 {
-	uint64_t hash = 0;
+	unsigned at = 0;
 
-	s->count = 0;
-	for (size_t at = 0; name[at] != 0; at += name[at] + 1u)
-		s->start[s->count++] = (uint8_t)at;
-	for (unsigned i = s->count; i-- > 0;) {
-		hash = hash_label(hash, name + s->start[i]);
-		s->hash[i] = (uint32_t)(hash >> 16);
+	l->count = 0;
+	for (; name[at] != 0; at += name[at] + 1u)
+		l->start[l->count++] = (uint8_t)at;
+	l->start[l->count] = (uint8_t)at;
+}
+
+/* How many labels at the end of the name are those at the end of the question's. */
+static unsigned count_shared(const struct response *r, const uint8_t *name,
+			     const struct response_labels *l)
+{
+	const struct response_labels *q = &r->question;
+	unsigned shared = 0;
+
+	while (shared < l->count && shared < q->count &&
+	       name_label_is_equal(name + l->start[l->count - shared - 1],
+				   r->query->qname + q->start[q->count - shared - 1]))
+		shared++;
+	return shared;
+}
+
+/* Of the name from each of its first `own` labels on: what follows them is told by its length. */
+static void hash_suffixes(const uint8_t *name, const struct response_labels *l, unsigned own,
+			  uint32_t hashes[NAME_LABELS_MAX])
+{
+	uint64_t hash = l->count - own;
+
+	for (unsigned i = own; i-- > 0;) {
+		hash = hash_label(hash, name + l->start[i]);
+		hashes[i] = (uint32_t)(hash >> 16);
 	}
 }
 
-/* In steps of the hash's own: the names of a question with many labels crowd none out. */
+/* In steps of the hash's own: a name with many labels crowds none out. */
 static unsigned slot_of(uint32_t hash, unsigned probe)
 {
 	return ((hash >> 16 ^ hash) + probe * (hash >> 8 | 1)) % RESPONSE_NAMES;
@@ -85,7 +101,7 @@ static uint16_t find_name(const struct response *r, const uint8_t *name, uint32_
 	return 0;
 }
 
-/* In the first place that is free, if one is: the question's names come first, and stay. */
+/* In the first place that is free, if one is. */
 static void keep_name(struct response *r, const uint8_t *name, uint32_t hash, size_t at)
 {
 	unsigned i = slot_of(hash, 0);
@@ -101,17 +117,11 @@ static void keep_name(struct response *r, const uint8_t *name, uint32_t hash, si
 	r->names[i] = name;
 }
 
-/* The shortest first: those are pointed at most. */
-static void keep_question(struct response *r)
+static void start_names(struct response *r)
 {
-	const uint8_t *name = r->query->qname;
-	struct suffixes s;
-
 	memset(r->at, 0, sizeof(r->at));
 	r->has_names = true;
-	find_suffixes(name, &s);
-	for (unsigned i = s.count; i-- > 0;)
-		keep_name(r, name + s.start[i], s.hash[i], DNS_HEADER_LEN + (size_t)s.start[i]);
+	find_labels(r->query->qname, &r->question);
 }
 
 /*
@@ -121,48 +131,64 @@ static void keep_question(struct response *r)
 static uint16_t put_name(struct response *r, const uint8_t *name)
 {
 	size_t start = r->out.len;
-	struct suffixes s;
-	uint16_t at = 0;
-	unsigned i;
+	struct response_labels l;
+	uint32_t hashes[NAME_LABELS_MAX];
+	unsigned own, i;
+	uint16_t at = 0, found = 0;
 
 	if (name == r->query->qname && name[0] != 0) {
 		wire_add_u16(&r->out, POINTER | DNS_HEADER_LEN);
 		return DNS_HEADER_LEN;
 	}
 	if (!r->has_names)
-		keep_question(r);
-	find_suffixes(name, &s);
-	for (i = 0; i < s.count; i++) {
-		const uint8_t *suffix = name + s.start[i];
-
-		if ((at = find_name(r, suffix, s.hash[i])) != 0)
-			break;
-		keep_name(r, suffix, s.hash[i], start + s.start[i]);
-	}
-	if (at == 0) {
-		wire_add_bytes(&r->out, name, name_len(name));
-		return s.count > 0 && start <= POINTER_MAX ? (uint16_t)start : 0;
-	}
-	wire_add_bytes(&r->out, name, s.start[i]);
-	wire_add_u16(&r->out, (uint16_t)(POINTER | at));
+		start_names(r);
+	find_labels(name, &l);
+	own = l.count - count_shared(r, name, &l);
+	if (own < l.count)
+		at = (uint16_t)(DNS_HEADER_LEN + r->question.start[r->question.count - (l.count - own)]);
+	hash_suffixes(name, &l, own, hashes);
+	for (i = 0; i < own && (found = find_name(r, name + l.start[i], hashes[i])) == 0; i++)
+		keep_name(r, name + l.start[i], hashes[i], start + l.start[i]);
+	if (found != 0)
+		at = found;
+	wire_add_bytes(&r->out, name, l.start[i] + (at == 0 ? 1u : 0u));
+	if (at != 0)
+		wire_add_u16(&r->out, (uint16_t)(POINTER | at));
 	if (i == 0)
 		return at;
 	return start <= POINTER_MAX ? (uint16_t)start : 0;
 }
 
-static void put_rdata(struct response *r, uint16_t type, const uint8_t *rdata, uint16_t len)
+static void put_names_and_rest(struct response *r, const struct rdata_names *names,
+			       const uint8_t *rdata, uint16_t len)
 {
-	uint8_t *length = wire_room(&r->out, 2);
-	size_t start = r->out.len, done = 0, at;
+	size_t done = names->before;
 
-	while ((at = rdata_compressible(type, rdata, len, done)) != SIZE_MAX) {
-		wire_add_bytes(&r->out, rdata + done, at - done);
-		put_name(r, rdata + at);
-		done = at + name_len(rdata + at);
+	wire_add_bytes(&r->out, rdata, done);
+	for (unsigned i = 0; i < names->count; i++) {
+		put_name(r, rdata + done);
+		done += name_len(rdata + done);
 	}
 	wire_add_bytes(&r->out, rdata + done, len - done);
-	if (length && !r->out.full)
-		wire_put_u16(length, (uint16_t)(r->out.len - start));
+}
+
+/* Behind its owner. */
+static void put_record(struct response *r, const struct rrset *set, const struct rdata_names *names,
+		       const uint8_t *rdata, uint16_t len)
+{
+	uint8_t *fixed = wire_room(&r->out, 10);
+	size_t start = r->out.len;
+
+	if (!fixed)
+		return;
+	wire_put_u16(fixed, set->type);
+	wire_put_u16(fixed + 2, r->class);
+	wire_put_u32(fixed + 4, set->ttl < r->ttl_max ? set->ttl : r->ttl_max);
+	if (names->count > 0)
+		put_names_and_rest(r, names, rdata, len);
+	else
+		wire_add_bytes(&r->out, rdata, len);
+	wire_put_u16(fixed + 8, (uint16_t)(r->out.len - start));
 }
 
 /* Where in the set to begin: a position for rrset_next(). */
@@ -184,9 +210,10 @@ bool response_put(struct response *r, enum section section, const uint8_t *owner
 		  const struct rrset *set)
 {
 	struct response_mark before = response_mark(r);
+	struct rdata_names names = rdata_compressible(set->type);
 	size_t pos = first_record(r, section, set);
+	uint16_t len, owner_at = owner == r->owner ? r->owner_at : 0;
 	const uint8_t *rdata;
-	uint16_t len, owner_at = 0;
 
 	for (unsigned i = 0; !r->out.full && i < set->count; i++) {
 		if (!rrset_next(set, &pos, &rdata, &len)) {
@@ -197,12 +224,11 @@ bool response_put(struct response *r, enum section section, const uint8_t *owner
 			wire_add_u16(&r->out, (uint16_t)(POINTER | owner_at));
 		else
 			owner_at = put_name(r, owner);
-		wire_add_u16(&r->out, set->type);
-		wire_add_u16(&r->out, r->class);
-		wire_add_u32(&r->out, set->ttl < r->ttl_max ? set->ttl : r->ttl_max);
-		put_rdata(r, set->type, rdata, len);
+		put_record(r, set, &names, rdata, len);
 		r->counts[section]++;
 	}
+	r->owner = owner;
+	r->owner_at = owner_at;
 	if (!r->out.full)
 		return true;
 	response_undo(r, &before);
@@ -222,6 +248,8 @@ void response_undo(struct response *r, const struct response_mark *to)
 	r->out.len = to->len;
 	r->out.full = false;
 	memcpy(r->counts, to->counts, sizeof(r->counts));
+	if (r->owner_at >= to->len)
+		r->owner = NULL;
 	for (unsigned i = 0; r->has_names && i < RESPONSE_NAMES; i++)
 		if (r->at[i] >= to->len)
 			r->at[i] = 0;
@@ -242,6 +270,7 @@ void response_begin(struct response *r, const struct message *query, const uint8
 	r->flags = (uint16_t)(DNS_QR | (query->flags & (DNS_OPCODE | DNS_RD | DNS_CD)));
 	memset(r->counts, 0, sizeof(r->counts));
 	r->has_names = false;
+	r->owner = NULL;
 
 	wire_room(&r->out, DNS_HEADER_LEN);
 	wire_add_bytes(&r->out, packet + DNS_HEADER_LEN,

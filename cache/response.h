@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "cache/message.h"
+#include "cache/name.h"
 #include "cache/wire.h"
 #include "cache/zone.h"
 
@@ -27,9 +28,16 @@ enum section { SECTION_ANSWER = 1, SECTION_AUTHORITY = 2, SECTION_ADDITIONAL = 3
 
 /*
  * Names to point at, found by their hash; what finds no place is not pointed at, so work
- * and memory are bounded whatever a zone holds.
+ * and memory are bounded whatever a zone holds. The end that a name shares with the question's,
+ * as most do, is compared instead.
  */
 enum { RESPONSE_NAMES = 256 };
+
+/* Where each label of a name begins, the leftmost first, and behind them the root. */
+struct response_labels {
+	uint8_t count;
+	uint8_t start[NAME_LABELS_MAX + 1];
+};
 
 struct response {
 	struct wire_out out;	/* cap: the limit less what OPT needs */
@@ -42,7 +50,10 @@ struct response {
 	uint16_t class;		/* of the records: IN, unless the caller sets another */
 	uint32_t ttl_max;	/* no record says more; UINT32_MAX unless the caller sets another */
 	uint16_t rotation;	/* 0: RRsets as the zone has them; see response_put() */
+	const uint8_t *owner;	/* of the RRset before, NULL: not known; its signatures have it, too */
+	uint16_t owner_at;	/* where that stands; 0: nowhere to point at */
 	bool has_names;		/* else what follows is not set yet: the question's name needs none of it */
+	struct response_labels question;
 	uint16_t at[RESPONSE_NAMES];	/* offset of names[i]; 0: no entry */
 	uint16_t tags[RESPONSE_NAMES];	/* a part of its hash */
 	const uint8_t *names[RESPONSE_NAMES];

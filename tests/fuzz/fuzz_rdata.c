@@ -18,9 +18,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_names(uint16_t type, const uint8_t *rdata, uint16_t len)
 {
-	size_t at = 0;
+	struct rdata_names names = rdata_compressible(type);
+	size_t at = names.before;
 
-	while ((at = rdata_compressible(type, rdata, len, at)) != SIZE_MAX) {
+	for (; names.count > 0; names.count--) {
 		assert(at < len);
 		at += name_len(rdata + at);
 		assert(at <= len);

@@ -214,6 +214,41 @@ START_TEST(lower_folds_ascii_letters_only)
 }
 END_TEST
 
+/* Eight bytes at once, and what is left: each byte at each place. */
+START_TEST(lower_folds_alike_at_every_place)
+{
+	for (unsigned byte = 0; byte < 256; byte++) {
+		uint8_t name[1 + 21 + 1] = { 21 };
+		uint8_t want = (uint8_t)(byte >= 'A' && byte <= 'Z' ? byte + 32 : byte);
+
+		memset(name + 1, (int)byte, 21);
+		name_lower(name);
+		for (unsigned i = 1; i <= 21; i++)
+			ck_assert_uint_eq(name[i], want);
+	}
+}
+END_TEST
+
+/* Names of `_i` bytes in a label that differ at one place, or there by case alone. */
+START_TEST(one_byte_makes_a_name_another)
+{
+	uint8_t a[65] = { (uint8_t)_i }, b[65];
+
+	memset(a + 1, 'x', (size_t)_i);
+	for (int at = 1; at <= _i; at++) {
+		memcpy(b, a, sizeof(b));
+		ck_assert(name_is_equal(a, b) && name_label_is_equal(a, b));
+		b[at] = 'X';
+		ck_assert(name_is_equal(a, b) && name_label_is_equal(a, b));
+		b[at] = 'y';
+		ck_assert(!name_is_equal(a, b) && !name_label_is_equal(a, b));
+	}
+	memcpy(b, a, sizeof(b));
+	b[0]--;
+	ck_assert(!name_label_is_equal(a, b));
+}
+END_TEST
+
 /* Text */
 
 static const struct { const char *text, *shown; } texts[] = {
@@ -435,6 +470,8 @@ static TCase *wire_case(void)
 	tcase_add_test(tc, labels_are_counted_and_skipped);
 	tcase_add_loop_test(tc, relations_follow_rfc_4343, 0, COUNT(pairs));
 	tcase_add_test(tc, lower_folds_ascii_letters_only);
+	tcase_add_test(tc, lower_folds_alike_at_every_place);
+	tcase_add_loop_test(tc, one_byte_makes_a_name_another, 1, 64);
 	return tc;
 }
 

@@ -190,6 +190,48 @@ START_TEST(a_question_of_many_labels_leaves_a_place_for_other_names)
 }
 END_TEST
 
+/* What of a name is written: its own labels, then a pointer into the question of www.example.com. */
+static const struct { const char *name, *written; unsigned len; } ends[] = {
+	{ "www.example.com.", "\300\14", 2 },
+	{ "WWW.Example.COM.", "\300\14", 2 },
+	{ "example.com.", "\300\20", 2 },
+	{ "ns.EXAMPLE.com.", "\2ns\300\20", 5 },
+	{ "a.www.example.com.", "\1a\300\14", 4 },
+	{ "xxx.example.com.", "\3xxx\300\20", 6 },
+	{ "example.com.com.", "\7example\3com\300\30", 14 },
+	{ "com.", "\300\30", 2 },
+	{ "example.net.", "\7example\3net\0", 13 },
+	{ ".", "\0", 1 },
+};
+
+START_TEST(end_of_a_name_may_be_that_of_the_question)
+{
+	uint8_t owner[NAME_LEN_MAX];
+
+	name_from_text(ends[_i].name, owner);
+	begin(false, 512);
+	ck_assert(response_put(&response, SECTION_ANSWER, owner, &ADDRESSES));
+	ck_assert_mem_eq(out + QUESTION_END, ends[_i].written, ends[_i].len);
+	ck_assert_uint_eq(wire_get_u16(out + QUESTION_END + ends[_i].len), TYPE_A);
+}
+END_TEST
+
+START_TEST(nothing_points_at_what_was_undone)
+{
+	static const uint8_t owner[] = "\2ns\7example\3net";
+	struct response_mark before;
+
+	begin(false, 512);
+	before = response_mark(&response);
+	for (int i = 0; i < 3; i++) {
+		ck_assert(response_put(&response, SECTION_ANSWER, owner, &ADDRESSES));
+		ck_assert_mem_eq(out + QUESTION_END, owner, sizeof(owner));
+		ck_assert_mem_eq(out + QUESTION_END + sizeof(owner) + 14, "\300\41", 2);
+		response_undo(&response, &before);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("response");
@@ -204,6 +246,8 @@ int main(void)
 	tcase_add_test(tc, upper_bits_of_an_rcode_travel_in_opt);
 	tcase_add_test(tc, records_may_be_of_another_class);
 	tcase_add_test(tc, a_question_of_many_labels_leaves_a_place_for_other_names);
+	tcase_add_loop_test(tc, end_of_a_name_may_be_that_of_the_question, 0, sizeof(ends) / sizeof(ends[0]));
+	tcase_add_test(tc, nothing_points_at_what_was_undone);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
