@@ -9,8 +9,13 @@
 #include <openssl/sha.h>
 
 #include "cache/memory.h"
+#include "cache/wire.h"
 
-enum { ALGORITHM_SHA1 = 1, SECOND_US = 1000000 };	/* RFC 5155 s.11 */
+enum {
+	ALGORITHM_SHA1 = 1,	/* RFC 5155 s.11 */
+	SECOND_US = 1000000,
+	BLOCK_END = 9,		/* SHA-1 ends a message with a bit and its length */
+};
 
 /* ---- Records ---- */
 
@@ -77,17 +82,16 @@ bool nsec3_owner_of_hash(const uint8_t hash[NSEC3_HASH_LEN], const uint8_t *orig
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuv";
 	size_t origin_len = name_len(origin);
-	uint32_t bits = 0;
-	unsigned have = 0;
 	uint8_t *out = owner;
 
 	if (1 + NSEC3_LABEL_LEN + origin_len > NAME_LEN_MAX)
 		return false;
 	*out++ = NSEC3_LABEL_LEN;
-	for (unsigned i = 0; i < NSEC3_HASH_LEN; i++) {
-		bits = bits << 8 | hash[i];
-		for (have += 8; have >= 5; have -= 5)
-			*out++ = (uint8_t)digits[bits >> (have - 5) & 31];
+	for (unsigned i = 0; i < NSEC3_HASH_LEN; i += 5) {
+		uint64_t bits = (uint64_t)hash[i] << 32 | wire_get_u32(hash + i + 1);
+
+		for (unsigned shift = 40; shift > 0; shift -= 5)
+			*out++ = (uint8_t)digits[bits >> (shift - 5) & 31];
 	}
 	memcpy(out, origin, origin_len);
 	return true;
@@ -124,13 +128,37 @@ void nsec3_hasher_begin(struct nsec3_hasher *h, uint64_t now_us)
 	h->left_of_second = NSEC3_SECOND_MAX;
 }
 
+/* What fits one block with its end, a bit and its length, as nearly all does: made in place. */
+static void digest_block(const struct nsec3_params *p, const uint8_t *x, size_t len,
+			 uint8_t hash[NSEC3_HASH_LEN])
+{
+	uint8_t block[SHA_CBLOCK] = { 0 };
+	SHA_CTX sha1;
+
+	memcpy(block, x, len);
+	memcpy(block + len, p->salt, p->salt_len);
+	block[len + p->salt_len] = 0x80;
+	wire_put_u16(block + SHA_CBLOCK - 2, (uint16_t)((len + p->salt_len) * 8));
+	SHA1_Init(&sha1);
+	SHA1_Transform(&sha1, block);
+	wire_put_u32(hash, sha1.h0);
+	wire_put_u32(hash + 4, sha1.h1);
+	wire_put_u32(hash + 8, sha1.h2);
+	wire_put_u32(hash + 12, sha1.h3);
+	wire_put_u32(hash + 16, sha1.h4);
+}
+
 /* H(x || salt), RFC 5155 s.5. */
 static void digest(const struct nsec3_params *p, const uint8_t *x, size_t len,
 		   uint8_t hash[NSEC3_HASH_LEN])
 {
 	SHA_CTX sha1;
 
-	SHA1_Init(&sha1);	/* these three cannot fail: they only calculate */
+	if (len + p->salt_len + BLOCK_END <= SHA_CBLOCK) {
+		digest_block(p, x, len, hash);
+		return;
+	}
+	SHA1_Init(&sha1);	/* these cannot fail: they only calculate */
 	SHA1_Update(&sha1, x, len);
 	SHA1_Update(&sha1, p->salt, p->salt_len);
 	SHA1_Final(hash, &sha1);
@@ -138,9 +166,9 @@ static void digest(const struct nsec3_params *p, const uint8_t *x, size_t len,
 
 unsigned nsec3_cost(const struct nsec3_params *p)
 {
-	enum { BLOCK = 64, END = 9 };	/* SHA-1 ends a message with a bit and its length */
+	unsigned bytes = NSEC3_HASH_LEN + p->salt_len + BLOCK_END;
 
-	return (p->iterations + 1u) * ((unsigned)(NSEC3_HASH_LEN + p->salt_len + END + BLOCK - 1) / BLOCK);
+	return (p->iterations + 1u) * ((bytes + SHA_CBLOCK - 1) / SHA_CBLOCK);
 }
 
 bool nsec3_hash(struct nsec3_hasher *h, const struct nsec3_params *p, const uint8_t *name,

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <openssl/sha.h>
+
 #include "cache/name.h"
 #include "cache/nsec3.h"
 
@@ -47,6 +49,20 @@ START_TEST(names_hash_as_in_the_rfc)
 	ck_assert_str_eq(name_to_text(owner, text), hashes[_i].owner);
 	ck_assert(nsec3_hash_of_owner(owner, again));
 	ck_assert_mem_eq(hash, again, sizeof(hash));
+}
+END_TEST
+
+/* One block, and more: what SHA-1 makes of name and salt as one message. */
+START_TEST(salt_of_any_length_is_hashed)
+{
+	struct nsec3_params p = { .salt_len = (uint8_t)_i };
+	uint8_t message[8 + 255] = "\6sample", want[NSEC3_HASH_LEN], hash[NSEC3_HASH_LEN];
+
+	memset(p.salt, 0x5a, sizeof(p.salt));
+	memset(message + 8, 0x5a, 255);
+	SHA1(message, 8u + (unsigned)_i, want);
+	ck_assert(nsec3_hash(hasher, &p, (const uint8_t *)"\6SAMPLE", hash));
+	ck_assert_mem_eq(hash, want, sizeof(want));
 }
 END_TEST
 
@@ -198,6 +214,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, names_hash_as_in_the_rfc, 0, COUNT(hashes));
+	tcase_add_loop_test(tc, salt_of_any_length_is_hashed, 0, 256);
 	tcase_add_test(tc, what_is_no_hash_is_no_owner);
 	tcase_add_test(tc, hash_that_makes_the_name_too_long_has_no_owner);
 	tcase_add_loop_test(tc, parameters_are_read_or_refused, 0, COUNT(params));
