@@ -144,7 +144,10 @@ def from_snapshot(server, world, source, kept):
 
 
 def cold_start(world):
-    """From its start to the first answer while the primary is away: out of the snapshot, out of Redis; peers from a zone file."""
+    """
+    From its start to the first answer while the primary is away: out of the snapshot, out of Redis; peers from
+    a zone file.
+    """
     source, redis = source_of(world), redis_of(world)
     server = saved_understudy(world, source, redis)
     source.stop()

@@ -93,7 +93,8 @@ def syscalls(world):
         rows[name] = traced(server, world.positive, None)
         rows[name]["steady"] = traced(server, world.positive, TRACED_RATE)["calls"]
     return table(f"system calls for each query, flooded and at {TRACED_RATE} q/s, under strace", rows,
-                 {"calls": ("flooded", ".3f"), "qps": ("queries/s", ".0f"), "steady": ("steady", ".3f"), "names": ("flooded, which", "")})
+                 {"calls": ("flooded", ".3f"), "qps": ("queries/s", ".0f"), "steady": ("steady", ".3f"),
+                  "names": ("flooded, which", "")})
 
 
 ROWS = {"mirror-positive": mirror_positive, "mirror-denied": mirror_denied, "forward": forward, "latency": latency,

@@ -42,7 +42,8 @@ class World:
     @property
     def zones(self):
         """Both that are flooded, as (origin, path)."""
-        return self.once("zones", lambda: [self.zone("bench.test.", plain_zone(HOSTS)), self.zone("signed.test.", signed_zone(self))])
+        return self.once("zones", lambda: [self.zone("bench.test.", plain_zone(HOSTS)),
+                                           self.zone("signed.test.", signed_zone(self))])
 
     @property
     def positive(self):
@@ -92,8 +93,8 @@ class World:
 
     def mirror(self, primary, zones=FLOODED, head=HEAD, name="understudy-mirror"):
         """It answers from the mirror: the primary is there for transfers."""
-        text = configurations.pool_of(configurations.mirror(0) + configurations.backend("ns1", primary.where, tier=1, primary=True),
-                                      zones=zones, head=head)
+        targets = configurations.mirror(0) + configurations.backend("ns1", primary.where, tier=1, primary=True)
+        text = configurations.pool_of(targets, zones=zones, head=head)
         server = self.understudy(text, name)
         for zone in zones:
             server.wait_event("zone_transferred", zone=zone + ".", timeout=60)
