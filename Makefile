@@ -167,7 +167,7 @@ $(BUILD)/tests/%: $(OBJ)/tests/system/%.o $(LIB)
 	@mkdir -p $(@D)
 	$(call brief,LINK)$(LINK) -o $@ $^ $(LIBS)
 
-tests: $(UNIT_PROGRAMS) $(SIM_PROGRAMS) $(FUZZ_PROGRAMS) $(TOOL_PROGRAMS) $(BUILD)/tests/bench/instructions
+tests: $(UNIT_PROGRAMS) $(SIM_PROGRAMS) $(FUZZ_PROGRAMS) $(TOOL_PROGRAMS) $(BENCH_PROGRAMS)
 
 # ---- Running and testing ----
 

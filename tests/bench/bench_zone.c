@@ -185,7 +185,7 @@ static void bench_zonemd(const struct generation *zone)
 		longest = now - at > longest ? now - at : longest;
 		at = now;
 	} while (is_left);
-	printf("ZONEMD, SHA-384: %.2f s; the longest step of %d records %.1f ms\n", seconds_since(start),
+	printf(", \"zonemd_s\": %.3f, \"zonemd_step_records\": %d, \"zonemd_step_ms\": %.2f", seconds_since(start),
 	       AT_ONCE, (double)longest / 1e3);
 	zonemd_free(z);
 	generation_free(g);
@@ -199,7 +199,7 @@ static void bench_dump(const struct generation *g)
 
 	while (dump_next(d, 64 * 1024, &len))
 		total += len;
-	printf("dump of %.1f bytes a record in %.2f s\n", (double)total / (double)g->records,
+	printf(", \"dump_bytes_per_record\": %.1f, \"dump_s\": %.3f", (double)total / (double)g->records,
 	       seconds_since(start));
 	dump_free(d);
 }

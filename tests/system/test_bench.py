@@ -24,23 +24,14 @@ ROWS = {"mirror-positive": {"echo", "understudy", "nsd", "knot", "bind"},
         "cold-start": {"snapshot", "Redis", "nsd", "knot", "bind"},
         "ixfr": {"understudy", "nsd", "knot", "bind"},
         "zone": {"records", "build_s", "bytes_per_record", "found_ns", "missing_ns", "ten_changes_us", "ten_changes_bytes",
-                 "free_old_us", "snapshot_bytes_per_record", "snapshot_write_s", "snapshot_read_s", "free_s"},
+                 "free_old_us", "snapshot_bytes_per_record", "snapshot_write_s", "snapshot_read_s",
+                 "zonemd_s", "zonemd_step_records", "zonemd_step_ms", "dump_bytes_per_record", "dump_s", "free_s"},
         "many-zones": {"understudy", "nsd", "knot"},
         "tcp-clients": {"understudy", "dnsdist", "understudy-mirror"},
         "day": {"forwarded", "from the mirror"},
         "names": {"500 names", "5000 names"},
         "backends": {"1 backends", "10 backends", "100 backends"}}
 NEEDS = {"forward": ["dnsdist"], "latency": ["dnsdist"], "tcp-clients": ["dnsdist"], "syscalls": ["dnsdist", "strace"]}
-
-
-@pytest.fixture(scope="module")
-def programs():
-    """Those of the bench: what `make tests` builds of them is `instructions` alone."""
-    there = os.path.dirname(TOOLS)
-    wanted = [os.path.join(os.path.relpath(there, ROOT), "tests", "bench", name)
-              for name in ("echo", "relay", "flood", "crowd", "source", "bench_zone")]
-    subprocess.run(["make", "--no-print-directory", "-C", ROOT, f"BUILD={os.path.relpath(there, ROOT)}", *wanted], check=True,
-                   capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -53,7 +44,7 @@ def folder():
 @pytest.mark.soak
 @pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer's figures are not the product's")
 @pytest.mark.parametrize("row", ROWS)
-def test_row_runs(row, programs, tmp_path, folder):
+def test_row_runs(row, tmp_path, folder):
     missing = [program for program in NEEDS.get(row, []) if not shutil.which(program)]
     if missing:
         pytest.skip(f"{missing[0]} is missing: contrib/install-deps bench")
