@@ -115,6 +115,8 @@ static SSL_CTX *context_new(void)
 	SSL_CTX_set_default_passwd_cb(c, no_password);
 	SSL_CTX_set_verify(c, SSL_VERIFY_PEER, NULL);
 	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+	/* else reading goes on for as long as tickets and new keys come, and nobody else runs */
+	SSL_CTX_clear_mode(c, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	return c;
 }
