@@ -151,8 +151,8 @@ static size_t option_len(bool is_there, size_t len)
 /* Most queries: a reply's OPT tells nothing but sizes then. */
 static bool has_no_options(const struct edns *query)
 {
-	return query->cookie_len == 0 && query->subnet_len == 0 && !query->wants_nsid && !query->wants_keepalive
-	       && !query->wants_expire && !query->wants_zone_version;
+	return query->cookie_len == 0 && query->subnet_len == 0 && !query->wants_nsid &&
+	       !query->wants_keepalive && !query->wants_expire && !query->wants_zone_version;
 }
 
 size_t edns_len(const struct edns *query, const struct edns_reply *reply)

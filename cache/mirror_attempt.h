@@ -4,8 +4,8 @@
  *
  * Purpose:  each outcome: delivered, confirmed, failed, refused, held back. What it means for the
  *           schedule, the lease and the log; then the next primary is asked, or the round is over.
- *           The zone's lot is settled before the last event is written, so that who reads that finds
- *           the rest.
+ *           The zone's lot is settled before the last event is written: who reads that finds the
+ *           rest.
  * Not here: asking (mirror_round.h), judging what came (mirror_version.h).
  * Threads:  the mirror's.
  * Memory:   generations are taken; texts may live in the fetch, which ends here.
@@ -26,7 +26,7 @@ void attempt_same(struct mirror_work *w);
 /* It has a newer one, and lives; the operator wants what we hold, which is confirmed. */
 void attempt_newer_held(struct mirror_work *w, uint32_t serial);
 
-/* `broken`: what is wrong with its zone, at `owner` (NULL: no name); ZONE_OK: it was something else. */
+/* `broken`: what is wrong with its zone, at `owner` (or NULL); ZONE_OK: something else was. */
 void attempt_failed(struct mirror_work *w, enum zone_error broken, const char *reason,
 		    const char *owner);
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * mirror_parts - what the two files of the mirror share, and nobody else includes.
+ * mirror_parts - what the files of the mirror share, and nobody else includes.
  *
  * mirror.c         what other threads call: configuring, asking for work, looking
- * mirror_thread.c  the thread: its loop, the commands as they arrive, what the store says
+ * mirror_thread.c  the thread: its loop, the commands as they arrive
+ * mirror_store.c   what the store says to it
  *
  * Two lists lead into the thread, both announced by `wake`: commands from control, in order,
  * under `mutex`; and zones that someone wants refreshed, each in it once at most. Workers add
@@ -71,6 +72,9 @@ struct mirror {
 };
 
 void mirror_command_free(struct command *c);
+
+/* For store_new(), with the mirror as argument. */
+extern const struct store_listener mirror_store_listener;
 
 /* Makes the loop's watchers and the store; nothing runs. */
 void mirror_thread_init(struct mirror *m);

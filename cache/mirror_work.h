@@ -6,9 +6,9 @@
  *           the zone's lease; then it asks the primaries in turn until one delivers; it ends
  *           with a new generation, a confirmation or a failure, and the schedule's next time.
  *
- *      ROUND_NONE --due--> ROUND_LEASE --answer--> ROUND_TURN <--> ROUND_PRIMARY --last answer--> ROUND_NONE
- *                 \---- no store, it is down, or the lease is ours ----^ ^       |
- *                                 refused, others are left: ROUND_REVIEW <--a version
+ *      ROUND_NONE --due--> ROUND_LEASE --answer--> ROUND_TURN <--> ROUND_PRIMARY --> ROUND_NONE
+ *                 \---- no store, down, or the lease is ours ----^ ^       |
+ *                           refused, others are left: ROUND_REVIEW <--a version
  *
  *           Without the lease only the SOA is asked, and a newer zone is taken from the store,
  *           where the holder of the lease puts it when we have told it of the serial; should it

@@ -74,7 +74,8 @@ bool transfer_take_body(struct transfer *t, const struct transfer_record *r)
 	if (transfer_is_apex_soa(t, r))
 		return take_last_soa(t, r);
 	if (t->limits.max_records != 0 && t->records >= t->limits.max_records)
-		return transfer_fail(t, "over the limit of %zu records: raise max-records", t->limits.max_records);
+		return transfer_fail(t, "over the limit of %zu records: raise max-records",
+				     t->limits.max_records);
 	e = zone_edit_add(t->edit, t->owner, r->type, r->ttl, t->rdata, r->rdata_len);
 	t->records++;
 	return transfer_judge_edit(t, r->type, e);

@@ -78,7 +78,7 @@ enum tsig_error tsig_stream_verify(struct tsig_stream *s, const uint8_t *message
 /* After the last message: TSIG_MISSING when that one was unsigned. */
 enum tsig_error tsig_stream_end(const struct tsig_stream *s);
 
-/* With TSIG_REFUSED: what the server said, "BADKEY" or the like; of BADTIME, how far its clock is off. */
+/* With TSIG_REFUSED: what the server said, "BADKEY"; of BADTIME also how far its clock is off. */
 const char *tsig_stream_peer_error(const struct tsig_stream *s);
 
 #endif

@@ -359,7 +359,8 @@ void plan_free(struct plan *p)
 }
 
 /* `name`: as for tree_find_name(). */
-static const struct plan_zone *find_above(const struct plan *p, const uint8_t *name, const struct name_key *key)
+static const struct plan_zone *find_above(const struct plan *p, const uint8_t *name,
+					  const struct name_key *key)
 {
 	struct tree_match match;
 

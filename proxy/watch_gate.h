@@ -49,8 +49,8 @@ void gates_on_order(struct watched *b, uint64_t now);
 void gates_tick(struct watch *w, uint64_t now);
 
 /*
- * It is down, a probe of it was good, and it may return in a moment: what has changed since the last
- * tick counts before. All its zones are asked for again, however often they were right by now.
+ * It is down, a probe of it was good, and it may return in a moment: what has changed since the
+ * last tick counts before. All its zones are asked for again, however often they were right by now.
  */
 void gates_look_all(struct watched *b, uint64_t now);
 
