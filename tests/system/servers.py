@@ -4,14 +4,18 @@
 Each server runs in a folder and a process group of its own, on free loopback ports, and is
 ended by its group's id. Nothing sleeps for a guessed time: wait_for() waits for the thing.
 """
+import array
+import fcntl
 import json
 import os
 import random
 import re
+import select
 import shlex
 import signal
 import socket
 import subprocess
+import termios
 import threading
 import time
 
@@ -110,13 +114,30 @@ class Server:
         self.thread.start()
 
     def _read(self, pipe):
-        with open(self.path("log"), "ab") as log:
-            for raw in pipe:
-                log.write(raw)
-                log.flush()
-                with self.news:
-                    self.lines.append((time.monotonic(), raw.decode(errors="replace").rstrip("\n")))
+        readable, rest = select.poll(), b""
+        readable.register(pipe, select.POLLIN)
+        with open(self.path("log"), "ab", buffering=0) as log:
+            while readable.poll():
+                with self.news:     # what has left the pipe is among the lines: see caught_up()
+                    data = os.read(pipe.fileno(), 1 << 16)
+                    log.write(data)
+                    *whole, rest = (rest + (data or b"\n" * bool(rest))).split(b"\n")
+                    self.lines += [(time.monotonic(), raw.decode(errors="replace")) for raw in whole]
                     self.news.notify_all()
+                if not data:
+                    return
+
+    def caught_up(self):
+        """Waits until all that it has said by now is among the lines."""
+        if self.thread is None or not self.thread.is_alive():
+            return
+
+        def is_empty():
+            size = array.array("i", [0])
+            with self.news:
+                fcntl.ioctl(self.process.stdout, termios.FIONREAD, size)
+            return size[0] == 0
+        wait_for(is_empty, "its words to be read", interval=0.001)
 
     def is_running(self):
         return self.process is not None and self.process.poll() is None
@@ -400,6 +421,7 @@ class Understudy(Server):
         done = subprocess.run([os.path.join(BUILD, "understudyctl"), "-s", self.control, *words],
                               capture_output=True, text=True, timeout=timeout)
         assert not SANITIZER_CRIES.search(done.stderr), done.stderr
+        self.caught_up()
         return done.returncode, done.stdout, done.stderr
 
     def json(self, *words):

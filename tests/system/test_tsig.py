@@ -58,9 +58,9 @@ def test_each_algorithm_with_each_server(stage, server):
         front.write(f"{name}.secret", secret + "\n")
     front.start()
     wait_for(lambda: len(front.events("zone_transferred")) == len(KEYS), "all zones", 60)
-    for zone in KEYS:
+    for zone in KEYS:       # one by one: NSD resets what it serves when it loads the next one
         primary.publish(zone, zone_text(zone, serial=2, hosts=400))
-    wait_for(lambda: len(front.events("zone_transferred", serial="2")) == len(KEYS), "all changes", 60)
+        front.wait_event("zone_transferred", zone=zone + ".", serial="2", timeout=60)
     assert front.stat("notify_heard") >= len(KEYS)
     assert not front.events("zone_transfer_failed") and not front.events("notify_refused")
 
