@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: ISC
 """rows_big - one big zone: its transfer, its memory, its way back after a restart, its changes."""
+import contextlib
 import json
 import os
 import shutil
 import statistics
 import subprocess
+import threading
 import time
 
 import configurations
 import references
-from measure import (BENCHES, CHANGES, CLIENT_CPU, RECORDS, ROUNDS, SERVER_CPU, cpu_ns, medians, on_cpu,
-                     settled_memory, table, wait_answer, wait_zone)
+from measure import (BENCHES, CHANGES, CLIENT_CPU, GROWTH_SECONDS, RECORDS, ROUNDS, SERVER_CPU, STEADY_RATE, cpu_ns,
+                     flood, medians, on_cpu, settled_memory, table, wait_answer, wait_zone)
 from peers import SECONDARIES, Source
 from servers import Redis, Understudy, wait_for
 from stages import MARKED, notify, start_secondary
@@ -196,6 +198,73 @@ def ixfr(world):
                  {"p50_ms": ("median ms", ".1f"), "most_ms": ("most ms", ".1f"), "cpu_ms": ("CPU ms", ".2f")})
 
 
+# ---- Queries meanwhile ----
+
+@contextlib.contextmanager
+def over_and_over(do):
+    """A thread does it again and again; the list has as many entries as it was done."""
+    done, is_over = [], threading.Event()
+
+    def run():
+        while not is_over.is_set():
+            do()
+            done.append(None)
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield done
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def generation(server):
+    return server.json("zone", ZONE)["zone"]["generation"]
+
+
+def transfer_again(server):
+    before = generation(server)
+    assert server.ctl("retransfer", ZONE)[0] == 0
+    wait_for(lambda: generation(server) != before, "the zone to be transferred again", 60, interval=0.1)
+
+
+def change_again(server, source):
+    source.change()
+    notify(server, ZONE)
+    time.sleep(0.05)
+
+
+def asked(server, questions, done=()):
+    before = len(done)
+    figures = flood(server.where, questions, seconds=GROWTH_SECONDS, rate=STEADY_RATE)
+    return {**figures, "times": len(done) - before}
+
+
+def transfer_latency(world):
+    """
+    How long answers from the big zone take, at a steady rate, while nothing happens, while it is transferred
+    whole over and over and swapped (and written to Redis), and while ten changes come twenty times a second.
+    All threads of the server share one processor; the client shares the other one with the primary and Redis.
+    """
+    source, redis = source_of(world), redis_of(world)
+    questions = world.questions("big", lambda: f"host{world.random.randrange(RECORDS):07d}.{ZONE} 1")
+    rows = {}
+    for name, store in (("", None), (", Redis", redis)):
+        with world.playing(understudy_of(world, source, store)) as server:
+            loaded(server)
+            settled_memory(server)
+            rows["quiet" + name] = asked(server, questions)
+            with over_and_over(lambda: transfer_again(server)) as done:
+                rows["AXFR" + name] = asked(server, questions, done)
+            with over_and_over(lambda: change_again(server, source)) as done:
+                rows["IXFR" + name] = asked(server, questions, done)
+    return table(f"answers from {IN_ALL} records at {STEADY_RATE} q/s, microseconds", rows,
+                 {"p50_us": ("p50", ".0f"), "p99_us": ("p99", ".0f"), "p999_us": ("p99.9", ".0f"), "lost": ("lost", "d"),
+                  "times": ("transfers", "d")})
+
+
+# ---- By itself ----
+
 def zone(world):
     """What the zone itself costs without a server around it: bench_zone, once a round, medians."""
     command = ["taskset", "-c", str(SERVER_CPU), os.path.join(BENCHES, "bench_zone"), str(RECORDS)]
@@ -208,4 +277,4 @@ def zone(world):
     return row
 
 
-ROWS = {"axfr": axfr, "cold-start": cold_start, "ixfr": ixfr, "zone": zone}
+ROWS = {"axfr": axfr, "cold-start": cold_start, "ixfr": ixfr, "transfer-latency": transfer_latency, "zone": zone}
