@@ -10,7 +10,9 @@
 enum {
 	PATIENCE_US = 20 * 1000,
 	PATIENCE_QUIET_US = 50 * 1000, /* with fall = 2: 10 + 50 + 150 ms from silence to verdict */
-	REASK_US = 30 * 1000 * 1000,   /* the mirror failed to fetch a serial: not at each probe */
+	/* The mirror did not fetch a serial: it is told again, more and more rarely. */
+	REASK_FIRST_US = 1000 * 1000,
+	REASK_US = 30 * 1000 * 1000,
 };
 
 _Static_assert((int)HEALTH_SHARE_FULL == (int)BACKEND_SHARE_FULL, "one scale of shares");
@@ -90,7 +92,18 @@ void verdict_follow(struct watched *b, struct health_change c, uint64_t now)
 
 /* ---- Verdicts ---- */
 
-/* It should fetch, but not over and over if it cannot. */
+/* How long the mirror is given for a serial that it was told once, and `more` times. */
+static uint64_t patience_us(unsigned more)
+{
+	uint64_t us = (uint64_t)REASK_FIRST_US << (more < 16 ? more : 16);
+
+	return us < REASK_US ? us : REASK_US;
+}
+
+/*
+ * It should fetch, but not over and over if it cannot. A primary of several processes may tell us of a
+ * serial by one of them, and the mirror of the one before by another.
+ */
 void verdict_tell_mirror(struct watched *b, size_t zone, uint32_t serial, uint64_t now)
 {
 	struct watched_zone *z = &b->pool->zones[zone];
@@ -99,8 +112,12 @@ void verdict_tell_mirror(struct watched *b, size_t zone, uint32_t serial, uint64
 	if (!b->watch->mirror || !watched_mirror_serial(z->plan, &held) ||
 	    !serial_is_newer(serial, held))
 		return;
-	if (z->asked_us && z->asked_serial == serial && now - z->asked_us < REASK_US)
+	if (!z->asked_us || z->asked_serial != serial)
+		z->asked_times = 0;
+	else if (now - z->asked_us < patience_us(z->asked_times - 1u))
 		return;
+	if (z->asked_times < UINT8_MAX)
+		z->asked_times++;
 	z->asked_serial = serial;
 	z->asked_us = now;
 	mirror_refresh(b->watch->mirror, z->plan->mirror);

@@ -37,7 +37,8 @@ enum { WATCHED_TEXT_MAX = 256, WATCHED_NAMES_MAX = 1024 };
 struct watched_zone {
 	struct plan_zone *plan;
 	uint32_t asked_serial;		/* the mirror was asked to fetch this one */
-	uint64_t asked_us;		/* 0: never */
+	uint8_t asked_times;		/* in a row */
+	uint64_t asked_us;		/* the last time; 0: never */
 	bool is_accepted;		/* a primary's data under this serial: */
 	uint32_t accepted;
 	uint64_t accepted_over;		/* the mirror's generation then */

@@ -34,6 +34,7 @@ class Mirror(Server):
 
     def __init__(self, folder, primaries, *options, zones=("example.com",), name="mirror", state=None, redis=None):
         super().__init__(folder, name)
+        self.speaks = threading.Lock()
         self.state = state or self.path("state")
         self.command = [os.path.join(BUILD, "tests", "mirror_cli"), "-d", self.state, *options]
         if redis:
@@ -63,6 +64,11 @@ class Mirror(Server):
         return code
 
     def say(self, *words):
+        """Threads of scripted primaries speak to it, too."""
+        with self.speaks:
+            return self._say(*words)
+
+    def _say(self, *words):
         self.process.stdin.write(" ".join(words) + "\n")
         self.process.stdin.flush()
         lines = []
