@@ -287,6 +287,17 @@ static void forget_wish(struct store_task *t)
 	free(t);
 }
 
+/* Of the stream `wanted`: what is in it follows. */
+static void start_entry(const struct store *s, struct store_command *c)
+{
+	command_start(c, "XADD");
+	command_text(c, s->key_wanted);
+	command_text(c, "MAXLEN");
+	command_text(c, "~");
+	command_number(c, WANTED_MAX);
+	command_text(c, "*");
+}
+
 static void say(struct store_zone *z, const char *field, uint64_t v)
 {
 	struct store *s = z->store;
@@ -295,12 +306,7 @@ static void say(struct store_zone *z, const char *field, uint64_t v)
 
 	t->zone = z;
 	t->next = forget_wish;
-	command_start(&c, "XADD");
-	command_text(&c, s->key_wanted);
-	command_text(&c, "MAXLEN");
-	command_text(&c, "~");
-	command_number(&c, WANTED_MAX);
-	command_text(&c, "*");
+	start_entry(s, &c);
 	command_text(&c, "origin");
 	command_text(&c, z->text);
 	command_field(&c, field, v);
@@ -316,12 +322,7 @@ void store_try_write(struct store *s, redis_reply_fn done)
 {
 	struct store_command c;
 
-	command_start(&c, "XADD");
-	command_text(&c, s->key_wanted);
-	command_text(&c, "MAXLEN");
-	command_text(&c, "~");
-	command_number(&c, WANTED_MAX);
-	command_text(&c, "*");
+	start_entry(s, &c);
 	command_field(&c, "try", 1);
 	redis_command(s->redis, c.argc, c.argv, c.len, done, s);
 	command_start(&c, "EXPIRE");
