@@ -101,8 +101,8 @@ static uint64_t patience_us(unsigned more)
 }
 
 /*
- * It should fetch, but not over and over if it cannot. A primary of several processes may tell us of
- * a serial by one of them, and the mirror of the one before by another.
+ * It should fetch, but not over and over if it cannot. A primary of several processes may tell us
+ * of a serial by one of them, and the mirror of the one before by another.
  */
 void verdict_tell_mirror(struct watched *b, size_t zone, uint32_t serial, uint64_t now)
 {
