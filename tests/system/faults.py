@@ -89,7 +89,8 @@ RCODE = {"causes": ("rcode",), "is_found_by_probe": True}
 LAME = {"causes": ("lame",), "is_found_by_probe": True}
 
 FAULTS = {
-    "killed": Fault(lambda s: s.kill(), lambda s: s.start(), causes=("refused", "timeout")),
+    # by "tcp": its last reply by UDP may be heard after the connection that broke
+    "killed": Fault(lambda s: s.kill(), lambda s: s.start(), causes=("refused", "timeout", "tcp")),
     "frozen": Fault(lambda s: s.freeze(), lambda s: s.thaw(), **SILENCE),
     "host gone": said("gone", **SILENCE),
     "restarts, REFUSED while loading": Fault(restart_with("rcode=5"), causes=("refused", "rcode")),
