@@ -7,10 +7,7 @@
 
 #include "cache/memory.h"
 
-/* A list that is added to at its end. */
-struct queue {
-	struct aside_job *first, **last;
-};
+TAILQ_HEAD(queue, aside_job);
 
 struct aside {
 	struct ev_loop *loop;
@@ -25,45 +22,13 @@ struct aside {
 	bool is_over;
 };
 
-static void queue_add(struct queue *q, struct aside_job *job)
-{
-	job->next = NULL;
-	*q->last = job;
-	q->last = &job->next;
-}
-
 static struct aside_job *queue_take(struct queue *q)
 {
-	struct aside_job *job = q->first;
+	struct aside_job *job = TAILQ_FIRST(q);
 
 	if (job)
-		q->first = job->next;
-	if (!q->first)
-		q->last = &q->first;
+		TAILQ_REMOVE(q, job, queued);
 	return job;
-}
-
-/* False when it is not there. */
-static bool queue_remove(struct queue *q, struct aside_job *job)
-{
-	struct aside_job **at = &q->first;
-
-	while (*at && *at != job)
-		at = &(*at)->next;
-	if (!*at)
-		return false;
-	*at = job->next;
-	if (!*at)
-		q->last = at;
-	return true;
-}
-
-static void queue_put_first(struct queue *q, struct aside_job *job)
-{
-	job->next = q->first;
-	if (!q->first)
-		q->last = &job->next;
-	q->first = job;
 }
 
 static void *run(void *arg)
@@ -80,10 +45,12 @@ static void *run(void *arg)
 			pthread_cond_wait(&a->news, &a->mutex);
 			continue;
 		}
+		job->place = ASIDE_RUNNING;
 		pthread_mutex_unlock(&a->mutex);
 		job->run(job);
 		pthread_mutex_lock(&a->mutex);
-		queue_add(&a->ready, job);
+		job->place = ASIDE_READY;
+		TAILQ_INSERT_TAIL(&a->ready, job, queued);
 		pthread_cond_broadcast(&a->news);
 		ev_async_send(a->loop, &a->wake);
 	}
@@ -118,8 +85,8 @@ struct aside *aside_new(struct ev_loop *loop)
 	struct aside *a = memory_zeroed(1, sizeof(*a));
 
 	a->loop = loop;
-	a->waiting.last = &a->waiting.first;
-	a->ready.last = &a->ready.first;
+	TAILQ_INIT(&a->waiting);
+	TAILQ_INIT(&a->ready);
 	pthread_mutex_init(&a->mutex, NULL);
 	pthread_cond_init(&a->news, NULL);
 	ev_async_init(&a->wake, on_wake);
@@ -132,7 +99,8 @@ void aside_begin(struct aside *a, struct aside_job *job)
 {
 	a->under_way++;
 	pthread_mutex_lock(&a->mutex);
-	queue_add(&a->waiting, job);
+	job->place = ASIDE_WAITING;
+	TAILQ_INSERT_TAIL(&a->waiting, job, queued);
 	pthread_cond_broadcast(&a->news);
 	pthread_mutex_unlock(&a->mutex);
 	if (a->has_thread)
@@ -145,10 +113,13 @@ void aside_begin(struct aside *a, struct aside_job *job)
 void aside_wait_for(struct aside *a, struct aside_job *job)
 {
 	pthread_mutex_lock(&a->mutex);
-	if (queue_remove(&a->waiting, job))
-		queue_put_first(&a->waiting, job);
-	while (!queue_remove(&a->ready, job))
+	if (job->place == ASIDE_WAITING) {
+		TAILQ_REMOVE(&a->waiting, job, queued);
+		TAILQ_INSERT_HEAD(&a->waiting, job, queued);
+	}
+	while (job->place != ASIDE_READY)
 		pthread_cond_wait(&a->news, &a->mutex);
+	TAILQ_REMOVE(&a->ready, job, queued);
 	pthread_mutex_unlock(&a->mutex);
 	a->under_way--;
 	job->done(job);
@@ -158,7 +129,7 @@ void aside_wait(struct aside *a)
 {
 	while (a->under_way > 0) {
 		pthread_mutex_lock(&a->mutex);
-		while (!a->ready.first)
+		while (TAILQ_EMPTY(&a->ready))
 			pthread_cond_wait(&a->news, &a->mutex);
 		pthread_mutex_unlock(&a->mutex);
 		finish_ready(a);

@@ -14,14 +14,23 @@
 #ifndef ASIDE_H
 #define ASIDE_H
 
+#include <sys/queue.h>
+
 #include <ev.h>
 
 struct aside;
 
+enum aside_place {
+	ASIDE_WAITING,
+	ASIDE_RUNNING,
+	ASIDE_READY,	/* it ran; `done` is to come */
+};
+
 struct aside_job {
 	void (*run)(struct aside_job *job);	/* touches nothing that the loop writes */
 	void (*done)(struct aside_job *job);	/* may free it, or begin another */
-	struct aside_job *next;			/* ours */
+	enum aside_place place;			/* ours, and so is: */
+	TAILQ_ENTRY(aside_job) queued;
 };
 
 struct aside *aside_new(struct ev_loop *loop);

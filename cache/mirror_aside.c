@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * mirror_aside - what of a holding goes through a whole zone: its snapshot, and the look for what
- * is not faithful. Of a small zone both are done at once. Of a big one they are done aside, over
- * a generation that is pinned meanwhile, and take a part of that thread's time at the most; only
- * the first snapshot of all is written at once, or a crash would find none.
+ * is not faithful. Of a small zone both are done at once, while snapshots take a small part of
+ * the loop's time: the disk does not hold up the first load of many. Of a big one they are done
+ * aside, over a generation that is pinned meanwhile, and take a part of that thread's time at the
+ * most; only the first snapshot of all is written at once, or a crash would find none.
  */
 #include "cache/mirror_holding.h"
 
@@ -17,7 +18,8 @@
 enum {
 	BIG_BYTES = 1 << 20,	/* on the wire: some 30 ms for both */
 	CHECK_PART = 50,	/* of the time goes into looks: big zones that change wait for theirs */
-	WRITE_PART = 20,	/* likewise into snapshots */
+	WRITE_PART = 20,	/* likewise into snapshots of one zone */
+	LOOP_PART = 10,		/* of the loop's time, into small ones */
 	SIGNED_PART = 12,	/* of a signature's life is left when that is told, */
 	SIGNED_PART_ALONE = 4,	/* or this part while no primary is heard of */
 };
@@ -78,13 +80,14 @@ void holding_saw_snapshot(struct holding *h, const struct generation *g)
 {
 	h->in_snapshot = g->number;
 	h->is_snapshot_big = is_big(g);
-	h->given = is_big(g) ? g->number + HOLDING_LAG_MAX : g->number;
+	h->given = g->number + HOLDING_LAG_MAX;	/* it may be behind what a crash ended */
 }
 
 /* File calls may take long; no other thread's rcu_wait() is to wait for them. */
 static void write_now(struct holding *h)
 {
 	const struct generation *g = holding_current(h);
+	struct took took = { .begun_us = clock_monotonic_us() };
 	int error;
 
 	h->is_snapshot_due = false;
@@ -92,6 +95,8 @@ static void write_now(struct holding *h)
 	error = snapshot_write(h->shop->state_dir, g, &h->times);
 	rcu_wake();
 	ev_now_update(h->shop->loop);
+	took.ended_us = clock_monotonic_us();
+	h->shop->snapshot_at_us = next_at_us(took, LOOP_PART);
 	note_written(h, g, error);
 }
 
@@ -143,9 +148,18 @@ void holding_tend_snapshot(struct holding *h)
 		begin_write(h);
 }
 
+/* A first big one, or a small one when the loop has time for it. */
+static bool is_written_now(const struct holding *h)
+{
+	if (h->writing)
+		return false;
+	return is_big(holding_current(h)) ? !h->is_snapshot_big :
+					    clock_monotonic_us() >= h->shop->snapshot_at_us;
+}
+
 void holding_save_snapshot(struct holding *h)
 {
-	if (!h->writing && !(is_big(holding_current(h)) && h->is_snapshot_big)) {
+	if (is_written_now(h)) {
 		write_now(h);
 		return;
 	}

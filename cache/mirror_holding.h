@@ -46,6 +46,7 @@ struct workshop {
 	const char *instance;		/* who we are in leases */
 	const char *state_dir;
 	struct aside *aside;
+	uint64_t snapshot_at_us;	/* until then they are written aside: the loop has done its part */
 	struct random random;
 	struct retired retired;
 	struct reviews reviews;
@@ -140,8 +141,8 @@ bool holding_restore(struct holding *h, struct generation *g, const struct zone_
 		     const char *source);
 
 /*
- * A big zone's snapshot is behind by at most so many generations: whoever reads it after a
- * crash gives none of their numbers again.
+ * A snapshot is behind by at most so many generations: whoever reads it after a crash gives
+ * none of their numbers again.
  */
 enum { HOLDING_LAG_MAX = 1000 };
 
@@ -156,7 +157,7 @@ void holding_pass_over(struct holding *h, struct generation *g);
 
 /* Writes what is held to the snapshot, then to the store. `old`: the one before, or NULL. */
 void holding_save(struct holding *h, const struct generation *old);
-void holding_save_snapshot(struct holding *h);	/* that of a big zone aside, and when it is time */
+void holding_save_snapshot(struct holding *h);	/* at once, or aside when it is big or many are */
 void holding_touch_snapshot(struct holding *h);	/* only its times */
 void holding_saw_snapshot(struct holding *h, const struct generation *g);	/* it was read */
 

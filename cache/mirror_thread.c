@@ -14,7 +14,7 @@
 #include "cache/mirror_parts.h"
 #include "cache/mirror_turn.h"
 
-#define SPREAD_EACH_US	(2 * US_PER_MS)	/* first questions of many zones */
+#define SPREAD_EACH_US	100		/* first questions of many zones: the turns do the rest */
 #define SPREAD_MAX_US	(5 * US_PER_S)
 #define FAREWELL_S	0.1		/* for the commands that leave our leases */
 

