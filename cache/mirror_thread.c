@@ -13,6 +13,7 @@
 #include "cache/mirror_order.h"
 #include "cache/mirror_parts.h"
 #include "cache/mirror_turn.h"
+#include "cache/priority.h"
 
 #define SPREAD_EACH_US	100		/* first questions of many zones: the turns do the rest */
 #define SPREAD_MAX_US	(5 * US_PER_S)
@@ -236,6 +237,7 @@ void *mirror_thread_run(void *arg)
 	struct mirror *m = arg;
 
 	rcu_thread_start();
+	priority_of_transfers();
 	m->shop.started_us = clock_monotonic_us();
 	if (m->shop.store)
 		store_start(m->shop.store);

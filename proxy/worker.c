@@ -13,6 +13,7 @@
 
 #include "cache/clock.h"
 #include "cache/memory.h"
+#include "cache/priority.h"
 #include "cache/rcu.h"
 #include "proxy/dispatch.h"
 #include "proxy/tcp.h"
@@ -292,6 +293,7 @@ static void *run(void *arg)
 	struct worker *w = arg;
 
 	rcu_thread_start();
+	priority_of_queries();
 	ev_run(w->loop, 0);
 	rcu_thread_stop();
 	return NULL;

@@ -6,7 +6,8 @@
  *           when one is answered; with a rate it asks by the clock, and tells how long answers
  *           took. It looks at ID, QR and rcode alone: what answers say is for the tests.
  * Output:   one line of JSON.
- * Time:     CLOCK_MONOTONIC, microseconds. It spins: give it a CPU of its own.
+ * Time:     microseconds. It spins: give it a CPU of its own. With a rate it sleeps instead, and how
+ *           long an answer took ends when the kernel has it (SO_TIMESTAMPNS), not when we look.
  * Failure:  a query without answer after LOST_US is counted, and another takes its place.
  *
  *   flood -s ADDR:PORT -q FILE [-d SECONDS] [-w QUERIES UNDER WAY] [-r RATE]
@@ -19,7 +20,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cache/address.h"
@@ -36,7 +39,7 @@ enum {
 };
 
 /* One query under way; its ID is its place, with a generation above. */
-struct slot { uint64_t sent_us; uint16_t id; bool is_busy; };
+struct slot { uint64_t sent_us, sent_wall_us; uint16_t id; bool is_busy; };
 
 struct port {
 	int fd;
@@ -46,6 +49,7 @@ struct port {
 
 static struct port ports[SOCKETS];
 static unsigned window = 16;		/* of each socket */
+static bool is_timed;
 static uint64_t sent, answered, lost, rcodes[16];
 
 /* ---- Asking ---- */
@@ -57,10 +61,12 @@ static void open_ports(const char *where)
 	if (!address_from_text(where, 53, &a))
 		die("no address: %s", where);
 	for (unsigned i = 0; i < SOCKETS; i++) {
-		int size = 4 << 20;
+		int size = 4 << 20, on = 1;
 
 		ports[i].fd = socket(a.storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 		setsockopt(ports[i].fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+		if (is_timed)
+			setsockopt(ports[i].fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof(on));
 		if (connect(ports[i].fd, (struct sockaddr *)&a.storage, a.len) < 0)
 			die("%s: %s", where, strerror(errno));
 	}
@@ -84,6 +90,7 @@ static unsigned ask(struct port *p, unsigned most, uint64_t now)
 		q = next_question();
 		p->slots[i].id = (uint16_t)(p->slots[i].id + WINDOW_MAX);
 		p->slots[i].sent_us = now;
+		p->slots[i].sent_wall_us = is_timed ? clock_wall_us() : 0;
 		p->slots[i].is_busy = true;
 		memcpy(copies[n], q->wire, q->len);
 		wire_put_u16(copies[n], (uint16_t)(p->slots[i].id / WINDOW_MAX * WINDOW_MAX + i));
@@ -99,7 +106,21 @@ static unsigned ask(struct port *p, unsigned most, uint64_t now)
 	return done < 0 ? 0 : n;
 }
 
-static void take(struct port *p, const uint8_t *reply, size_t len, uint64_t now, bool is_timed)
+/* Wall microseconds; 0 when the kernel did not say. */
+static uint64_t heard_at(struct msghdr *m)
+{
+	struct timespec t;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+			continue;
+		memcpy(&t, CMSG_DATA(c), sizeof(t));
+		return (uint64_t)t.tv_sec * US_PER_S + (uint64_t)t.tv_nsec / 1000;
+	}
+	return 0;
+}
+
+static void take(struct port *p, const uint8_t *reply, size_t len, uint64_t heard_us)
 {
 	unsigned id = wire_get_u16(reply), i = id % WINDOW_MAX;
 	struct slot *s = &p->slots[i];
@@ -111,13 +132,14 @@ static void take(struct port *p, const uint8_t *reply, size_t len, uint64_t now,
 	p->busy--;
 	answered++;
 	rcodes[reply[3] & 15]++;
-	if (is_timed)
-		note_latency(now - s->sent_us);
+	if (heard_us)
+		note_latency(heard_us > s->sent_wall_us ? heard_us - s->sent_wall_us : 0);
 }
 
-static void hear(struct port *p, bool is_timed)
+static void hear(struct port *p)
 {
 	static uint8_t replies[BATCH][4096];
+	static char notes[BATCH][CMSG_SPACE(sizeof(struct timespec))];
 	struct mmsghdr m[BATCH];
 	struct iovec v[BATCH];
 	int n;
@@ -127,10 +149,14 @@ static void hear(struct port *p, bool is_timed)
 		v[i] = (struct iovec){ replies[i], sizeof(replies[i]) };
 		m[i].msg_hdr.msg_iov = &v[i];
 		m[i].msg_hdr.msg_iovlen = 1;
+		if (is_timed) {
+			m[i].msg_hdr.msg_control = notes[i];
+			m[i].msg_hdr.msg_controllen = sizeof(notes[i]);
+		}
 	}
 	n = recvmmsg(p->fd, m, BATCH, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < n; i++)
-		take(p, replies[i], m[i].msg_len, clock_monotonic_us(), is_timed);
+		take(p, replies[i], m[i].msg_len, is_timed ? heard_at(&m[i].msg_hdr) : 0);
 }
 
 static void give_up(struct port *p, uint64_t now)
@@ -144,6 +170,17 @@ static void give_up(struct port *p, uint64_t now)
 	}
 }
 
+/* Until the next question is due. */
+static void nap(uint64_t start, double rate)
+{
+	int64_t left = (int64_t)(start + (uint64_t)((double)(sent + 1) * 1e6 / rate)) -
+		       (int64_t)clock_monotonic_us();
+	struct timespec t = { .tv_nsec = left > 0 ? (left < 10000 ? left : 10000) * 1000 : 0 };
+
+	if (left > 0)
+		nanosleep(&t, NULL);
+}
+
 static void run(double seconds, double rate)
 {
 	uint64_t start = clock_monotonic_us(), now = start, end = start + (uint64_t)(seconds * 1e6);
@@ -153,11 +190,13 @@ static void run(double seconds, double rate)
 		struct port *p = &ports[turn++ % SOCKETS];
 		uint64_t due = rate > 0 ? (uint64_t)((double)(now - start) * rate / 1e6) : UINT64_MAX;
 
-		hear(p, rate > 0);
+		hear(p);
 		if (rate <= 0)
 			ask(p, BATCH, now);
 		else if (sent < due)
 			ask(p, 1, now);
+		if (rate > 0)
+			nap(start, rate);
 		if (turn % 1024 < SOCKETS)
 			give_up(p, now);
 		now = clock_monotonic_us();
@@ -165,7 +204,7 @@ static void run(double seconds, double rate)
 	for (uint64_t wait = now + LOST_US; clock_monotonic_us() < wait;)
 		for (unsigned i = 0; i < SOCKETS; i++)
 			if (ports[i].busy > 0)
-				hear(&ports[i], rate > 0);
+				hear(&ports[i]);
 	for (unsigned i = 0; i < SOCKETS; i++)
 		lost += ports[i].busy;
 }
@@ -202,6 +241,8 @@ int main(int argc, char **argv)
 	}
 	if (!server || !file || window == 0 || window > WINDOW_MAX)
 		die("usage: flood -s ADDR:PORT -q FILE [-d SECONDS] [-w QUERIES] [-r RATE]");
+	is_timed = rate > 0;
+	prctl(PR_SET_TIMERSLACK, 1UL);
 	read_questions(file);
 	open_ports(server);
 	run(seconds, rate);

@@ -11,8 +11,8 @@ import time
 
 import configurations
 import references
-from measure import (BENCHES, CHANGES, CLIENT_CPU, GROWTH_SECONDS, RECORDS, ROUNDS, SERVER_CPU, STEADY_RATE, cpu_ns,
-                     flood, medians, on_cpu, settled_memory, table, wait_answer, wait_zone)
+from measure import (BENCHES, CHANGES, CLIENT_CPU, GROWTH_SECONDS, RECORDS, ROUNDS, SERVER_CPU, STEADY_RATE, awake,
+                     cpu_ns, flood, medians, on_cpu, settled_memory, table, wait_answer, wait_zone)
 from peers import SECONDARIES, Source
 from servers import Redis, Understudy, wait_for
 from stages import MARKED, notify, start_secondary
@@ -235,9 +235,11 @@ def change_again(server, source):
 
 
 def asked(server, questions, done=()):
+    """Medians over seconds: in some of them the machine itself stands still for a while."""
     before = len(done)
-    figures = flood(server.where, questions, seconds=GROWTH_SECONDS, rate=STEADY_RATE)
-    return {**figures, "times": len(done) - before}
+    found = [flood(server.where, questions, seconds=1, rate=STEADY_RATE) for _ in range(round(GROWTH_SECONDS))]
+    row = medians([{key: one[key] for key in ("p50_us", "p99_us", "p999_us")} for one in found])
+    return {**row, "lost": sum(one["lost"] for one in found), "times": len(done) - before}
 
 
 def transfer_latency(world):
@@ -250,7 +252,7 @@ def transfer_latency(world):
     questions = world.questions("big", lambda: f"host{world.random.randrange(RECORDS):07d}.{ZONE} 1")
     rows = {}
     for name, store in (("", None), (", Redis", redis)):
-        with world.playing(understudy_of(world, source, store)) as server:
+        with awake(), world.playing(understudy_of(world, source, store)) as server:
             loaded(server)
             settled_memory(server)
             rows["quiet" + name] = asked(server, questions)

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 
 import references
-from measure import (CLIENT_CPU, HOSTS, REPETITIONS, SECONDS, SERVER_CPU, STEADY_RATE, compare, flood, pin, processes_of,
+from measure import (CLIENT_CPU, HOSTS, REPETITIONS, SECONDS, SERVER_CPU, STEADY_RATE, awake, compare, flood, pin, processes_of,
                      table, turns)
 from peers import Dnsdist
 from servers import wait_for
@@ -50,8 +50,9 @@ def forward(world):
 def latency(world):
     """What a proxy adds at a steady rate: its percentiles less those of the server behind it."""
     backend, contenders = forwarders(world)
-    found = turns(contenders, lambda server: flood(server.where, world.positive, rate=STEADY_RATE))
-    direct = [flood(backend.where, world.positive, rate=STEADY_RATE) for _ in range(REPETITIONS)]
+    with awake():
+        found = turns(contenders, lambda server: flood(server.where, world.positive, rate=STEADY_RATE))
+        direct = [flood(backend.where, world.positive, rate=STEADY_RATE) for _ in range(REPETITIONS)]
     keys = {"p50_us": ("p50", ".0f"), "p99_us": ("p99", ".0f"), "p999_us": ("p99.9", ".0f")}
     rows = {name: {key: statistics.median(own[key] - base[key] for own, base in zip(figures, direct)) for key in keys}
             for name, figures in found.items()}
