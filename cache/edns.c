@@ -187,7 +187,7 @@ static void put_bytes(struct wire_out *o, enum edns_option code, const uint8_t *
 	uint8_t *value = put_option(o, code, len);
 
 	if (value)
-		memcpy(value, bytes, len);
+		wire_copy(value, bytes, len);
 }
 
 static void put_expire(struct wire_out *o, const struct edns_reply *r)

@@ -139,7 +139,7 @@ size_t name_parse(struct wire *w, uint8_t name[NAME_LEN_MAX])
 		return parse_fail(w);
 	if (end != 0)
 		return parse_compressed(w, name);
-	memcpy(name, p, n + 1);
+	wire_copy(name, p, n + 1);
 	w->pos += n + 1;
 	return n + 1;
 }

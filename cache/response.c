@@ -151,7 +151,7 @@ static uint16_t put_name(struct response *r, const uint8_t *name)
 		keep_name(r, name + l.start[i], hashes[i], start + l.start[i]);
 	if (found != 0)
 		at = found;
-	wire_add_bytes(&r->out, name, l.start[i] + (at == 0 ? 1u : 0u));
+	wire_add_few(&r->out, name, l.start[i] + (at == 0 ? 1u : 0u));
 	if (at != 0)
 		wire_add_u16(&r->out, (uint16_t)(POINTER | at));
 	if (i == 0)
@@ -164,12 +164,12 @@ static void put_names_and_rest(struct response *r, const struct rdata_names *nam
 {
 	size_t done = names->before;
 
-	wire_add_bytes(&r->out, rdata, done);
+	wire_add_few(&r->out, rdata, done);
 	for (unsigned i = 0; i < names->count; i++) {
 		put_name(r, rdata + done);
 		done += name_len(rdata + done);
 	}
-	wire_add_bytes(&r->out, rdata + done, len - done);
+	wire_add_few(&r->out, rdata + done, len - done);
 }
 
 /* Behind its owner. */
@@ -273,7 +273,7 @@ void response_begin(struct response *r, const struct message *query, const uint8
 	r->owner = NULL;
 
 	wire_room(&r->out, DNS_HEADER_LEN);
-	wire_add_bytes(&r->out, packet + DNS_HEADER_LEN,
+	wire_add_few(&r->out, packet + DNS_HEADER_LEN,
 		       (size_t)query->question_end - DNS_HEADER_LEN);
 	r->counts[0] = 1;
 }

@@ -6,6 +6,8 @@
 
 #include "cache/twig.h"
 
+enum { LINE_LEN = 64 };		/* what memory brings at a time */
+
 /* ---- Counting ---- */
 
 static struct twigs *twigs_resize(struct twigs *twigs, unsigned count)
@@ -167,6 +169,43 @@ void tree_find_name(const struct tree *t, const uint8_t *name, const struct name
 	if (name_len(name) == name_len(leaf_name))
 		match->exact = leaf->ptr;
 	end_at_leaf(match, leaf->ptr);
+}
+
+/* One step of twig_nearest() and descend(). NULL behind the leaf. */
+static const struct twig *glance_on(const struct twig *t, const struct name_key *key)
+{
+	if (twig_is_nothing(t))
+		return NULL;
+	if (!twig_is_branch(t)) {
+		__builtin_prefetch(t->ptr);
+		__builtin_prefetch((const char *)t->ptr + LINE_LEN);
+		return NULL;
+	}
+	const struct twig *first = twig_entries(t)->at;
+	unsigned step = name_key_step(key, twig_offset(t));
+
+	if (t->word & twig_bit(0))
+		__builtin_prefetch(first);
+	t = t->word & twig_bit(step) ? &first[twig_index(t->word, step)] : first;
+	__builtin_prefetch(t);
+	return t;
+}
+
+void tree_foresee(struct tree_glance *glances, unsigned count)
+{
+	while (count > 0) {
+		unsigned left = 0;
+
+		for (unsigned i = 0; i < count; i++) {
+			const struct name_key *key = glances[i].key;
+			const struct twig *t = glance_on(glances[i].at, key);
+
+			glances[left].at = t;
+			glances[left].key = key;
+			left += t != NULL;
+		}
+		count = left;
+	}
 }
 
 /* ---- Changing ---- */

@@ -79,6 +79,22 @@ void tree_find(const struct tree *t, const struct name_key *key, struct tree_mat
 void tree_find_name(const struct tree *t, const uint8_t *name, const struct name_key *key,
 		    struct tree_match *match);
 
+/*
+ * Asks the memory for what tree_find() of many names will read, for all of them at once: one
+ * after the other, each step of each would be waited for.
+ */
+struct tree_glance {
+	const struct twig *at;
+	const struct name_key *key;
+};
+
+static inline struct tree_glance tree_glance(const struct tree *t, const struct name_key *key)
+{
+	return (struct tree_glance){ &t->root, key };
+}
+
+void tree_foresee(struct tree_glance *glances, unsigned count);
+
 /* Only the leaf of exactly this name; cheaper than tree_find(). NULL if none. */
 void *tree_get(const struct tree *t, const struct name_key *key);
 

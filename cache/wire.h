@@ -18,6 +18,25 @@
 #include <stdint.h>
 #include <string.h>
 
+/*
+ * As memcpy(3), for the few bytes that names and records are: where a compiler knows that they
+ * are few, it puts a string instruction there, which takes longer to begin than they take.
+ */
+static inline void wire_copy(uint8_t *to, const uint8_t *from, size_t len)
+{
+	uint64_t last;
+
+	if (len < sizeof(last)) {
+		for (size_t i = 0; i < len; i++)
+			to[i] = from[i];
+		return;
+	}
+	memcpy(&last, from + len - sizeof(last), sizeof(last));
+	for (size_t i = 0; i + sizeof(last) <= len; i += sizeof(last))
+		memcpy(to + i, from + i, sizeof(last));
+	memcpy(to + len - sizeof(last), &last, sizeof(last));
+}
+
 static inline uint16_t wire_get_u16(const uint8_t *p)
 {
 	return (uint16_t)(p[0] << 8 | p[1]);
@@ -180,6 +199,15 @@ static inline void wire_add_bytes(struct wire_out *o, const void *from, size_t n
 
 	if (p && n > 0)
 		memcpy(p, from, n);
+}
+
+/* The same, quicker when they are as few as in a name. */
+static inline void wire_add_few(struct wire_out *o, const uint8_t *from, size_t n)
+{
+	uint8_t *p = wire_room(o, n);
+
+	if (p)
+		wire_copy(p, from, n);
 }
 
 #endif

@@ -6,6 +6,9 @@
 
 #include "cache/memory.h"
 
+/* More than memory brings at a time are of no use, and they shall all stay near. */
+enum { SIDE_BY_SIDE = 16 };
+
 struct dispatch *dispatch_new(const struct dispatch_ops *ops, void *shell, unsigned worker,
 			      size_t in_flight, const uint8_t cookie_secret[COOKIE_SECRET_LEN],
 			      struct stats *stats, uint64_t now_us)
@@ -107,7 +110,6 @@ static void take_wellformed(struct dispatch *d, struct asked *asked)
 		return;
 	if (asked->message.qclass == CLASS_CH && dispatch_answer_chaos(d, asked))
 		return;
-	dispatch_route(d, asked);
 	if (asked->message.opcode == OPCODE_NOTIFY)
 		dispatch_notify(d, asked);
 	else if (!asked->pool)
@@ -126,33 +128,79 @@ static void take_wellformed(struct dispatch *d, struct asked *asked)
 	}
 }
 
+/* False: it is at its end already. */
+static bool is_wellformed(struct dispatch *d, const uint8_t *packet, size_t len,
+			  const struct client *client, struct asked *asked)
+{
+	counter_add(client->is_tcp ? &d->stats->queries_tcp : &d->stats->queries_udp, 1);
+	asked->packet = packet;
+	asked->client = client;
+	asked->query = NULL;
+	asked->is_shadowed = false;
+	asked->has_session = false;
+	asked->is_guard = false;
+	asked->verdict = message_parse(packet, len, &asked->message);
+	switch (asked->verdict) {
+	case MESSAGE_OK:
+	case MESSAGE_BADVERS:
+		/* Garbage behind a message is not passed on; a signed one keeps every byte. */
+		asked->len = asked->message.is_signed ? len : asked->message.len;
+		dispatch_route(d, asked);
+		return true;
+	case MESSAGE_DROP:
+		counter_add(&d->stats->dropped_malformed, 1);
+		break;
+	case MESSAGE_FORMERR:
+	case MESSAGE_NOTIMP:
+		counter_add(&d->stats->answers_error, 1);
+		dispatch_answer_short(d, asked, asked->verdict == MESSAGE_FORMERR ? RCODE_FORMERR
+										  : RCODE_NOTIMP);
+		break;
+	}
+	return false;
+}
+
 void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len,
 		    const struct client *client)
 {
 	struct asked asked;
 
-	counter_add(client->is_tcp ? &d->stats->queries_tcp : &d->stats->queries_udp, 1);
-	asked.packet = packet;
-	asked.client = client;
-	asked.query = NULL;
-	asked.is_shadowed = false;
-	asked.has_session = false;
-	asked.is_guard = false;
-	asked.verdict = message_parse(packet, len, &asked.message);
-	switch (asked.verdict) {
-	case MESSAGE_OK:
-	case MESSAGE_BADVERS:
-		/* Garbage behind a message is not passed on; a signed one keeps every byte. */
-		asked.len = asked.message.is_signed ? len : asked.message.len;
+	if (is_wellformed(d, packet, len, client, &asked))
 		take_wellformed(d, &asked);
-		return;
-	case MESSAGE_DROP:
-		counter_add(&d->stats->dropped_malformed, 1);
-		return;
-	case MESSAGE_FORMERR:
-	case MESSAGE_NOTIMP:
-		counter_add(&d->stats->answers_error, 1);
-		dispatch_answer_short(d, &asked, asked.verdict == MESSAGE_FORMERR ? RCODE_FORMERR : RCODE_NOTIMP);
-		return;
+}
+
+/* What the mirror would look for in its zones comes near while we see to the others. */
+static void foresee(const struct asked *asked, unsigned count)
+{
+	struct tree_glance glances[SIDE_BY_SIDE];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		if (asked[i].generation)
+			glances[n++] = tree_glance(&asked[i].generation->tree, &asked[i].key);
+	if (n > 1)
+		tree_foresee(glances, n);
+}
+
+static void take_side_by_side(struct dispatch *d, const struct arrival *arrivals, unsigned count)
+{
+	struct asked asked[SIDE_BY_SIDE];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct arrival *a = &arrivals[i];
+
+		n += is_wellformed(d, a->packet, a->len, &a->client, &asked[n]);
+	}
+	foresee(asked, n);
+	for (unsigned i = 0; i < n; i++)
+		take_wellformed(d, &asked[i]);
+}
+
+void dispatch_queries(struct dispatch *d, const struct arrival *arrivals, unsigned count)
+{
+	for (unsigned n; count > 0; arrivals += n, count -= n) {
+		n = count < SIDE_BY_SIDE ? count : SIDE_BY_SIDE;
+		take_side_by_side(d, arrivals, n);
 	}
 }

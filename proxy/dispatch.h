@@ -97,9 +97,17 @@ void dispatch_free(struct dispatch *d);		/* NULL is fine */
 /* The plan from now on; the shell calls this between turns only. May allocate. */
 void dispatch_set_plan(struct dispatch *d, const struct plan *plan);
 
-/* A client asks. The bytes are borrowed for the call. */
+/* A query as it came. */
+struct arrival {
+	const uint8_t *packet;
+	size_t len;
+	struct client client;
+};
+
+/* Clients ask. The bytes are borrowed for the call. Many at once cost less for each. */
 void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len,
 		    const struct client *client);
+void dispatch_queries(struct dispatch *d, const struct arrival *arrivals, unsigned count);
 
 /*
  * Something arrived on `socket` (its serial) from backend `backend`. The ID in `packet` is

@@ -19,6 +19,7 @@ enum {
 	BATCHES_MAX = 4,		/* for each wake-up: then the others run */
 	DRAIN_BATCHES_MAX = 1024,	/* when a listener closes */
 	QUERY_BYTES = 4096,		/* longer queries by UDP are cut, hence malformed */
+	APART = 64,			/* a whole page on, all would fall into one set of the cache */
 	SOCKET_BUFFER = 4 << 20,
 	CONTROL_LEN = CMSG_SPACE(sizeof(struct in6_pktinfo)),
 };
@@ -49,7 +50,8 @@ struct udp {
 	void *arg;
 	struct listener listeners[LISTENERS_MAX];
 	struct batch in, out;
-	uint8_t in_bytes[BATCH_MAX][QUERY_BYTES];
+	uint8_t in_bytes[BATCH_MAX][QUERY_BYTES + APART];
+	struct arrival arrivals[BATCH_MAX];
 	uint8_t out_bytes[BATCH_MAX][DNS_EDNS_SIZE];	/* answers of our own; others are borrowed */
 	unsigned queued;
 	unsigned queued_for;		/* the listener that all of them leave from */
@@ -248,24 +250,26 @@ static bool has_port_zero(const struct client *from)
 						     : from->address.v6.sin6_port == 0;
 }
 
-static void take_query(struct udp *u, struct listener *l, unsigned i)
+/* False: nobody can be answered there. */
+static bool take_query(struct udp *u, struct listener *l, unsigned i, struct arrival *a)
 {
-	struct client from = { .listener = (uint16_t)l->index, .connection_serial = l->serial };
-
-	memcpy(&from.address, &u->in.names[i], sizeof(from.address));
+	a->packet = u->in_bytes[i];
+	a->len = u->in.messages[i].msg_len;
+	a->client = (struct client){ .listener = (uint16_t)l->index, .connection_serial = l->serial };
+	memcpy(&a->client.address, &u->in.names[i], sizeof(a->client.address));
 	if (l->is_wildcard)
-		take_source(&u->in.messages[i].msg_hdr, &from);
-	if (has_port_zero(&from)) {		/* nobody can be answered there */
-		counter_add(&u->dispatch->stats->queries_udp, 1);
-		counter_add(&u->dispatch->stats->dropped_malformed, 1);
-		return;
-	}
-	dispatch_query(u->dispatch, u->in_bytes[i], u->in.messages[i].msg_len, &from);
+		take_source(&u->in.messages[i].msg_hdr, &a->client);
+	if (!has_port_zero(&a->client))
+		return true;
+	counter_add(&u->dispatch->stats->queries_udp, 1);
+	counter_add(&u->dispatch->stats->dropped_malformed, 1);
+	return false;
 }
 
 /* One batch. False when there is no more to read now. */
 static bool read_batch(struct udp *u, struct listener *l)
 {
+	unsigned taken = 0;
 	int n;
 
 	for (unsigned i = 0; i < BATCH_MAX; i++) {
@@ -275,7 +279,8 @@ static bool read_batch(struct udp *u, struct listener *l)
 	}
 	n = recvmmsg(l->io.fd, u->in.messages, BATCH_MAX, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < n; i++)
-		take_query(u, l, (unsigned)i);
+		taken += take_query(u, l, (unsigned)i, &u->arrivals[taken]);
+	dispatch_queries(u->dispatch, u->arrivals, taken);
 	u->flush(u->arg);
 	return n == BATCH_MAX;
 }

@@ -18,6 +18,7 @@ enum {
 	SOCKET_LINGER_US = 2500000,	/* a replaced one is read for so long: late replies */
 	QUEUE_MAX = 64,			/* queries sent by one sendmmsg(2) */
 	BATCH_MAX = 32,			/* replies taken by one recvmmsg(2) */
+	APART = 65,			/* whole pages on, all would fall into one set of the cache */
 	BATCHES_MAX = 4,		/* for each wake-up: then the others run */
 	ID_TRIES = 8,
 	SOCKET_BUFFER = 1 << 20,
@@ -51,7 +52,7 @@ struct upstream_udp {
 	struct backend_sockets backends[BACKENDS_MAX];
 	struct mmsghdr in[BATCH_MAX];
 	struct iovec in_parts[BATCH_MAX];
-	uint8_t bytes[BATCH_MAX][DNS_MESSAGE_MAX];
+	uint8_t bytes[BATCH_MAX][DNS_MESSAGE_MAX + APART];
 };
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents);
@@ -65,7 +66,7 @@ struct upstream_udp *upstream_udp_new(const struct upstream_shell *shell)
 	list_init(&u->free);
 	list_init(&u->retired);
 	for (unsigned i = 0; i < BATCH_MAX; i++) {
-		u->in_parts[i] = (struct iovec){ u->bytes[i], sizeof(u->bytes[i]) };
+		u->in_parts[i] = (struct iovec){ u->bytes[i], DNS_MESSAGE_MAX };
 		u->in[i].msg_hdr.msg_iov = &u->in_parts[i];
 		u->in[i].msg_hdr.msg_iovlen = 1;
 	}
