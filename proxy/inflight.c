@@ -148,6 +148,11 @@ static struct attempt *find(const struct inflight *t, uint32_t socket, uint16_t 
 	return i ? &t->attempts[i - 1] : NULL;
 }
 
+void inflight_foresee(const struct inflight *t, uint32_t socket, const uint8_t *reply)
+{
+	__builtin_prefetch(bucket_of(t, socket, wire_get_u16(reply)));
+}
+
 bool inflight_is_id_free(const struct inflight *t, uint32_t socket, uint16_t id)
 {
 	return find(t, socket, id) == NULL;

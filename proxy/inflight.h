@@ -149,6 +149,9 @@ void inflight_end_attempt(struct inflight *t, struct attempt *a);
 /* The query of an attempt while it is still owed an answer; else NULL. */
 struct query *inflight_query_of(const struct attempt *a);
 
+/* Asks the memory for what inflight_match() will read first: for many replies, before any is. */
+void inflight_foresee(const struct inflight *t, uint32_t socket, const uint8_t *reply);
+
 /*
  * The attempt that a reply on `socket` answers. NULL unless QR, ID, opcode and the whole
  * question match (RFC 5452 s.9.1), case included. A 12-byte FORMERR or NOTIMP without

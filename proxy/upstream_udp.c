@@ -372,6 +372,8 @@ static bool read_batch(struct upstream_udp *u, struct socket *s)
 		return false;
 	}
 	for (int i = 0; i < n; i++)
+		inflight_foresee(u->shell.dispatch->inflight, s->serial, u->bytes[i]);
+	for (int i = 0; i < n; i++)
 		dispatch_reply(u->shell.dispatch, s->serial, s->backend, u->bytes[i], u->in[i].msg_len);
 	u->shell.flush(u->shell.arg);
 	return n == BATCH_MAX;
