@@ -67,11 +67,15 @@ static int open_directory(const char *dir)
 	return result;
 }
 
+/* As open_directory(); made if need be. */
 static int make_and_open_directory(const char *dir)
 {
 	char zones[4096];
-	int error = make_directory(dir);
+	int fd = open_directory(dir), error;
 
+	if (fd != -ENOENT)
+		return fd;
+	error = make_directory(dir);
 	if ((size_t)snprintf(zones, sizeof(zones), "%s/zones", dir) >= sizeof(zones))
 		return -ENAMETOOLONG;
 	if (error == 0)
@@ -115,10 +119,11 @@ int statefile_open(const char *dir, const uint8_t *origin, int flags, size_t *si
 /* Writes a new file to the end, and to the disk. */
 static int fill_new(int parent, const char *name, int (*fill)(int fd, void *arg), void *arg)
 {
-	if (unlinkat(parent, name, 0) < 0 && errno != ENOENT)	/* left by a crash */
-		return -errno;
-	int fd = openat(parent, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
+	int fd = openat(parent, name, flags, 0640);
 
+	if (fd < 0 && errno == EEXIST && unlinkat(parent, name, 0) == 0)	/* left by a crash */
+		fd = openat(parent, name, flags, 0640);
 	if (fd < 0)
 		return -errno;
 	int error = fill(fd, arg);
@@ -142,13 +147,14 @@ int statefile_replace(const char *dir, const uint8_t *origin, int (*fill)(int fd
 	snprintf(new_name, sizeof(new_name), "%s.new", name);
 	int error = fill_new(parent, new_name, fill, arg);
 
-	/* The move is all or nothing: a crash leaves the old file or the new one. */
+	/*
+	 * The move is all or nothing: a crash leaves the old file or the new one. When the directory
+	 * gets to disk is the kernel's matter: seconds later we are no worse off than before.
+	 */
 	if (error == 0 && renameat(parent, new_name, parent, name) < 0)
 		error = -errno;
 	if (error < 0)
 		unlinkat(parent, new_name, 0);
-	else if (fsync(parent) < 0 && errno != EINVAL)	/* some file systems cannot */
-		error = -errno;
 	close(parent);
 	return error;
 }
