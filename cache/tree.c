@@ -253,20 +253,28 @@ static void branch_split(struct twig *at, unsigned offset, unsigned old_step, un
 	*at = branch_twig(offset, twig_bit(old_step) | twig_bit(new_step), twigs);
 }
 
-void tree_put(struct tree *t, void *leaf)
+/* The leaf goes where a leaf of the tree departs from it: into the branch there, or a new one. */
+static void join(struct tree *t, struct twig *at, unsigned offset, unsigned old_step,
+		 unsigned new_step, void *leaf)
 {
-	struct name_key key;
+	if (twig_offset(at) == offset)
+		branch_add(t->ops, at, new_step, leaf_twig(leaf));
+	else
+		branch_split(at, offset, old_step, new_step, leaf_twig(leaf));
+	t->count++;
+}
 
-	name_to_key(t->ops->name(leaf), &key);
-	const struct twig *near = twig_nearest(&t->root, &key);
+static void put_at(struct tree *t, void *leaf, const struct name_key *key)
+{
+	const struct twig *near = twig_nearest(&t->root, key);
 
 	if (twig_is_nothing(near)) {
 		t->root = leaf_twig(leaf);
 		t->count = 1;
 		return;
 	}
-	struct name_departure off = twig_compare(t, near, &key);
-	struct twig *at = descend_own(t, &key, off.at);
+	struct name_departure off = twig_compare(t, near, key);
+	struct twig *at = descend_own(t, key, off.at);
 
 	if (off.at == NO_MISMATCH) {
 		void *old = at->ptr;
@@ -275,14 +283,95 @@ void tree_put(struct tree *t, void *leaf)
 		t->ops->drop(old);
 		return;
 	}
-	unsigned step = name_key_step(&key, off.at);
-
-	if (twig_offset(at) == off.at)
-		branch_add(t->ops, at, step, leaf_twig(leaf));
-	else
-		branch_split(at, off.at, off.step, step, leaf_twig(leaf));
-	t->count++;
+	join(t, at, off.at, off.step, name_key_step(key, off.at), leaf);
 }
+
+void tree_put(struct tree *t, void *leaf)
+{
+	struct name_key key;
+
+	name_to_key(t->ops->name(leaf), &key);
+	put_at(t, leaf, &key);
+}
+
+/* ---- Putting in order ---- */
+
+/* The first step that differs; the shorter one's length when it is how the other begins. */
+static unsigned departure(const struct name_key *a, const struct name_key *b)
+{
+	unsigned i = 0, len = a->len < b->len ? a->len : b->len;
+
+	while (i + 8 <= len && memcmp(a->step + i, b->step + i, 8) == 0)
+		i += 8;
+	while (i < len && a->step[i] == b->step[i])
+		i++;
+	return i;
+}
+
+static bool is_behind(const struct tree_path *path, const struct name_key *key, unsigned at)
+{
+	return path->depth > 0 && name_key_step(key, at) > name_key_step(&path->key, at);
+}
+
+bool tree_path_ends_before(const struct tree_path *path, const struct name_key *key,
+			   unsigned *labels)
+{
+	unsigned at = departure(&path->key, key), count = 0;
+
+	if (!is_behind(path, key, at))
+		return false;
+	for (unsigned i = 0; i < at; i++)
+		count += key->step[i] == 0;
+	*labels = count;
+	return true;
+}
+
+static void path_end(struct tree_path *path, unsigned depth, struct twig *leaf,
+		     const struct name_key *key)
+{
+	path->at[depth] = leaf;
+	path->depth = depth + 1;
+	path->key.len = key->len;
+	path->key.label_count = key->label_count;
+	memcpy(path->key.step, key->step, key->len);
+}
+
+/* Not known when another leaf is the last one. */
+static void path_find(struct tree *t, struct tree_path *path, const void *leaf,
+		      const struct name_key *key)
+{
+	struct twig *at = &t->root;
+	unsigned depth = 0;
+
+	for (; twig_is_branch(at); at = &twig_entries(at)->at[twig_count(at->word) - 1])
+		path->at[depth++] = at;
+	path->depth = 0;
+	if (at->ptr == leaf)
+		path_end(path, depth, at, key);
+}
+
+void tree_put_next(struct tree *t, struct tree_path *path, void *leaf)
+{
+	struct name_key key;
+
+	name_to_key(t->ops->name(leaf), &key);
+	unsigned depth = path->depth, offset = departure(&path->key, &key);
+
+	if (!is_behind(path, &key, offset)) {
+		put_at(t, leaf, &key);
+		path_find(t, path, leaf, &key);
+		return;
+	}
+	/* No leaf shares more with it than the last one does. */
+	while (depth > 1 && twig_offset(path->at[depth - 2]) >= offset)
+		depth--;
+	struct twig *at = path->at[depth - 1];
+
+	join(t, at, offset, name_key_step(&path->key, offset), name_key_step(&key, offset), leaf);
+	path_end(path, depth, &twig_entries(at)->at[twig_count(at->word) - 1], &key);
+}
+
+/* ---- Removing ---- */
 
 /* Takes the entry of `step` out; of two entries the other one takes the branch's place. */
 static void branch_del(struct twig *branch, unsigned step)

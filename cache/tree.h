@@ -101,6 +101,28 @@ void *tree_get(const struct tree *t, const struct name_key *key);
 /* Puts `leaf` at its name; takes one reference that the caller held; drops the old one. */
 void tree_put(struct tree *t, void *leaf);
 
+/*
+ * The way to the last leaf of all, for who puts names in order into a tree that shares nothing:
+ * neither does a put go down there again, nor need he ask for what cannot be there. All zero: not
+ * known. tree_put_next() keeps it; after any other change it has to be zeroed.
+ */
+struct tree_path {
+	unsigned depth;		/* 0: not known */
+	struct twig *at[NAME_KEY_MAX + 1];	/* from the root to the leaf */
+	struct name_key key;	/* the leaf's */
+};
+
+/* As tree_put(), and cheaper for a name that comes behind all others. */
+void tree_put_next(struct tree *t, struct tree_path *path, void *leaf);
+
+/*
+ * True when `key` is known to come behind all names of the tree; *labels is then how many of its
+ * labels, from the root, the last name has, too: there its closest encloser is, when all
+ * ancestors of a name are in the tree with it.
+ */
+bool tree_path_ends_before(const struct tree_path *path, const struct name_key *key,
+			   unsigned *labels);
+
 /* Removes the leaf of this name. False when there was none. */
 bool tree_del(struct tree *t, const struct name_key *key);
 

@@ -34,6 +34,8 @@ struct owner {
 
 struct zone_edit {
 	struct tree tree, nsec3;
+	struct tree_path last, last_hashed;	/* of those, as long as nothing is shared with a base */
+	bool has_base;
 	uint8_t origin[NAME_LEN_MAX];	/* lower case */
 	struct name_key origin_key;
 	size_t max_records, max_bytes;	/* 0: no bound */
@@ -65,7 +67,10 @@ static void put_node(struct zone_edit *e, struct node *n, const struct node *old
 	if (old)
 		count_node(e, old, -1);
 	count_node(e, n, 1);
-	tree_put(&e->tree, n);
+	if (e->has_base)
+		tree_put(&e->tree, n);
+	else
+		tree_put_next(&e->tree, &e->last, n);
 }
 
 static void put_empty(struct zone_edit *e, const uint8_t *name, const struct node *old)
@@ -96,6 +101,7 @@ static void prune(struct zone_edit *e, const struct node *n)
 		put_empty(e, at, n);
 		return;
 	}
+	e->last.depth = 0;
 	do {
 		count_node(e, n, -1);
 		tree_del(&e->tree, &key);
@@ -141,10 +147,15 @@ static void close_hashed(struct zone_edit *e)
 	o->is_open = false;
 	if (!o->draft.is_changed)
 		return;
-	if (o->draft.set_count > 0)
+	if (o->draft.set_count == 0) {
+		e->last_hashed.depth = 0;
+		if (o->found)
+			tree_del(&e->nsec3, &o->key);
+	} else if (e->has_base) {
 		tree_put(&e->nsec3, draft_pack(&o->draft, false));
-	else if (o->found)
-		tree_del(&e->nsec3, &o->key);
+	} else {
+		tree_put_next(&e->nsec3, &e->last_hashed, draft_pack(&o->draft, false));
+	}
 }
 
 static void open_found(struct owner *o, const uint8_t *name)
@@ -156,28 +167,40 @@ static void open_found(struct owner *o, const uint8_t *name)
 	o->is_open = true;
 }
 
-static void open_owner(struct zone_edit *e, const uint8_t *name)
+static void find_owner(const struct zone_edit *e, struct owner *o)
 {
-	struct owner *o = &e->owner;
 	struct tree_match match;
+	unsigned labels;
 
-	close_owner(e);
-	name_to_key(name, &o->key);
+	if (tree_path_ends_before(&e->last, &o->key, &labels)) {
+		o->found = NULL;
+		o->missing = o->key.label_count - labels - 1;
+		return;
+	}
 	tree_find(&e->tree, &o->key, &match);
 	assert(match.depth > 0);	/* the apex is always there */
 	o->found = match.exact;
 	/* The chain has every name from the apex to the closest encloser. */
 	o->missing = match.exact ? 0 : o->key.label_count - e->origin_key.label_count - match.depth;
-	open_found(o, name);
+}
+
+static void open_owner(struct zone_edit *e, const uint8_t *name)
+{
+	close_owner(e);
+	name_to_key(name, &e->owner.key);
+	find_owner(e, &e->owner);
+	open_found(&e->owner, name);
 }
 
 static void open_hashed(struct zone_edit *e, const uint8_t *name)
 {
 	struct owner *o = &e->hashed;
+	unsigned labels;
 
 	close_hashed(e);
 	name_to_key(name, &o->key);
-	o->found = tree_get(&e->nsec3, &o->key);
+	o->found = tree_path_ends_before(&e->last_hashed, &o->key, &labels)
+		   ? NULL : tree_get(&e->nsec3, &o->key);
 	o->missing = 0;
 	open_found(o, name);
 }
@@ -242,6 +265,7 @@ struct zone_edit *zone_edit_new(const uint8_t *origin, const struct generation *
 	e->may_move = ZONE_MOVED_MAX;
 	draft_init(&e->owner.draft);
 	draft_init(&e->hashed.draft);
+	e->has_base = base != NULL;
 	if (base) {
 		assert(name_is_equal(origin, base->origin));
 		tree_copy(&e->tree, &base->tree);

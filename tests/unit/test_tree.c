@@ -330,6 +330,80 @@ START_TEST(trees_and_their_copies_agree_with_arrays)
 }
 END_TEST
 
+/* ---- In order, more or less ---- */
+
+static unsigned labels_shared(const uint8_t *a, const uint8_t *b)
+{
+	unsigned i = name_label_count(a), j = name_label_count(b), n = 0;
+
+	while (n < i && n < j && name_label_is_equal(name_skip(a, i - n - 1), name_skip(b, j - n - 1)))
+		n++;
+	return n;
+}
+
+/* What is known of a name before it is put; returns whether anything is. */
+static bool compare_path(const struct tree_path *path, const struct oracle *o, const uint8_t *name,
+			 bool is_last_known)
+{
+	bool is_behind = o->count > 0 && oracle_place(o, name) == o->count;
+	struct name_key key;
+	unsigned labels;
+
+	name_to_key(name, &key);
+	ck_assert_int_eq(tree_path_ends_before(path, &key, &labels), is_behind && is_last_known);
+	if (!is_behind || !is_last_known)
+		return false;
+	ck_assert_uint_eq(labels, labels_shared(name, o->leaf[o->count - 1]->name));
+	return true;
+}
+
+/* `disorder` in a hundred come out of order, or once more. */
+static void put_in_order(uint32_t disorder)
+{
+	static struct oracle sorted, held;
+	static struct tree_path path;
+	bool is_last_known = false;
+	unsigned known = 0;
+	struct tree t;
+
+	tree_init(&t, &ops);
+	memset(&path, 0, sizeof(path));
+	sorted.count = held.count = 0;
+	while (sorted.count < LEAVES_MAX / 2) {
+		uint8_t name[NAME_LEN_MAX];
+
+		random_name(name);
+		if (!oracle_get(&sorted, name))
+			oracle_put(&sorted, given_leaf(name));
+	}
+	for (size_t i = 0; i < sorted.count; i++) {
+		size_t from = random_below(&rnd, 100) < disorder ? random_below(&rnd, (uint32_t)sorted.count) : i;
+		struct leaf *l = given_leaf(sorted.leaf[from]->name);
+
+		known += compare_path(&path, &held, l->name, is_last_known);
+		oracle_put(&held, l);
+		tree_put_next(&t, &path, l);	/* frees the one that it takes the place of */
+		is_last_known = held.leaf[held.count - 1] == l;
+	}
+	ck_assert_uint_ge(known, disorder == 0 ? sorted.count - 1 : 1);
+	compare_order(&t, &held);
+	for (size_t i = 0; i < sorted.count; i++) {
+		compare_find(&t, &held, sorted.leaf[i]->name);
+		leaf_drop(sorted.leaf[i]);
+	}
+	tree_clear(&t);
+	ck_assert_uint_eq(live_leaves, 0);
+}
+
+START_TEST(names_put_in_order_make_the_same_tree)
+{
+	random_init_seeded(&rnd, 20261127u + (unsigned)_i);
+	put_in_order(0);
+	put_in_order(1);
+	put_in_order(30);
+}
+END_TEST
+
 /* ---- By hand ---- */
 
 static struct tree tree;
@@ -479,6 +553,7 @@ int main(void)
 	suite_add_tcase(s, hand);
 	tcase_set_timeout(random, 120);
 	tcase_add_loop_test(random, trees_and_their_copies_agree_with_arrays, 0, 6);
+	tcase_add_loop_test(random, names_put_in_order_make_the_same_tree, 0, 20);
 	suite_add_tcase(s, random);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
