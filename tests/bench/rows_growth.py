@@ -54,4 +54,22 @@ def backends(world):
     return compare("forwarded, by the number of backends", contenders, world.positive, "1 backends")
 
 
-ROWS = {"day": day, "names": names, "backends": backends}
+def workers(world):
+    """
+    CPU for each query with one worker, and with two that answer at the same time: what they share would show.
+    With two processors in all the client (and the backend) take their part of both, so that batches are smaller
+    with two workers, and that shows, too: only where there are more can it be told apart.
+    """
+    nsd = nsd_of(world)
+    rows = {}
+    for kind, make in {"mirror": world.mirror, "forwarded": world.proxy}.items():
+        contenders = {}
+        for count in (1, 2):
+            head = HEAD.replace("workers   = 1", f"workers   = {count}")
+            contenders[f"{kind}, {count} workers"] = make(nsd, head=head, name=f"understudy-{kind}-{count}")
+        rows.update(compare(f"{kind}: one worker and two", contenders, world.positive, f"{kind}, 1 workers",
+                            cpus=(SERVER_CPU, CLIENT_CPU)))
+    return rows
+
+
+ROWS = {"day": day, "names": names, "backends": backends, "workers": workers}

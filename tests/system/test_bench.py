@@ -31,7 +31,8 @@ ROWS = {"mirror-positive": {"echo", "understudy", "nsd", "knot", "bind"},
         "tcp-clients": {"understudy", "dnsdist", "understudy-mirror"},
         "day": {"forwarded", "from the mirror"},
         "names": {"500 names", "5000 names"},
-        "backends": {"1 backends", "10 backends", "100 backends"}}
+        "backends": {"1 backends", "10 backends", "100 backends"},
+        "workers": {f"{kind}, {count} workers" for kind in ("mirror", "forwarded") for count in (1, 2)}}
 NEEDS = {"forward": ["dnsdist"], "latency": ["dnsdist"], "tcp-clients": ["dnsdist"], "syscalls": ["dnsdist", "strace"]}
 
 
