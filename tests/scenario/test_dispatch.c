@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <xxhash.h>
+
 #include "cache/dns.h"
 #include "cache/message.h"
 #include "cache/wire.h"
@@ -30,6 +32,7 @@ static struct world {
 	struct notify_note note;
 	uint8_t answer[DNS_MESSAGE_MAX];	/* the latest */
 	size_t answer_len;
+	uint64_t answers_sum;		/* over all, in whatever order */
 	uint8_t room[DNS_MESSAGE_MAX];
 	struct client client;
 	unsigned suspicions;
@@ -54,6 +57,7 @@ static void fake_answer(void *shell, const struct client *to, const uint8_t *byt
 	(void)shell, (void)to;
 	world.answers++;
 	world.answer_len = len;
+	world.answers_sum += XXH3_64bits(bytes, len);
 	memmove(world.answer, bytes, len);
 }
 
@@ -1844,6 +1848,50 @@ START_TEST(opcode_that_only_servers_know_is_notimp_without_them)
 }
 END_TEST
 
+/* Of each kind some, in more than one group; the last bytes of some are missing. */
+static void make_arrivals(struct arrival *arrivals, uint8_t bytes[][512], unsigned count)
+{
+	static const char *const names[] = { "www.example.com.", "nothing.example.com.", "two.example.com.",
+					     "elsewhere.test.", "example.com.", ".", "a.b.c.example.com." };
+	static const uint16_t types[] = { TYPE_A, TYPE_SOA, TYPE_DS, TYPE_AXFR };
+
+	for (unsigned i = 0; i < count; i++) {
+		size_t len = put_query(bytes[i], i % 11 == 10 ? OPCODE_NOTIFY << 11 : 0, names[i % 7], types[i / 7 % 4]);
+
+		wire_put_u16(bytes[i], (uint16_t)(0x100 + i));
+		len = i % 13 == 12 ? 7 : i % 5 == 4 ? len - 3 : len;
+		arrivals[i] = (struct arrival){ bytes[i], len, world.client };
+	}
+}
+
+START_TEST(queries_that_came_together_are_answered_as_one_by_one)
+{
+	enum { COUNT = 60 };
+	static struct arrival arrivals[COUNT];
+	static uint8_t bytes[COUNT][512];
+	uint64_t sum;
+	unsigned answers;
+
+	given(MIRROR_FIRST, true);
+	make_arrivals(arrivals, bytes, COUNT);
+	for (unsigned i = 0; i < COUNT; i++)
+		dispatch_query(world.dispatch, arrivals[i].packet, arrivals[i].len, &arrivals[i].client);
+	answers = world.answers;
+	sum = world.answers_sum;
+	ck_assert_uint_gt(answers, COUNT / 2);
+	ck_assert_uint_lt(answers, COUNT);	/* some are not worth a word */
+	ck_assert_uint_gt(counter_get(&world.stats.answers_mirror), 10);
+	ck_assert_uint_gt(counter_get(&world.stats.answers_refused), 5);
+
+	world.answers = 0;
+	world.answers_sum = 0;
+	dispatch_queries(world.dispatch, arrivals, COUNT);
+	ck_assert_uint_eq(world.answers, answers);
+	ck_assert_uint_eq(world.answers_sum, sum);
+	ck_assert_uint_eq(counter_get(&world.stats.queries_udp), 2 * COUNT);
+}
+END_TEST
+
 START_TEST(records_rotate_by_the_id_if_so_configured)
 {
 	static const char *const orders[] = { "", "rrset-order = rotate\n" };
@@ -2384,6 +2432,7 @@ int main(void)
 	tcase_add_test(tc, what_has_no_text_is_treated_like_any_name);
 	tcase_add_test(tc, class_that_the_mirror_has_no_zones_in_is_refused_without_servers);
 	tcase_add_test(tc, opcode_that_only_servers_know_is_notimp_without_them);
+	tcase_add_test(tc, queries_that_came_together_are_answered_as_one_by_one);
 	tcase_add_test(tc, records_rotate_by_the_id_if_so_configured);
 	tcase_add_test(tc, reload_changes_the_secret_of_cookies);
 	tcase_add_test(tc, our_own_mark_is_noticed_and_goes_no_further);
