@@ -12,7 +12,7 @@ enum {
 	TRANSFERS_NICE = 10,	/* weighs a ninth of 0 */
 };
 
-/* The kernel's struct sched_attr in its first version: its header and <sched.h> do not go together. */
+/* The kernel's struct sched_attr of the beginning: its header and <sched.h> do not go together. */
 struct attributes {
 	uint32_t size, policy;
 	uint64_t flags;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "proxy/catalogs.h"
 
+#include <assert.h>
 #include <signal.h>
 #include <stdlib.h>
 
@@ -240,6 +241,8 @@ static void on_change(const struct member *old, const struct member *new, void *
 	struct telling *t = arg;
 	const struct members *of = new ? t->new->members : t->old->members;
 	const struct member *one = new ? new : old;
+
+	assert(one);
 	struct tally spare, *tally = tally_of(t, of, one->catalog, &spare);
 
 	if (!old) {
