@@ -61,16 +61,22 @@ static void count_node(struct zone_edit *e, const struct node *n, int step)
 		e->clashes += (size_t)step;
 }
 
+/* `last`: the way to the last of `t`; of no use while that shares twigs with a base. */
+static void put_leaf(const struct zone_edit *e, struct tree *t, struct tree_path *last, struct node *n)
+{
+	if (e->has_base)
+		tree_put(t, n);
+	else
+		tree_put_next(t, last, n);
+}
+
 /* `n` takes its place in the tree, that of `old` if there is one. */
 static void put_node(struct zone_edit *e, struct node *n, const struct node *old)
 {
 	if (old)
 		count_node(e, old, -1);
 	count_node(e, n, 1);
-	if (e->has_base)
-		tree_put(&e->tree, n);
-	else
-		tree_put_next(&e->tree, &e->last, n);
+	put_leaf(e, &e->tree, &e->last, n);
 }
 
 static void put_empty(struct zone_edit *e, const uint8_t *name, const struct node *old)
@@ -147,14 +153,11 @@ static void close_hashed(struct zone_edit *e)
 	o->is_open = false;
 	if (!o->draft.is_changed)
 		return;
-	if (o->draft.set_count == 0) {
+	if (o->draft.set_count > 0) {
+		put_leaf(e, &e->nsec3, &e->last_hashed, draft_pack(&o->draft, false));
+	} else if (o->found) {
 		e->last_hashed.depth = 0;
-		if (o->found)
-			tree_del(&e->nsec3, &o->key);
-	} else if (e->has_base) {
-		tree_put(&e->nsec3, draft_pack(&o->draft, false));
-	} else {
-		tree_put_next(&e->nsec3, &e->last_hashed, draft_pack(&o->draft, false));
+		tree_del(&e->nsec3, &o->key);
 	}
 }
 

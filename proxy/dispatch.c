@@ -129,7 +129,7 @@ static void take_wellformed(struct dispatch *d, struct asked *asked)
 }
 
 /* False: it is at its end already. */
-static bool is_wellformed(struct dispatch *d, const uint8_t *packet, size_t len,
+static bool begin_query(struct dispatch *d, const uint8_t *packet, size_t len,
 			  const struct client *client, struct asked *asked)
 {
 	counter_add(client->is_tcp ? &d->stats->queries_tcp : &d->stats->queries_udp, 1);
@@ -165,7 +165,7 @@ void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len,
 {
 	struct asked asked;
 
-	if (is_wellformed(d, packet, len, client, &asked))
+	if (begin_query(d, packet, len, client, &asked))
 		take_wellformed(d, &asked);
 }
 
@@ -190,7 +190,7 @@ static void take_side_by_side(struct dispatch *d, const struct arrival *arrivals
 	for (unsigned i = 0; i < count; i++) {
 		const struct arrival *a = &arrivals[i];
 
-		n += is_wellformed(d, a->packet, a->len, &a->client, &asked[n]);
+		n += begin_query(d, a->packet, a->len, &a->client, &asked[n]);
 	}
 	foresee(asked, n);
 	for (unsigned i = 0; i < n; i++)

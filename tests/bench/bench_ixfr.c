@@ -28,6 +28,7 @@
 #include "cache/rcu.h"
 #include "cache/wire.h"
 #include "tests/bench/source.h"
+#include "tests/temporary.h"
 
 enum { ROUNDS = 30, FAST = 50 };
 
@@ -165,10 +166,7 @@ static void use_redis(struct mirror_conf *conf, const char *where)
 /* Of its own, in TMPDIR. */
 static const char *make_folder(void)
 {
-	const char *tmp = getenv("TMPDIR");
-
-	snprintf(folder, sizeof(folder), "%s/bench_ixfr.XXXXXX", tmp ? tmp : "/tmp");
-	if (!mkdtemp(folder))	/* cut short: it is no template any more, and fails */
+	if (!mkdtemp(temporary_path(folder, sizeof(folder), "bench_ixfr")))
 		abort();
 	return folder;
 }

@@ -23,6 +23,7 @@
 #include "cache/wire.h"
 #include "cache/zone.h"
 #include "cache/zonemd.h"
+#include "tests/temporary.h"
 
 static const uint8_t ORIGIN[] = "\7example\3com";
 static const uint8_t SOA[] = "\2ns\0\4host\0\0\0\0\1\0\0\1\0\0\0\1\0\0\1\0\0\0\0\1\0";
@@ -130,12 +131,11 @@ static void bench_lookups(const struct generation *g, unsigned count, bool is_th
 static void bench_snapshot(const struct generation *g)
 {
 	struct zone_times times = { 1, 2, ZONE_FREE };
-	const char *tmp = getenv("TMPDIR"), *why = "";
+	const char *why = "";
 	char dir[PATH_MAX], path[PATH_MAX + 32];
 	struct stat st = { 0 };
 
-	snprintf(dir, sizeof(dir), "%s/bench_zone.XXXXXX", tmp ? tmp : "/tmp");
-	if (!mkdtemp(dir))
+	if (!mkdtemp(temporary_path(dir, sizeof(dir), "bench_zone")))
 		abort();
 	snprintf(path, sizeof(path), "%s/zones/example.com.", dir);
 	uint64_t start = clock_monotonic_us();

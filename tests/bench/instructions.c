@@ -19,6 +19,7 @@
 #include "cache/wire.h"
 #include "cache/zone.h"
 #include "proxy/dispatch.h"
+#include "tests/temporary.h"
 
 enum { HOSTS = 4096, CUTS = 64, START_US = 1000000, ROOM = 4096, SIGNATURE_LEN = 64 };
 
@@ -198,13 +199,11 @@ static struct generation *make_zone(bool is_signed)
 
 static struct conf *read_conf(const char *targets)
 {
-	const char *tmp = getenv("TMPDIR");
 	char path[PATH_MAX];
 	struct conf *conf;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/understudy-instructions-XXXXXX", tmp ? tmp : "/tmp");
-	f = fdopen(mkstemp(path), "w");
+	f = fdopen(mkstemp(temporary_path(path, sizeof(path), "understudy-instructions")), "w");
 	if (!f)
 		die("no file for the configuration");
 	fprintf(f, "pool \"p\" { %s shadow-check = 0 }\nzone \"example.com\" { pool = \"p\" }\n", targets);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "tests/scenario/sim.h"
+#include "tests/temporary.h"
 
 static const struct { unsigned first, others, mirror; } tiers[MODES] = {
 	[MODE_FAILOVER] = { 0, 1, 1 }, [MODE_LAST_RESORT] = { 0, 1, 2 }, [MODE_MIRROR_FIRST] = { 1, 1, 0 },
@@ -48,8 +50,8 @@ static void put_conf(FILE *f)
 
 struct plan *sim_plan(uint64_t number)
 {
-	char path[] = "/tmp/understudy-sim-XXXXXX";
-	FILE *f = fdopen(mkstemp(path), "w");
+	char path[PATH_MAX];
+	FILE *f = fdopen(mkstemp(temporary_path(path, sizeof(path), "understudy-sim")), "w");
 	struct conf *conf;
 
 	if (!f)

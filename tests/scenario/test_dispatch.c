@@ -3,6 +3,7 @@
  * The decisions about queries, driven without sockets: time is a number, backends are lines of a
  * table, and every answer is counted.
  */
+#include <limits.h>
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "cache/wire.h"
 #include "cache/zone.h"
 #include "proxy/dispatch.h"
+#include "tests/temporary.h"
 
 enum { SENT_MAX = 64, START_US = 1000000 };
 
@@ -132,8 +134,8 @@ static const struct dispatch_ops ops = {
 
 static struct conf *conf_of(const char *text)
 {
-	char path[] = "/tmp/understudy-dispatch-XXXXXX";
-	int fd = mkstemp(path);
+	char path[PATH_MAX];
+	int fd = mkstemp(temporary_path(path, sizeof(path), "understudy-dispatch"));
 	struct conf *conf;
 
 	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
@@ -1921,8 +1923,8 @@ END_TEST
 
 START_TEST(reload_changes_the_secret_of_cookies)
 {
-	char path[] = "/tmp/understudy-cookies-XXXXXX", text[512];
-	int fd = mkstemp(path);
+	char path[200], text[512];
+	int fd = mkstemp(temporary_path(path, sizeof(path), "understudy-cookies"));
 	struct plan *old;
 	uint8_t before[24];
 	uint16_t len;

@@ -6,19 +6,20 @@
 
 #include "cache/clock.h"
 #include "proxy/conf.h"
+#include "tests/temporary.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define SECRET "c2VjcmV0IG9mIHRoZSB0ZXN0"
 #define BACKEND "backend \"ns1\" { address = \"192.0.2.53\" primary = yes } "
 
-static char folder[] = "/tmp/test_conf.XXXXXX";
-static char path[128];		/* of the main file */
+static char folder[128];
+static char path[160];		/* of the main file */
 static char *errors;		/* of the last read */
 static size_t errors_len;
 
 static void setup(void)
 {
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_ptr_nonnull(mkdtemp(temporary_path(folder, sizeof(folder), "test_conf")));
 	snprintf(path, sizeof(path), "%s/understudy.conf", folder);
 }
 
