@@ -62,7 +62,8 @@ static void count_node(struct zone_edit *e, const struct node *n, int step)
 }
 
 /* `last`: the way to the last of `t`; of no use while that shares twigs with a base. */
-static void put_leaf(const struct zone_edit *e, struct tree *t, struct tree_path *last, struct node *n)
+static void put_leaf(const struct zone_edit *e, struct tree *t, struct tree_path *last,
+		     struct node *n)
 {
 	if (e->has_base)
 		tree_put(t, n);
