@@ -229,12 +229,19 @@ void gate_on_soa(struct gate *g, enum health_cause why, const uint32_t *serial,
 
 /* ---- What samples say ---- */
 
+/* What was held so is not let off by a lucky draw: all has to be there again. */
+static bool is_shrunk(const struct gate *g)
+{
+	if (g->reason == GATE_SHRUNK)
+		return g->said < SAID_MIN || g->lost > 0;
+	return g->said >= SAID_MIN && g->lost * GONE_PARTS >= g->said * (GONE_PARTS - 1);
+}
+
 static void finish(struct gate *g, const struct gate_facts *f)
 {
 	bool is_newer = serial_is_newer(g->serial, f->mirror_serial);
 
-	if (is_newer && g->said >= SAID_MIN &&
-	    g->lost * GONE_PARTS >= g->said * (GONE_PARTS - 1)) {
+	if (is_newer && is_shrunk(g)) {
 		hold(g, GATE_SHRUNK, f->samples);
 		return;
 	}

@@ -280,6 +280,16 @@ static unsigned asks_of(const struct watched *b, uint64_t now)
 	return 0;
 }
 
+/* Who differs in few names would be let off by a lucky draw: the name that told is asked first. */
+static bool choose_sample(const struct watched_gate *w, const struct gate_facts *f,
+			  const struct generation *g, struct random *random, struct sample *s)
+{
+	if (!w->hold || !w->hold->example || w->gate.samples_left != f->samples)
+		return sample_choose(g, random, s);
+	*s = w->hold->witness;
+	return true;
+}
+
 static void ask_sample(struct watched *b, size_t zone, const struct gate_facts *f, uint64_t now)
 {
 	const struct generation *g = servable(b->pool->zones[zone].plan);
@@ -287,7 +297,7 @@ static void ask_sample(struct watched *b, size_t zone, const struct gate_facts *
 	struct sample s;
 
 	gate_on_asked(gate, ms_of(now));
-	if (g && sample_choose(g, &b->watch->random, &s))
+	if (g && choose_sample(&b->gates[zone], f, g, &b->watch->random, &s))
 		check_ask(b, zone, &s, f);
 	else
 		gate_on_sample(gate, SAMPLE_NOTHING, f);
@@ -376,12 +386,13 @@ void gates_tick(struct watch *w, uint64_t now)
 
 /* ---- Replies ---- */
 
-static void keep_example(struct watched_hold *h, const char *text)
+static void keep_example(struct watched_hold *h, const struct sample *s, const char *text)
 {
 	free(h->example);
 	h->example = strdup(text);
 	if (!h->example)
 		abort();
+	h->witness = *s;
 }
 
 static enum gate_sample judge_sample(struct watched *b, const struct check *c,
@@ -395,7 +406,7 @@ static enum gate_sample judge_sample(struct watched *b, const struct check *c,
 		return SAMPLE_NOTHING;
 	said = sample_compare(g, &c->sample, v->reply, v->reply_len, text);
 	if (text[0])
-		keep_example(hold_of(b, c->zone), text);
+		keep_example(hold_of(b, c->zone), &c->sample, text);
 	return said;
 }
 

@@ -23,6 +23,7 @@ struct watched_hold {
 	uint64_t since_us;	/* 0: not yet */
 	bool is_told;
 	char *example;		/* of answers that differ; NULL: none */
+	struct sample witness;	/* the question of the example */
 };
 
 struct watched_gate {
