@@ -41,7 +41,10 @@ CODEGEN := $(shell $(CC) -fno-ipa-modref -Werror -x c -E /dev/null >/dev/null 2>
 
 HARDEN_LINK = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 
-LIBRARIES = hiredis libconfuse liburcu-qsbr libssl libcrypto jansson libxxhash ldns
+# AF_XDP is there where libxdp, libbpf and a clang for BPF are; XDP= leaves it out.
+XDP := $(shell pkg-config --exists libxdp libbpf && command -v clang llvm-strip >/dev/null && echo yes)
+
+LIBRARIES = hiredis libconfuse liburcu-qsbr libssl libcrypto jansson libxxhash ldns $(if $(XDP),libxdp libbpf)
 PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null))
 PKG_LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 LIBS = $(PKG_LIBS) -lev -pthread -lm
@@ -53,7 +56,9 @@ LINK = $(CC) $(HARDEN) $(CFLAGS) $(HARDEN_LINK) $(LDFLAGS)
 # ---- Files ----
 
 MAINS = proxy/main.c proxy/understudyctl.c
-LIB_SOURCES = $(filter-out $(MAINS),$(sort $(wildcard cache/*.c proxy/*.c)))
+KERNEL_SOURCES = proxy/xdp_steer.c
+NO_SOURCES = $(if $(XDP),proxy/xdp_absent.c,proxy/xdp.c proxy/xdp_interface.c)
+LIB_SOURCES = $(filter-out $(MAINS) $(KERNEL_SOURCES) $(NO_SOURCES),$(sort $(wildcard cache/*.c proxy/*.c)))
 LIB = $(BUILD)/libunderstudy.a
 OBJ = $(BUILD)/obj
 
@@ -118,6 +123,15 @@ $(BUILD)/flags: FORCE
 $(OBJ)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	$(call brief,CC  )$(COMPILE) -MMD -MP -c -o $@ $<
+
+# What runs in the kernel is compiled for it, and becomes part of the object that loads it.
+$(BUILD)/xdp_steer.o: proxy/xdp_steer.c proxy/xdp_maps.h $(BUILD)/flags
+	$(call brief,BPF )clang -O2 -g -Wall -Werror -target bpf -I. \
+		-I/usr/include/$(shell $(CC) -print-multiarch) -c -o $@ $<
+	@llvm-strip -g $@
+
+$(OBJ)/proxy/xdp_interface.o: override CPPFLAGS += -DXDP_STEER='"$(BUILD)/xdp_steer.o"'
+$(OBJ)/proxy/xdp_interface.o: $(BUILD)/xdp_steer.o
 
 # A list of members, so that a module which was removed leaves the library too.
 $(BUILD)/members: FORCE

@@ -17,6 +17,7 @@
 #ifndef CONF_H
 #define CONF_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +39,7 @@
 
 enum {
 	CONF_LISTEN_MAX = 32,
+	CONF_INTERFACES_MAX = 8,
 	CONF_POOLS_MAX = 64,
 	CONF_TARGETS_MAX = 128,		/* in one pool */
 	CONF_NAME_MAX = 64,		/* of a pool, backend; with NUL */
@@ -171,11 +173,17 @@ struct conf_catalog {
 	struct conf_where where;
 };
 
+struct conf_interfaces {
+	char name[CONF_INTERFACES_MAX][IFNAMSIZ];
+	size_t count;
+};
+
 struct conf {
 	unsigned references;		/* conf_hold(), conf_free(); control only */
 	char file[CONF_PATH_MAX];
 	struct address listen[CONF_LISTEN_MAX];
 	size_t listen_count;
+	struct conf_interfaces listen_xdp;
 	unsigned workers;		/* at least 1: 0 in the file is resolved */
 	char control[108];		/* path of the control socket */
 	char state_dir[CONF_PATH_MAX];

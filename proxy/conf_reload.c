@@ -35,6 +35,7 @@ static bool is_same(const struct conf_row *row, const struct conf *old, const st
 		return address_is_equal(a, b);
 	case CONF_SENTINELS:
 		return is_same_sentinels(a, b);
+	case CONF_INTERFACES:
 	case CONF_NUMBER:
 	case CONF_DURATION:
 	case CONF_SIZE:

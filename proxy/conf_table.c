@@ -75,6 +75,9 @@ const struct conf_row conf_rows[] = {
 	{ SECTION_ROOT, "listen", CONF_LISTEN, 53, 0, "0.0.0.0:53, [::]:53",
 	  CONF_RELOAD | CONF_LIST, FIELD(conf, listen), NULL,
 	  "addresses that clients ask, over UDP and TCP" },
+	{ SECTION_ROOT, "listen-xdp", CONF_INTERFACES, 0, 0, NULL, CONF_LIST,
+	  FIELD(conf, listen_xdp), NULL,
+	  "interfaces whose queries are taken by AF_XDP, past most of the kernel" },
 	{ SECTION_ROOT, "workers", CONF_NUMBER, 0, 64, "0", 0,
 	  FIELD(conf, workers), NULL, "threads that answer; 0 is one for each CPU" },
 	{ SECTION_ROOT, "control", CONF_TEXT, 1, 0, "/run/understudy/control.sock", 0,
@@ -433,6 +436,7 @@ static const char *type_text(enum conf_type type)
 	case CONF_REDIS_ADDRESS: return "address";
 	case CONF_SENTINELS:
 	case CONF_LISTEN:	return "list of addresses";
+	case CONF_INTERFACES:	return "list of interfaces";
 	case CONF_TEXT:
 	case CONF_PREFIX:
 	case CONF_BYTES:

@@ -40,6 +40,7 @@ enum conf_type {
 	CONF_REDIS_ADDRESS,	/* the same, or unix:PATH */
 	CONF_SENTINELS,		/* list of addresses; struct redis_sentinel_conf */
 	CONF_LISTEN,		/* list of addresses; fills struct conf's listen */
+	CONF_INTERFACES,	/* list of network interfaces; struct conf_interfaces */
 	CONF_TEXT,		/* char[]; min 1: not empty */
 	CONF_PREFIX,		/* char[]: of keys in Redis */
 	CONF_TEXT_FILE,		/* char[]: the first line of the named file */

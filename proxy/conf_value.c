@@ -470,6 +470,7 @@ static bool value_set(const struct setting *s)
 	case CONF_REDIS_ADDRESS: return set_redis_address(s);
 	case CONF_SENTINELS:	return set_sentinels(s);
 	case CONF_LISTEN:	return set_listen(s);
+	case CONF_INTERFACES:	return conf_interface_add(s->field, s->text, s->problem);
 	case CONF_TEXT:		return set_text(s);
 	case CONF_PREFIX:	return set_prefix(s);
 	case CONF_TEXT_FILE:	return set_text_file(s);

@@ -149,6 +149,7 @@ static void start_threads(struct daemon *d)
 	has_members = catalogs_take(d->catalogs);	/* before somebody is told that they are not ours */
 	if (has_members)
 		mirror_wait_loaded(d->mirror, LOAD_WAIT_MS);
+	d->xdp = xdp_interfaces_open(d->loop, d->plan->conf, d->workers, d->worker_count);
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_start(d->workers[i]);
 	if (!has_members)
@@ -241,6 +242,7 @@ void daemon_use_plan(struct daemon *d, struct plan *plan)
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_use_plan(d->workers[i], plan);
 	d->plan = plan;
+	xdp_interfaces_listen(d->xdp, plan->conf);
 	catalogs_tell(d->mirror, old, plan);
 	plan_free(old);
 	mirror_forget_left(d->mirror);
@@ -315,6 +317,7 @@ void daemon_run(struct daemon *d)
 		   d->worker_count, d->conf_file);
 	ev_run(d->loop, 0);
 	event_note(EVENT_NOTICE, "stopping: answers what is in flight");
+	xdp_interfaces_close(d->xdp);
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_stop(d->workers[i]);
 	rcu_sleep();	/* the mirror may have to wait for readers while we wait for workers */

@@ -23,11 +23,13 @@
 #include "proxy/transfer_log.h"
 #include "proxy/watch.h"
 #include "proxy/worker.h"
+#include "proxy/xdp_interface.h"
 
 struct daemon {
 	struct ev_loop *loop;
 	const char *conf_file;
 	struct plan *plan;		/* the one in use */
+	struct xdp_interfaces *xdp;
 	struct mirror *mirror;
 	struct watch *watch;
 	struct catalogs *catalogs;

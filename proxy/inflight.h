@@ -42,6 +42,7 @@ struct client {
 	uint32_t interface;		/* and its interface; 0 when not a wildcard */
 	uint32_t connection;		/* TCP: which connection */
 	uint32_t connection_serial;	/* it, or the listener, may be another one by now */
+	uint32_t frame;			/* UDP by AF_XDP: which frame (xdp.h); 0: a socket */
 	uint16_t listener;		/* UDP: which socket */
 	bool is_tcp;
 };

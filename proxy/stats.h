@@ -14,6 +14,7 @@
 
 #define STATS_TABLE(X) \
 	X(queries_udp,		"queries that came by UDP") \
+	X(queries_xdp,		"of queries_udp: past the kernel, by AF_XDP") \
 	X(queries_tcp,		"queries that came by TCP") \
 	X(answers_primary,	"answers that a primary gave") \
 	X(answers_backend,	"answers that another backend gave") \

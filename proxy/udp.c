@@ -295,6 +295,43 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 		;
 }
 
+static bool is_asked_at(const struct listener *l, const struct in6_addr *asked, uint16_t port,
+			bool is_v6)
+{
+	const void *storage = &l->address.storage;
+	const struct sockaddr_in6 *v6 = storage;
+	const struct sockaddr_in *v4 = storage;
+
+	if (!l->is_open || l->close_us != UINT64_MAX || address_port(&l->address) != port ||
+	    l->address.storage.ss_family != (is_v6 ? AF_INET6 : AF_INET))
+		return false;
+	if (l->is_wildcard)
+		return true;
+	return is_v6 ? memcmp(&v6->sin6_addr, asked, 16) == 0 : memcmp(&v4->sin_addr, asked, 4) == 0;
+}
+
+bool udp_adopt(struct udp *u, const struct in6_addr *asked, uint16_t port, unsigned interface,
+	       struct client *c)
+{
+	bool is_v6 = c->address.sa.sa_family == AF_INET6;
+	const struct listener *found = NULL;
+
+	for (unsigned i = 0; i < LISTENERS_MAX && (!found || found->is_wildcard); i++)
+		if (is_asked_at(&u->listeners[i], asked, port, is_v6))
+			found = &u->listeners[i];
+	if (!found)
+		return false;
+	c->listener = (uint16_t)found->index;
+	c->connection_serial = found->serial;
+	if (found->is_wildcard) {
+		c->local = *asked;
+		c->interface = interface;
+	}
+	if (is_v6 && IN6_IS_ADDR_LINKLOCAL(&c->address.v6.sin6_addr))
+		c->address.v6.sin6_scope_id = interface;
+	return true;
+}
+
 static struct listener *find_listener(struct udp *u, const struct address *address, bool is_stopped)
 {
 	for (unsigned i = 0; i < LISTENERS_MAX; i++) {

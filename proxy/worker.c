@@ -20,6 +20,7 @@
 #include "proxy/udp.h"
 #include "proxy/upstream.h"
 #include "proxy/watch.h"
+#include "proxy/xdp.h"
 
 /*
  * The turn of the loop: on_wake() reads the clock, callbacks do their work and flush what they
@@ -47,6 +48,7 @@ struct worker {
 	struct dispatch *dispatch;
 	struct upstreams *upstreams;
 	struct udp *udp;
+	struct xdp *xdp;		/* NULL: no queue of an interface was given to us */
 	struct tcp *tcp;
 	struct watch *watch;
 	struct mirror *mirror;
@@ -69,8 +71,13 @@ struct worker {
 static uint8_t *shell_room(void *shell, const struct client *to, size_t want)
 {
 	struct worker *w = shell;
+	uint8_t *room = NULL;
 
-	return to->is_tcp ? tcp_room(w->tcp, want) : udp_room(w->udp, want);
+	if (to->is_tcp)
+		return tcp_room(w->tcp, want);
+	if (to->frame != 0)
+		room = xdp_room(w->xdp, to, want);
+	return room ? room : udp_room(w->udp, want);
 }
 
 static void shell_answer(void *shell, const struct client *to, const uint8_t *bytes, size_t len)
@@ -79,7 +86,7 @@ static void shell_answer(void *shell, const struct client *to, const uint8_t *by
 
 	if (to->is_tcp)
 		tcp_answer(w->tcp, to, bytes, len);
-	else
+	else if (to->frame == 0 || !xdp_answer(w->xdp, to, bytes, len))
 		udp_answer(w->udp, to, bytes, len);
 }
 
@@ -137,6 +144,8 @@ static void flush(void *arg)
 
 	upstreams_flush(w->upstreams);
 	udp_flush(w->udp);
+	if (w->xdp)
+		xdp_flush(w->xdp);
 }
 
 /* ---- The loop ---- */
@@ -268,6 +277,8 @@ static void on_stop_check(struct ev_loop *loop, ev_timer *timer, int revents)
 static void begin_stop(struct worker *w)
 {
 	w->stop_us = w->dispatch->now_us + STOP_US;
+	if (w->xdp)
+		xdp_stop(w->xdp);	/* the last queries of its interfaces */
 	udp_stop_all(w->udp);
 	tcp_stop_all(w->tcp);
 	flush(w);
@@ -405,6 +416,13 @@ struct worker *worker_new(const struct worker_conf *conf, const struct plan *pla
 	return w;
 }
 
+bool worker_take_queue(struct worker *w, struct xdp_queue *q)
+{
+	if (!w->xdp)
+		w->xdp = xdp_new(w->loop, w->dispatch, w->udp, flush, w);
+	return xdp_take(w->xdp, q);
+}
+
 void worker_start(struct worker *w)
 {
 	char name[16];
@@ -433,6 +451,7 @@ void worker_free(struct worker *w)
 		return;
 	close_fresh(w);
 	tcp_free(w->tcp);
+	xdp_free(w->xdp);
 	udp_free(w->udp);
 	upstreams_free(w->upstreams);
 	dispatch_free(w->dispatch);

@@ -22,6 +22,7 @@ struct worker;
 struct watch;
 struct transfer_log;
 struct notifier;
+struct xdp_queue;
 
 /* What a worker is given for life. */
 struct worker_conf {
@@ -38,6 +39,12 @@ struct worker_conf {
  * on `errors`, when one cannot be bound.
  */
 struct worker *worker_new(const struct worker_conf *conf, const struct plan *plan, FILE *errors);
+
+/*
+ * [control] Before worker_start(): the receive queue of an interface, owned from now on. False:
+ * it has too many.
+ */
+bool worker_take_queue(struct worker *w, struct xdp_queue *q);
 
 void worker_start(struct worker *w);
 

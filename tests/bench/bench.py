@@ -23,11 +23,12 @@ import rows_growth
 import rows_many
 import rows_queries
 import rows_tcp
+import rows_xdp
 from servers import ROOT
 from stages import World
 
 ROWS = {**rows_queries.ROWS, **rows_big.ROWS, **rows_many.ROWS, **rows_tcp.ROWS,
-        **rows_growth.ROWS}
+        **rows_growth.ROWS, **rows_xdp.ROWS}
 
 
 def main(names):

@@ -207,10 +207,11 @@ def served_of(server, sock, zones):
 
 # ---- Turns and tables ----
 
-def cost(server, where, questions):
-    """One turn: nanoseconds of CPU and seconds for each query answered."""
+def cost(server, where, questions, at=contextlib.nullcontext):
+    """One turn: nanoseconds of CPU and seconds for each query answered; `at`: where the client is."""
     before = cpu_ns(server)
-    result = flood(where, questions)
+    with at():
+        result = flood(where, questions)
     used = cpu_ns(server) - before
     assert result["answered"], f"{server.name} answered nothing"
     return {"cpu_ns": used / result["answered"], "qps": result["answered"] / SECONDS, "lost": result["lost"],
@@ -229,11 +230,11 @@ def turns(contenders, measure, cpus=(SERVER_CPU,)):
     return found
 
 
-def compare(title, contenders, questions, first, cpus=(SERVER_CPU,)):
+def compare(title, contenders, questions, first, cpus=(SERVER_CPU,), at=contextlib.nullcontext):
     """CPU for each query to that of `first`, and queries each second. `questions`: of all, or {name: of each}."""
     def measure(server):
         own = questions if isinstance(questions, str) else questions[names[server]]
-        return cost(server, server.where, own)
+        return cost(server, server.where, own, at)
     names = {server: name for name, server in contenders.items()}
     found = turns(contenders, measure, cpus)
     rows = {}

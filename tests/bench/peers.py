@@ -11,15 +11,15 @@ import subprocess
 
 import references
 from measure import BENCHES, RECORDS
-from servers import NameServer
+from servers import NameServer, free_port
 
 
 class Limit(NameServer):
     """echo, or relay before `backend`."""
 
-    def __init__(self, folder, name, backend=None):
-        super().__init__(folder, name)
-        self.command = [os.path.join(BENCHES, name), f"127.0.0.1:{self.port}"]
+    def __init__(self, folder, name, backend=None, address="127.0.0.1"):
+        super().__init__(folder, name, (address, free_port(address)))
+        self.command = [os.path.join(BENCHES, name), f"{self.address}:{self.port}"]
         self.command += [f"127.0.0.1:{backend.port}"] if backend else []
 
     def start(self):

@@ -86,16 +86,16 @@ class World:
         server.wait_serving(60)
         return server
 
-    def understudy(self, text, name):
-        server = self.stage.understudy(text, name=name)
+    def understudy(self, text, name, **options):
+        server = self.stage.understudy(text, name=name, **options)
         server.start()
         return server
 
-    def mirror(self, primary, zones=FLOODED, head=HEAD, name="understudy-mirror"):
+    def mirror(self, primary, zones=FLOODED, head=HEAD, name="understudy-mirror", **options):
         """It answers from the mirror: the primary is there for transfers."""
         targets = configurations.mirror(0) + configurations.backend("ns1", primary.where, tier=1, primary=True)
         text = configurations.pool_of(targets, zones=zones, head=head)
-        server = self.understudy(text, name)
+        server = self.understudy(text, name, **options)
         for zone in zones:
             server.wait_event("zone_transferred", zone=zone + ".", timeout=60)
         return server
@@ -103,8 +103,8 @@ class World:
     def proxy(self, backend, head=HEAD, name="understudy-proxy"):
         return self.understudy(configurations.forward_only(backend.where, zones=FLOODED, head=head), name)
 
-    def limit(self, name, backend=None):
-        server = self.stage.add(Limit(self.folder, name, backend))
+    def limit(self, name, backend=None, address="127.0.0.1"):
+        server = self.stage.add(Limit(self.folder, name, backend, address))
         server.start()
         return server
 
