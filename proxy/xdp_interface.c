@@ -12,6 +12,7 @@
 #include <bpf/libbpf.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
+#include <linux/if_vlan.h>
 #include <linux/sockios.h>
 
 #include "cache/event.h"
@@ -94,6 +95,18 @@ static void tell_attached(const struct interface *i, const char *mode, unsigned 
 
 /* ---- Which addresses are ours ---- */
 
+/* `own`: an address of this machine. */
+static bool is_listening(const struct address *a, const struct sockaddr *own)
+{
+	struct address b = { .len = a->len };
+
+	if (own->sa_family != a->storage.ss_family)
+		return false;
+	memcpy(&b.storage, own, own->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+							    : sizeof(struct sockaddr_in));
+	return address_is_any(a) || address_is_same_host(a, &b);
+}
+
 struct asked_list { struct xdp_asked *list; size_t count; };
 
 static bool has(const struct xdp_asked *list, size_t count, const struct xdp_asked *a)
@@ -127,24 +140,32 @@ static void add_asked(struct asked_list *l, const struct sockaddr *sa, uint16_t 
 		l->list[l->count++] = a;
 }
 
-/* A listener to all addresses is one to each that this machine has. */
+/* Cards take the tag out of a frame, and its answer would go back without it. */
+static bool is_vlan(int fd, const char *interface)
+{
+	struct vlan_ioctl_args request = { .cmd = GET_VLAN_REALDEV_NAME_CMD };
+
+	snprintf(request.device1, sizeof(request.device1), "%s", interface);
+	return ioctl(fd, SIOCGIFVLAN, &request) == 0;
+}
+
+/* A listener to all addresses is one to each that this machine has, and to none that it has not. */
 static void gather(const struct conf *conf, struct asked_list *l)
 {
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifaddrs *own = NULL;
 
-	if (getifaddrs(&own) < 0)
+	if (fd < 0 || getifaddrs(&own) < 0)
 		own = NULL;
-	for (size_t i = 0; i < conf->listen_count; i++) {
-		const struct address *a = &conf->listen[i];
-
-		if (!address_is_any(a))
-			add_asked(l, (const struct sockaddr *)&a->storage, address_port(a));
-		for (const struct ifaddrs *o = own; o && address_is_any(a); o = o->ifa_next)
-			if (o->ifa_addr && o->ifa_addr->sa_family == a->storage.ss_family)
-				add_asked(l, o->ifa_addr, address_port(a));
-	}
+	for (const struct ifaddrs *o = own; o; o = o->ifa_next)
+		for (size_t i = 0; i < conf->listen_count; i++)
+			if (o->ifa_addr && is_listening(&conf->listen[i], o->ifa_addr) &&
+			    !is_vlan(fd, o->ifa_name))
+				add_asked(l, o->ifa_addr, address_port(&conf->listen[i]));
 	if (own)
 		freeifaddrs(own);
+	if (fd >= 0)
+		close(fd);
 }
 
 static void publish(struct interface *i, const struct asked_list *l)
