@@ -11,6 +11,7 @@
 #include "proxy/conf_addresses.h"
 #include "proxy/conf_guess.h"
 #include "proxy/conf_program.h"
+#include "proxy/conf_quantity.h"
 #include "proxy/conf_tls.h"
 
 #define HEX_DIGITS "0123456789abcdefABCDEF"
@@ -36,46 +37,6 @@ static bool fail(const struct setting *s, const char *format, ...)
 }
 
 /* ---- Numbers, times, sizes ---- */
-
-struct unit {
-	const char *name;
-	uint64_t size;
-};
-
-static const struct unit no_units[] = { { "", 1 }, { NULL, 0 } };
-static const struct unit durations[] = {
-	{ "ms", US_PER_MS }, { "s", US_PER_S }, { "m", 60 * US_PER_S }, { "h", 3600 * US_PER_S },
-	{ "d", 86400 * US_PER_S }, { NULL, 0 }
-};
-static const struct unit sizes[] = {
-	{ "", 1 }, { "k", 1u << 10 }, { "M", 1u << 20 }, { "G", 1u << 30 }, { NULL, 0 }
-};
-
-/* "12ms" into 12000. A number that overflows is some number out of every range. */
-static bool quantity_parse(const char *text, const struct unit *units, uint64_t *n)
-{
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*n = strtoull(text, &end, 10);
-	bool is_over = errno == ERANGE;
-
-	for (; units->name; units++) {
-		if (strcmp(units->name, end) != 0)
-			continue;
-		if (is_over || __builtin_mul_overflow(*n, units->size, n))
-			*n = UINT64_MAX;
-		return true;
-	}
-	return false;
-}
-
-bool conf_duration_parse(const char *text, uint64_t *us)
-{
-	return quantity_parse(text, durations, us);
-}
 
 static bool store(const struct setting *s, uint64_t n)
 {
@@ -105,7 +66,7 @@ static bool set_number(const struct setting *s)
 {
 	uint64_t n;
 
-	if (!quantity_parse(s->text, no_units, &n))
+	if (!conf_number_parse(s->text, &n))
 		return fail(s, "%s = '%.40s' is no number: write digits only", s->row->name,
 			    s->text);
 	return check_range(s, n) && store(s, n);
@@ -115,7 +76,7 @@ static bool set_duration(const struct setting *s)
 {
 	uint64_t n;
 
-	if (quantity_parse(s->text, no_units, &n))
+	if (conf_number_parse(s->text, &n))
 		return fail(s, "%s = %.20s has no unit: write \"%.20ss\" for seconds or "
 			    "\"%.20sms\" for milliseconds", s->row->name, s->text, s->text, s->text);
 	if (!conf_duration_parse(s->text, &n))
@@ -128,7 +89,7 @@ static bool set_size(const struct setting *s)
 {
 	uint64_t n;
 
-	if (!quantity_parse(s->text, sizes, &n))
+	if (!conf_size_parse(s->text, &n))
 		return fail(s,
 			    "%s = '%.40s' is no size: write a whole number and k, M or G, as in "
 			    "\"64M\"",

@@ -24,9 +24,6 @@ enum { CONF_PROBLEM_MAX = CONF_ALLOW_PROBLEM_MAX };
 bool conf_value_set(const struct conf_row *row, const char *text, struct conf *conf, void *object,
 		    char problem[CONF_PROBLEM_MAX]);
 
-/* "10m" in microseconds; what overflows is UINT64_MAX. False: it is no duration. */
-bool conf_duration_parse(const char *text, uint64_t *us);
-
 const struct tsig_key *conf_key_find(const struct conf *c, const uint8_t *name);
 const struct conf_pool *conf_pool_find(const struct conf *c, const char *name);
 

@@ -98,6 +98,12 @@ static inline bool plan_set_target(struct plan_targets *t, unsigned target, bool
 	return before & bit;
 }
 
+/* The mirror's zone as it may be answered from; NULL: there is none, or not now. */
+static inline const struct generation *plan_zone_servable(const struct plan_zone *z)
+{
+	return z->mirror ? mirror_zone_servable(z->mirror) : NULL;
+}
+
 static inline bool plan_zone_holds(const struct plan_zone *z, unsigned target)
 {
 	return plan_has_target(&z->held, target);

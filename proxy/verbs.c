@@ -10,7 +10,7 @@
 #include "cache/dns.h"
 #include "cache/dump.h"
 #include "cache/rdata.h"
-#include "proxy/conf_value.h"
+#include "proxy/conf_quantity.h"
 #include "proxy/daemon.h"
 #include "proxy/control_follow.h"
 #include "proxy/control_view.h"

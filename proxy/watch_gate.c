@@ -7,6 +7,7 @@
 #include "cache/clock.h"
 #include "cache/memory.h"
 #include "cache/serial.h"
+#include "proxy/watch_accept.h"
 #include "proxy/watch_shadow.h"
 #include "proxy/watch_takeover.h"
 
@@ -20,15 +21,9 @@ enum {
 
 #define RECHECK_US	(60 * US_PER_S)		/* clients can make a server suspect */
 #define RETURN_US	(600 * US_PER_S)	/* so long it is asked faster, for all its zones */
-#define REASK_US	(30 * US_PER_S)		/* the mirror could not take what was accepted */
 #define LAG_TOLD_US	(10 * US_PER_S)		/* every update has a short lag */
 
 /* ---- Facts ---- */
-
-static const struct generation *servable(const struct plan_zone *z)
-{
-	return z->mirror ? mirror_zone_servable(z->mirror) : NULL;
-}
 
 static uint8_t samples_of(const struct watched_pool *p)
 {
@@ -48,7 +43,7 @@ bool gates_are_open_for(const struct watched *b, size_t zone)
 struct gate_facts gates_facts(const struct watched *b, size_t zone)
 {
 	const struct watched_zone *z = &b->pool->zones[zone];
-	const struct generation *g = servable(z->plan);
+	const struct generation *g = plan_zone_servable(z->plan);
 	struct gate_facts f = {
 		.has_newest = g != NULL, .has_mirror = g != NULL,
 		.is_primary = b->target->is_primary,
@@ -79,7 +74,7 @@ struct gate_facts gates_facts(const struct watched *b, size_t zone)
 static void look_at_mirror(struct watched_pool *p, size_t zone)
 {
 	struct plan_zone *z = p->zones[zone].plan;
-	const struct generation *g = servable(z);
+	const struct generation *g = plan_zone_servable(z);
 	bool is_free = g && mirror_zone_hold(z->mirror) == ZONE_FREE, is_behind = false;
 
 	if (!p->has_mirror)
@@ -158,8 +153,7 @@ static void drop_hold(struct watched_gate *g)
 	g->hold = NULL;
 }
 
-/* The gate may have changed: workers, the operator and the pool hear of it. */
-static void settle(struct watched *b, size_t zone, const char *cause, uint64_t now)
+void gates_settle(struct watched *b, size_t zone, const char *cause, uint64_t now)
 {
 	struct watched_gate *g = &b->gates[zone];
 	bool did_serve = gates_serve(b);
@@ -178,86 +172,6 @@ static void settle(struct watched *b, size_t zone, const char *cause, uint64_t n
 	}
 	if (did_serve != gates_serve(b))
 		takeover_look(b->pool, did_serve ? "zones_held" : "zones_released", now);
-}
-
-/* ---- Accepting ---- */
-
-/* A primary that others agree with has not gone back: it lags, or they do. */
-static bool is_alone(const struct watched *b, size_t zone)
-{
-	for (unsigned i = 0; i < b->pool->primary_count; i++)
-		if (b->pool->primaries[i] != b && gates_are_open_for(b->pool->primaries[i], zone))
-			return false;
-	return true;
-}
-
-static void accept_from(struct watched *b, size_t zone, const char *cause, uint64_t now)
-{
-	struct watched_pool *pool = b->pool;
-	struct watched_zone *z = &pool->zones[zone];
-	const struct generation *g = servable(z->plan);
-
-	z->is_accepted = true;
-	z->accepted = b->gates[zone].gate.serial;
-	z->accepted_over = g ? g->number : 0;
-	z->accepted_us = now;
-	for (unsigned i = 0; i < pool->primary_count; i++) {
-		struct gate *gate = &pool->primaries[i]->gates[zone].gate;
-
-		if (!gate_is_acceptable(gate) || gate->serial != z->accepted)
-			continue;
-		gate_accept(gate);
-		settle(pool->primaries[i], zone, cause, now);
-	}
-	if (b->watch->mirror && z->plan->mirror)
-		mirror_retransfer(b->watch->mirror, z->plan->mirror);
-}
-
-/* What was accepted has to arrive in the mirror, or it would be held again some day. */
-static void push_accepted(struct watch *w, struct watched_zone *z, uint64_t now)
-{
-	const struct generation *g = servable(z->plan);
-
-	if (!z->is_accepted || !w->mirror || !g || g->number != z->accepted_over ||
-	    now - z->accepted_us < REASK_US)
-		return;
-	if (atomic_load_explicit(&z->plan->mirror->is_refused, memory_order_relaxed))
-		return;		/* it was transferred, and is not wanted: the operator decides */
-	z->accepted_us = now;
-	mirror_retransfer(w->mirror, z->plan->mirror);
-}
-
-static void follow_policy(struct watched *b, size_t zone, uint64_t now)
-{
-	const struct conf_regression *policy =
-		conf_regression_of(b->pool->zones[zone].plan->conf);
-	const struct watched_gate *g = &b->gates[zone];
-
-	if (policy->policy == REGRESS_HOLD || !b->target->is_primary ||
-	    !gate_is_acceptable(&g->gate) || !g->hold || !is_alone(b, zone))
-		return;
-	if (policy->policy == REGRESS_ACCEPT || now - g->hold->since_us >= policy->after_us)
-		accept_from(b, zone, "policy", now);
-}
-
-bool watch_accept(struct watch *w, const struct plan_zone *z, uint32_t *serial, const char **why)
-{
-	struct watched_pool *pool = &w->pools[z->pool->index];
-
-	*why = "nothing of it is held";
-	for (unsigned i = 0; i < pool->primary_count; i++) {
-		struct watched *b = pool->primaries[i];
-		const struct gate *g = &b->gates[z->number].gate;
-
-		if (g->reason == GATE_MISSING)
-			*why = "its primary does not serve it: there is nothing to accept";
-		if (!gate_is_acceptable(g))
-			continue;
-		*serial = g->serial;
-		accept_from(b, z->number, "operator", clock_monotonic_us());
-		return true;
-	}
-	return false;
 }
 
 /* ---- Asking ---- */
@@ -292,7 +206,7 @@ static bool choose_sample(const struct watched_gate *w, const struct gate_facts 
 
 static void ask_sample(struct watched *b, size_t zone, const struct gate_facts *f, uint64_t now)
 {
-	const struct generation *g = servable(b->pool->zones[zone].plan);
+	const struct generation *g = plan_zone_servable(b->pool->zones[zone].plan);
 	struct gate *gate = &b->gates[zone].gate;
 	struct sample s;
 
@@ -348,12 +262,12 @@ void gates_look(struct watched_pool *p, size_t zone, uint64_t now)
 		if (has_denied(b, zone))
 			gate_on_denial(&b->gates[zone].gate, f.samples, ms_of(now));
 		gate_look(&b->gates[zone].gate, &f);
-		settle(b, zone, "nobody_to_compare", now);
-		follow_policy(b, zone, now);
+		gates_settle(b, zone, "nobody_to_compare", now);
+		accept_by_policy(b, zone, now);
 		ask(b, zone, now);
 	}
 	if (p->primary_count > 0)
-		push_accepted(p->primaries[0]->watch, &p->zones[zone], now);
+		accept_push(p->primaries[0]->watch, &p->zones[zone], now);
 }
 
 /* What it showed was true then; it may have been started again since, with an old version. */
@@ -363,7 +277,7 @@ void gates_look_all(struct watched *b, uint64_t now)
 		struct gate_facts f = gates_facts(b, i);
 
 		if (gate_look(&b->gates[i].gate, &f))
-			settle(b, i, "nobody_to_compare", now);
+			gates_settle(b, i, "nobody_to_compare", now);
 		gate_want_soa(&b->gates[i].gate);
 		ask(b, i, now);
 	}
@@ -398,7 +312,7 @@ static void keep_example(struct watched_hold *h, const struct sample *s, const c
 static enum gate_sample judge_sample(struct watched *b, const struct check *c,
 				     const struct probe_verdict *v)
 {
-	const struct generation *g = servable(b->pool->zones[c->zone].plan);
+	const struct generation *g = plan_zone_servable(b->pool->zones[c->zone].plan);
 	enum gate_sample said;
 	char text[SAMPLE_TEXT_MAX] = "";
 
@@ -440,8 +354,8 @@ void gates_on_check(struct watched *b, const struct check *c, const struct probe
 	else if (!v->is_ours)
 		on_soa(b, c, v, now);
 	look_at_mirror(b->pool, c->zone);
-	settle(b, c->zone, "caught_up", now);
-	follow_policy(b, c->zone, now);
+	gates_settle(b, c->zone, "caught_up", now);
+	accept_by_policy(b, c->zone, now);
 	if (v->cause == CAUSE_NONE)	/* else at the next tick: it may be going away */
 		ask(b, c->zone, now);
 }

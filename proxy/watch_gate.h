@@ -62,6 +62,9 @@ void gates_look(struct watched_pool *p, size_t zone, uint64_t now);
 void gates_on_check(struct watched *b, const struct check *c, const struct probe_verdict *v,
 		    uint64_t now);
 
+/* The gate may have changed: workers, the operator and the pool hear of it, and of the cause. */
+void gates_settle(struct watched *b, size_t zone, const char *cause, uint64_t now);
+
 /* It serves, and its gate of this zone is open. */
 bool gates_are_open_for(const struct watched *b, size_t zone);
 

@@ -122,7 +122,7 @@ void shadows_forget(struct watch *w, const struct watched *b)
 static bool is_confirmed(const struct doubt *d)
 {
 	const struct plan_zone *z = d->b->pool->zones[d->zone].plan;
-	const struct generation *g = z->mirror ? mirror_zone_servable(z->mirror) : NULL;
+	const struct generation *g = plan_zone_servable(z);
 	uint64_t shown_us = d->b->gates[d->zone].shown_us, blind_us = d->b->blind_us;
 
 	if (blind_us != 0 && d->suspicion.received_us < blind_us + BLIND_US)

@@ -20,7 +20,7 @@ enum plan_failover takeover_order(const struct plan_pool *pool)
 
 static bool zone_is_servable(const struct plan_zone *z)
 {
-	return z->mirror && mirror_zone_servable(z->mirror);
+	return plan_zone_servable(z) != NULL;
 }
 
 static bool mirror_is_fit(const struct watched_pool *p, const struct plan_zone *zone)

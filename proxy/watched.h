@@ -10,6 +10,7 @@
  *      watch_verdict.c     what follows from them
  *      watch_fitness.c     which zones it serves at all, and whose turn it is
  *      watch_gate.c        which zones are held
+ *      watch_accept.c      what is taken all the same
  *      watch_newer.c       a newer serial that a client has seen
  *      watch_limit.c       how much a server can take
  *      watch_guard.c       does it lead back to us
