@@ -15,6 +15,7 @@
 #include "cache/memory.h"
 #include "cache/priority.h"
 #include "cache/rcu.h"
+#include "proxy/crowd.h"
 #include "proxy/dispatch.h"
 #include "proxy/tcp.h"
 #include "proxy/udp.h"
@@ -40,6 +41,7 @@ struct worker {
 	unsigned index;
 	pthread_t thread;
 	struct ev_loop *loop;
+	struct crowd crowd;		/* in it: TCP, and sockets to backends */
 	ev_async command;		/* a new plan, or the end */
 	ev_prepare before_sleep;
 	ev_timer deadline;		/* the wheel's next */
@@ -191,7 +193,7 @@ static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
 	flush(w);
 }
 
-/* Runs before each sleep: the one timer follows the earliest deadline. */
+/* Runs before each sleep, last of all: the one timer follows the earliest deadline. */
 static void on_before_sleep(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
 	struct worker *w = worker_of(loop);
@@ -369,7 +371,7 @@ void worker_use_plan(struct worker *w, const struct plan *plan)
 
 static void init_loop(struct worker *w)
 {
-	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV | EVFLAG_NOSIGMASK);
+	w->loop = ev_loop_new(EVBACKEND_POLL | EVFLAG_NOENV | EVFLAG_NOSIGMASK);
 	if (!w->loop)
 		abort();
 	ev_set_userdata(w->loop, w);
@@ -377,7 +379,9 @@ static void init_loop(struct worker *w)
 	ev_async_init(&w->command, on_command);
 	ev_async_start(w->loop, &w->command);
 	ev_prepare_init(&w->before_sleep, on_before_sleep);
+	ev_set_priority(&w->before_sleep, EV_MINPRI);
 	ev_prepare_start(w->loop, &w->before_sleep);
+	crowd_init(&w->crowd, w->loop);		/* behind it: crowd.h */
 	ev_init(&w->deadline, on_deadline);
 	ev_set_priority(&w->deadline, EV_MINPRI);
 	ev_timer_init(&w->sweep, on_sweep, 0., 1.);
@@ -386,7 +390,7 @@ static void init_loop(struct worker *w)
 
 static void init_parts(struct worker *w, const struct plan *plan, const struct worker_conf *conf)
 {
-	struct upstream_shell shell = { .loop = w->loop, .flush = flush, .arg = w };
+	struct upstream_shell shell = { .loop = w->crowd.loop, .flush = flush, .arg = w };
 
 	w->dispatch = dispatch_new(&shell_ops, w, w->index, plan->conf->in_flight, conf->cookie_secret,
 				   &w->stats, clock_monotonic_us());
@@ -394,7 +398,7 @@ static void init_parts(struct worker *w, const struct plan *plan, const struct w
 	shell.dispatch = w->dispatch;
 	w->upstreams = upstreams_new(&shell);
 	w->udp = udp_new(w->loop, w->dispatch, flush, w);
-	w->tcp = tcp_new(w->loop, w->dispatch, plan->conf, conf->transfers, flush, w);
+	w->tcp = tcp_new(w->crowd.loop, w->dispatch, plan->conf, conf->transfers, flush, w);
 }
 
 struct worker *worker_new(const struct worker_conf *conf, const struct plan *plan, FILE *errors)
@@ -456,6 +460,7 @@ void worker_free(struct worker *w)
 	upstreams_free(w->upstreams);
 	dispatch_free(w->dispatch);
 	ev_loop_destroy(w->loop);
+	crowd_fini(&w->crowd);
 	sem_destroy(&w->done);
 	free(w);
 }
