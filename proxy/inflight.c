@@ -11,7 +11,10 @@
 #include "cache/memory.h"
 #include "cache/wire.h"
 
-enum { ATTEMPTS_PER_QUERY = 4 };
+enum {
+	ATTEMPTS_PER_QUERY = 4,
+	LINE_LEN = 64,		/* what memory brings at a time */
+};
 
 struct large_buffer {
 	struct large_buffer *next;	/* while free */
@@ -98,6 +101,16 @@ static void give_bytes_back(struct inflight *t, struct query *q)
 	q->bytes = q->own;
 }
 
+/* The next query comes soon, and its slot has not been looked at for a while. */
+static void foresee_slot(const struct inflight *t)
+{
+	const char *next = (const char *)t->free_queries;
+	size_t used = offsetof(struct query, own) + LINE_LEN;	/* most queries are short */
+
+	for (size_t at = 0; next && at < used; at += LINE_LEN)
+		__builtin_prefetch(next + at, 1);
+}
+
 struct query *inflight_add_query(struct inflight *t, const uint8_t *bytes, size_t len,
 				 size_t question_end, uint64_t now)
 {
@@ -107,6 +120,7 @@ struct query *inflight_add_query(struct inflight *t, const uint8_t *bytes, size_
 	if (!q || !take_bytes(t, q, len))
 		return NULL;
 	t->free_queries = q->next_free;
+	foresee_slot(t);
 	t->query_count++;
 	q->serial++;
 	q->len = (uint16_t)len;
@@ -148,9 +162,23 @@ static struct attempt *find(const struct inflight *t, uint32_t socket, uint16_t 
 	return i ? &t->attempts[i - 1] : NULL;
 }
 
-void inflight_foresee(const struct inflight *t, uint32_t socket, const uint8_t *reply)
+void inflight_foresee_id(const struct inflight *t, uint32_t socket, uint16_t id)
 {
-	__builtin_prefetch(bucket_of(t, socket, wire_get_u16(reply)));
+	__builtin_prefetch(bucket_of(t, socket, id), 1);
+}
+
+/* Mostly the first of its bucket is the one. */
+void inflight_foresee(const struct inflight *t, uint32_t socket, const uint8_t *reply,
+		      enum inflight_glance glance)
+{
+	uint32_t i = glance == GLANCE_BUCKET ? 0 : *bucket_of(t, socket, wire_get_u16(reply));
+
+	if (glance == GLANCE_BUCKET)
+		inflight_foresee_id(t, socket, wire_get_u16(reply));
+	else if (i && glance == GLANCE_ATTEMPT)
+		__builtin_prefetch(&t->attempts[i - 1]);
+	else if (i)
+		__builtin_prefetch(t->attempts[i - 1].query);
 }
 
 bool inflight_is_id_free(const struct inflight *t, uint32_t socket, uint16_t id)

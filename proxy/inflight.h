@@ -150,8 +150,17 @@ void inflight_end_attempt(struct inflight *t, struct attempt *a);
 /* The query of an attempt while it is still owed an answer; else NULL. */
 struct query *inflight_query_of(const struct attempt *a);
 
-/* Asks the memory for what inflight_match() will read first: for many replies, before any is. */
-void inflight_foresee(const struct inflight *t, uint32_t socket, const uint8_t *reply);
+/* Asks the memory for what inflight_is_id_free() and inflight_sent() will read. */
+void inflight_foresee_id(const struct inflight *t, uint32_t socket, uint16_t id);
+
+/*
+ * Asks the memory for what inflight_match() will read, which leads from one to the next: of many
+ * replies the first step is taken for all, then the second, then the third.
+ */
+enum inflight_glance { GLANCE_BUCKET, GLANCE_ATTEMPT, GLANCE_QUERY, GLANCES };
+
+void inflight_foresee(const struct inflight *t, uint32_t socket, const uint8_t *reply,
+		      enum inflight_glance glance);
 
 /*
  * The attempt that a reply on `socket` answers. NULL unless QR, ID, opcode and the whole

@@ -49,6 +49,7 @@ struct upstream_udp {
 	struct upstream_shell shell;
 	struct link dirty, free, retired;
 	uint32_t last_serial;
+	uint16_t next_id;		/* of the next query */
 	struct backend_sockets backends[BACKENDS_MAX];
 	struct mmsghdr in[BATCH_MAX];
 	struct iovec in_parts[BATCH_MAX];
@@ -62,6 +63,7 @@ struct upstream_udp *upstream_udp_new(const struct upstream_shell *shell)
 	struct upstream_udp *u = memory_zeroed(1, sizeof(*u));
 
 	u->shell = *shell;
+	u->next_id = random_u16(&shell->dispatch->random);
 	list_init(&u->dirty);
 	list_init(&u->free);
 	list_init(&u->retired);
@@ -242,11 +244,16 @@ static struct socket *current_socket(struct upstream_udp *u, unsigned backend)
 	return *slot;		/* the old one serves on when descriptors have run out */
 }
 
+/* Each is drawn one ahead: until its turn comes, so has what tells whether it is in use. */
 static bool pick_id(struct upstream_udp *u, const struct socket *s, uint16_t *id)
 {
+	const struct inflight *t = u->shell.dispatch->inflight;
+
 	for (unsigned i = 0; i < ID_TRIES; i++) {
-		*id = random_u16(&u->shell.dispatch->random);
-		if (inflight_is_id_free(u->shell.dispatch->inflight, s->serial, *id))
+		*id = u->next_id;
+		u->next_id = random_u16(&u->shell.dispatch->random);
+		inflight_foresee_id(t, s->serial, u->next_id);
+		if (inflight_is_id_free(t, s->serial, *id))
 			return true;
 	}
 	return false;
@@ -371,8 +378,9 @@ static bool read_batch(struct upstream_udp *u, struct socket *s)
 			on_socket_error(u, s, errno);
 		return false;
 	}
-	for (int i = 0; i < n; i++)
-		inflight_foresee(u->shell.dispatch->inflight, s->serial, u->bytes[i]);
+	for (enum inflight_glance glance = 0; glance < GLANCES; glance++)
+		for (int i = 0; i < n; i++)
+			inflight_foresee(u->shell.dispatch->inflight, s->serial, u->bytes[i], glance);
 	for (int i = 0; i < n; i++)
 		dispatch_reply(u->shell.dispatch, s->serial, s->backend, u->bytes[i], u->in[i].msg_len);
 	u->shell.flush(u->shell.arg);
