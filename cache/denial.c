@@ -110,6 +110,8 @@ static const struct node *nsec3_at(struct denial *d, const struct generation *g,
 	const struct node *n;
 	struct name_key key;
 
+	if (g->nsec3_apex && name_is_equal(name, g->origin))
+		return g->nsec3_apex;
 	if (!find_place(d, g, name, &key))
 		return NULL;
 	n = tree_get(&g->nsec3, &key);
@@ -137,12 +139,20 @@ static const struct node *nsec3_over(const struct generation *g, const struct na
 	return n;
 }
 
-static void add_nsec3_over(struct denial *d, const struct generation *g, const uint8_t *name)
+static const struct node *nsec3_over_name(struct denial *d, const struct generation *g,
+					  const uint8_t *name)
 {
 	struct name_key key;
 
-	if (find_place(d, g, name, &key))
-		add(d, nsec3_over(g, &key));
+	return find_place(d, g, name, &key) ? nsec3_over(g, &key) : NULL;
+}
+
+static void add_nsec3_over(struct denial *d, const struct generation *g, const uint8_t *name)
+{
+	const struct node *n = nsec3_over_name(d, g, name);
+
+	if (n)
+		add(d, n);
 }
 
 /* The ancestor of `name` that has one label more than `encloser`: RFC 5155 s.1.3. */
@@ -229,6 +239,10 @@ static void add_nsec3_over_name(struct denial *d, const struct generation *g, co
 
 	if (!proven)
 		return;
+	if (g->nsec3_star && name_is_equal(proven, g->origin)) {
+		add(d, g->nsec3_star);
+		return;
+	}
 	make_wildcard(proven, wildcard);
 	add_nsec3_over(d, g, wildcard);
 }
@@ -320,6 +334,22 @@ static bool settle_nsec3(struct generation *g)
 	return most > 0;
 }
 
+/* What denials below the apex have in common. What costs too much hashing is left to them. */
+static void prepare_apex(struct generation *g)
+{
+	struct nsec3_hasher *hasher = nsec3_hasher_new();
+	uint8_t wildcard[NAME_LEN_MAX];
+	struct denial d;
+
+	denial_begin(&d, hasher);
+	g->nsec3_apex = nsec3_at(&d, g, g->origin);
+	if (g->nsec3_apex && name_len(g->origin) + 2 <= NAME_LEN_MAX) {
+		make_wildcard(g->origin, wildcard);
+		g->nsec3_star = nsec3_over_name(&d, g, wildcard);
+	}
+	nsec3_hasher_free(hasher);
+}
+
 void denial_settle(struct generation *g)
 {
 	struct rrset set;
@@ -330,4 +360,6 @@ void denial_settle(struct generation *g)
 		g->denial = ZONE_DENIAL_NSEC;
 	else
 		g->denial = ZONE_DENIAL_NONE;
+	if (g->denial == ZONE_DENIAL_NSEC3)
+		prepare_apex(g);
 }

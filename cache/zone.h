@@ -134,6 +134,8 @@ struct generation {
 	const struct node *apex;	/* in the tree */
 	enum zone_denial denial;
 	struct nsec3_params nsec3_params;	/* of the chain in use; with ZONE_DENIAL_NSEC3 */
+	const struct node *nsec3_apex;	/* two thirds of most proofs: what is at the apex, and over the */
+	const struct node *nsec3_star;	/* wildcard below it. NULL: not known yet, or not there */
 	uint64_t number;		/* of this zone, upwards, never reused */
 	struct soa soa;
 	size_t records;

@@ -244,6 +244,8 @@ static const struct expected nsec3_answers[] = {
 	{ "ent.example.", TYPE_A, 0, NULL },
 	{ "opt.ent.example.", TYPE_DS, 0, NULL },
 	{ "x.opt.ent.example.", TYPE_A, 0, NULL },
+	{ "nn.example.", TYPE_A, RCODE_NXDOMAIN, NULL },
+	{ "mm.nn.Example.", TYPE_A, RCODE_NXDOMAIN, NULL },
 };
 
 START_TEST(nsec3_proves_what_the_answer_says)
@@ -257,6 +259,26 @@ START_TEST(nsec3_proves_what_the_answer_says)
 	ask(nsec3_zone, e->name, e->type, true, 4096);
 	ck_assert_uint_eq(reply.rcode, e->rcode);
 	ck_assert_ptr_nonnull(strstr(reply.proofs, H_APEX));	/* the closest provable encloser */
+}
+END_TEST
+
+START_TEST(what_is_prepared_is_what_hashing_finds)
+{
+	const struct node *apex = nsec3_zone->nsec3_apex, *star = nsec3_zone->nsec3_star;
+	uint8_t prepared[sizeof(reply.bytes)];
+	size_t len;
+
+	ck_assert_ptr_nonnull(apex);
+	ck_assert_ptr_nonnull(star);
+	ask(nsec3_zone, nsec3_answers[_i].name, nsec3_answers[_i].type, true, 4096);
+	len = reply.len;
+	memcpy(prepared, reply.bytes, len);
+	nsec3_zone->nsec3_apex = nsec3_zone->nsec3_star = NULL;
+	ask(nsec3_zone, nsec3_answers[_i].name, nsec3_answers[_i].type, true, 4096);
+	nsec3_zone->nsec3_apex = apex;
+	nsec3_zone->nsec3_star = star;
+	ck_assert_mem_eq(reply.bytes, prepared, len);
+	ck_assert_uint_eq(reply.len, len);
 }
 END_TEST
 
@@ -500,6 +522,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, nsec_proves_what_the_answer_says, 0, COUNT(nsec_answers));
 	tcase_add_loop_test(tc, nsec3_proves_what_the_answer_says, 0, COUNT(nsec3_answers));
+	tcase_add_loop_test(tc, what_is_prepared_is_what_hashing_finds, 0, COUNT(nsec3_answers));
 	tcase_add_test(tc, proofs_take_no_memory);
 	tcase_add_test(tc, proofs_come_with_their_signatures);
 	tcase_add_test(tc, glue_has_no_signature);
