@@ -43,13 +43,14 @@ static const struct node *next_node(const struct generation *g, const struct nod
 	return next ? next : tree_first(&g->tree);
 }
 
-/* In a small zone each name has the same chance; in a bigger one some way down the tree leads. */
-static const struct node *random_node(const struct generation *g, struct random *random)
+/* In a small zone one after the other; in a bigger one some way down the tree leads. */
+static const struct node *choose_node(const struct generation *g, struct random *random,
+				      unsigned turn)
 {
 	const struct node *n = g->apex;
 
 	if (g->tree.count <= SMALL_ZONE) {
-		for (uint32_t i = random_below(random, (uint32_t)g->tree.count); i > 0; i--)
+		for (unsigned i = turn % (unsigned)g->tree.count; i > 0; i--)
 			n = next_node(g, n);
 		return n;
 	}
@@ -122,9 +123,10 @@ static bool own_answer(const struct generation *g, const struct sample *s, struc
 	return read_answer(reply, len, s, f) && f->count > 0;
 }
 
-bool sample_choose(const struct generation *g, struct random *random, struct sample *s)
+bool sample_choose(const struct generation *g, struct random *random, unsigned turn,
+		   struct sample *s)
 {
-	const struct node *n = random_node(g, random);
+	const struct node *n = choose_node(g, random, turn);
 	struct found own;
 
 	for (unsigned i = 0; i < LOOKS_MAX; i++, n = next_node(g, n)) {

@@ -28,8 +28,12 @@ struct sample {
 	uint16_t type;
 };
 
-/* False when the zone has nothing that could be compared. */
-bool sample_choose(const struct generation *g, struct random *random, struct sample *s);
+/*
+ * False when the zone has nothing that could be compared. In a small zone each `turn` is the name
+ * after that of the one before, so that a row of questions asks for as many names as it can.
+ */
+bool sample_choose(const struct generation *g, struct random *random, unsigned turn,
+		   struct sample *s);
 
 /*
  * `reply` carries the ID and the question that it should. `text` is set when the answers are not

@@ -195,11 +195,15 @@ static unsigned asks_of(const struct watched *b, uint64_t now)
 }
 
 /* Who differs in few names would be let off by a lucky draw: the name that told is asked first. */
-static bool choose_sample(const struct watched_gate *w, const struct gate_facts *f,
+static bool choose_sample(struct watched_gate *w, const struct gate_facts *f,
 			  const struct generation *g, struct random *random, struct sample *s)
 {
-	if (!w->hold || !w->hold->example || w->gate.samples_left != f->samples)
-		return sample_choose(g, random, s);
+	bool is_first = w->gate.samples_left == f->samples;
+
+	if (is_first)
+		w->first = random_u16(random);
+	if (!is_first || !w->hold || !w->hold->example)
+		return sample_choose(g, random, (unsigned)w->first + w->gate.samples_left, s);
 	*s = w->hold->witness;
 	return true;
 }

@@ -29,6 +29,7 @@ struct watched_hold {
 struct watched_gate {
 	struct gate gate;
 	bool is_loud;		/* held, and not for a short lag: counted in loud_zones */
+	uint16_t first;		/* where in a small zone its row of samples begins */
 	uint64_t shown_us;	/* since when its SOA has shown gate.serial and nothing else; 0: no */
 	struct watched_hold *hold;	/* NULL: nothing to remember */
 };

@@ -38,9 +38,9 @@ def mirror_serial(front, zone):
 class Act:
     """NSD with two zones, Understudy in front of it; `a.test` is what goes wrong."""
 
-    def __init__(self, stage, extra="", zones=("a.test", "b.test"), backend_extra=""):
+    def __init__(self, stage, extra="", zones=("a.test", "b.test"), backend_extra="", hosts=HOSTS):
         self.stage = stage
-        self.nsd = stage.nsd({zone: zone_text(zone, 42) for zone in zones}).start()
+        self.nsd = stage.nsd({zone: zone_text(zone, 42, hosts=hosts) for zone in zones}).start()
         conf = configurations.HEAD + 'pool "main" {\n' + extra + \
             configurations.backend("ns1", self.nsd.where, primary=True) + backend_extra + \
             "    mirror { tier = 1 }\n" + HEALTH + "}\n" + "".join(configurations.zone(z) for z in zones)
@@ -154,9 +154,9 @@ def test_policy_accepts(stage, kind, policy, longest):
 
 
 def test_one_other_name_is_not_let_off_by_a_lucky_draw(stage):
-    """Of sixteen samples out of thirteen names one in four draws misses it."""
-    act = Act(stage)
-    other = zone_text("a.test", 42).replace(f"h1 A {FIRST}1\n", f"h1 A {SECOND}1\n")
+    """Of sixteen samples out of twenty-one names one row in four misses it."""
+    act = Act(stage, hosts=20)
+    other = zone_text("a.test", 42, hosts=20).replace(f"h1 A {FIRST}1\n", f"h1 A {SECOND}1\n")
     held = []
     while not held:
         since = act.return_with(other)
