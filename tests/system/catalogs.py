@@ -70,7 +70,7 @@ class Catalogued(Nsd):
         self.write_zone(name, catalog(serial, members, **options))
         self.reload()
         wait_for(lambda: try_ask(self.where, name, "SOA") and self.serial(name) == serial,
-                 f"NSD to have serial {serial} of {name}", 20)
+                 f"NSD to have serial {serial} of {name}")
 
 
 class Bind(NameServer):

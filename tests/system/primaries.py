@@ -80,7 +80,7 @@ class Primary(NameServer):
         changed = self.history.change()
         self.take(changed)
         wait_for(lambda: self.serial(self.history.origin) == self.history.serial,
-                 f"{self.name} to serve serial {self.history.serial}", 20)
+                 f"{self.name} to serve serial {self.history.serial}")
 
     def take(self, changed):
         """Knot and BIND: RFC 2136."""

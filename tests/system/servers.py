@@ -2,10 +2,12 @@
 """servers - starts and ends the real programs of the system tests.
 
 Each server runs in a folder and a process group of its own, on free loopback ports, and is
-ended by its group's id. Nothing sleeps for a guessed time: wait_for() waits for the thing.
+ended by its group's id. Nothing sleeps for a guessed time: wait_for() waits for the thing, and
+for long: a busy machine may hold up any of them for seconds, and who is well waits for nothing.
 """
 import array
 import fcntl
+import glob
 import json
 import os
 import random
@@ -32,7 +34,11 @@ IS_SANITIZED = any(word in os.path.basename(BUILD) for word in ("address", "thre
 SANITIZER_CRIES = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runtime error:")
 
 
-def wait_for(condition, what, timeout=10.0, interval=0.02):
+PATIENCE_S = 30         # of who waits for what is sure to come
+ANSWER_S = 10           # a query is answered in time or not at all; how soon is for tests of times to say
+
+
+def wait_for(condition, what, timeout=PATIENCE_S, interval=0.02):
     """The first true value of condition(); fails the test after `timeout` seconds."""
     end = time.monotonic() + timeout
     while True:
@@ -65,16 +71,17 @@ def free_port(address="127.0.0.1"):
             return port
 
 
-def ask(where, name, rdtype="A", tcp=False, timeout=2.0, **options):
+def ask(where, name, rdtype="A", tcp=False, timeout=ANSWER_S, **options):
     """One query, one answer. `where` is (address, port)."""
     query = dns.message.make_query(name, rdtype, **options)
     send = dns.query.tcp if tcp else dns.query.udp
     return send(query, where[0], port=where[1], timeout=timeout, **({} if tcp else {"ignore_trailing": True}))
 
 
-def try_ask(where, name, rdtype="A", **options):
+def try_ask(where, name, rdtype="A", timeout=2.0, **options):
+    """None when there is no answer: for who asks again."""
     try:
-        return ask(where, name, rdtype, **options)
+        return ask(where, name, rdtype, timeout=timeout, **options)
     except (dns.exception.DNSException, OSError, EOFError):
         return None
 
@@ -156,7 +163,7 @@ class Server:
     def thaw(self):
         self.signal(signal.SIGCONT)
 
-    def stop(self, timeout=15):
+    def stop(self, timeout=60):
         """Ends it in the orderly way. Returns the exit code."""
         if self.process is None:
             return 0
@@ -186,7 +193,7 @@ class NameServer(Server):
         self.address, self.port = self.where
         self.zones = []
 
-    def wait_serving(self, timeout=30):
+    def wait_serving(self, timeout=60):
         for zone in self.zones:
             def is_serving():
                 if not self.is_running():
@@ -231,6 +238,7 @@ remote-control:
     provide-xfr: ::1 NOKEY
 """
         self.conf = self.write("nsd.conf", text)
+        self.leaving = set()
 
     def write_zone(self, zone, content):
         self.write(zone + ".zone.new", content)
@@ -240,13 +248,35 @@ remote-control:
         os.utime(self.path(zone + ".zone"), (self.clock, self.clock))
 
     def start(self, wait=True):
+        self.leaving = set()
         self.spawn(["nsd", "-d", "-c", self.conf])
         if wait:
             self.wait_serving()
         return self
 
     def reload(self):
+        self.leaving = self._answering()
         self.process.send_signal(signal.SIGHUP)
+
+    def _answering(self):
+        """Its processes that answer; a reload puts others in their place."""
+        found = set()
+        for folder in glob.glob("/proc/[0-9]*"):
+            try:
+                with open(folder + "/stat") as stat:
+                    name, rest = stat.read().split("(", 1)[1].rsplit(")", 1)
+            except OSError:
+                continue
+            state, _, group = rest.split()[:3]
+            if name.startswith("nsd: server") and int(group) == self.process.pid and state != "Z":
+                found.add(int(folder.rsplit("/", 1)[1]))
+        return found
+
+    def serial(self, zone):
+        """None while one may still answer that has what was there before the reload."""
+        if self.leaving:
+            self.leaving &= self._answering()
+        return None if self.leaving else super().serial(zone)
 
 
 class Knot(NameServer):
@@ -304,8 +334,11 @@ class Redis(Server):
         return self
 
     def try_command(self, *words):
-        done = subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True, text=True,
-                              timeout=10)
+        try:
+            done = subprocess.run(["redis-cli", "-s", self.socket, *words], capture_output=True, text=True,
+                                  timeout=PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            return None
         return done.stdout.strip() if done.returncode == 0 else None
 
     def command(self, *words):
@@ -359,7 +392,7 @@ class Understudy(Server):
         self.started = time.monotonic()
         self.spawn([os.path.join(BUILD, "understudy"), "-c", self.conf], env=self.env)
         if wait:
-            wait_for(self.is_answering, "Understudy to answer", 20)
+            wait_for(self.is_answering, "Understudy to answer", 60)
         return self
 
     def is_answering(self):
@@ -367,7 +400,7 @@ class Understudy(Server):
             raise AssertionError(f"Understudy ended with {self.process.returncode}:\n{self.log_text()}")
         return try_ask(self.where, "version.bind", "TXT", timeout=0.3) is not None
 
-    def stop(self, timeout=20):
+    def stop(self, timeout=60):
         was_running = self.is_running()
         wrong = self.unbalanced_accounts() if was_running else None
         code = super().stop(timeout)
@@ -403,7 +436,7 @@ class Understudy(Server):
                 found.append((at, event))
         return found
 
-    def wait_event(self, name, timeout=10, since=0.0, **fields):
+    def wait_event(self, name, timeout=PATIENCE_S, since=0.0, **fields):
         """The first such event, as (monotonic time, fields)."""
         end = time.monotonic() + timeout
         with self.news:
@@ -416,7 +449,7 @@ class Understudy(Server):
                     raise AssertionError(f"no event {name} {fields}; the log says:\n{self.log_text()[-4000:]}")
                 self.news.wait(min(left, 0.2))
 
-    def ctl(self, *words, timeout=20):
+    def ctl(self, *words, timeout=60):
         """understudyctl: (exit code, stdout, stderr)."""
         done = subprocess.run([os.path.join(BUILD, "understudyctl"), "-s", self.control, *words],
                               capture_output=True, text=True, timeout=timeout)
@@ -456,7 +489,10 @@ def find_key(tree, key):
 
 
 class Load(Server):
-    """The load generator. It has learnt the truth when start() returns."""
+    """
+    The load generator. It has learnt the truth when start() returns. It is patient: what took too long
+    is seen by what the slowest answer took, in tests that nothing holds up but what they do.
+    """
 
     def __init__(self, folder, where, truth, questions, rate=2000, seconds=120, options=(), name="load"):
         super().__init__(folder, name)
@@ -465,11 +501,11 @@ class Load(Server):
         text = questions if "\n" in questions else open(questions).read()
         self.command = [os.path.join(TOOLS, "load"), "-s", f"{where[0]}@{where[1]}",
                         "-t", f"{truth[0]}@{truth[1]}", "-q", self.write("questions", text),
-                        "-r", str(rate), "-d", str(seconds), *options]
+                        "-r", str(rate), "-d", str(seconds), "-p", str(ANSWER_S * 1000), *options]
 
     def start(self):
         self.spawn(self.command)
-        ready = wait_for(lambda: self._find("ready"), "the load generator to learn the truth", 30)
+        ready = wait_for(lambda: self._find("ready"), "the load generator to learn the truth", 60)
         self.started_us = ready["started_us"]
         return self
 
@@ -497,8 +533,8 @@ class Load(Server):
         """Asks no more, waits for what is owed, returns the result."""
         if self.is_running():
             self.process.terminate()
-        self.process.wait(30)
-        self.thread.join(5)
+        self.process.wait(60)
+        self.thread.join()
         result = self._find("result")
         assert result, self.log_text()
         return result

@@ -220,12 +220,12 @@ def test_members_are_there_from_redis_alone(stage, nsd):
     front = stage.understudy(conf(configurations.redis(redis), pool("main", nsd.where), section())).start()
     front.wait_event("catalog_updated", serial="1")
     for zone in (CATALOG, *NAMES[:2]):
-        wait_for(lambda: zone_row(front, zone)["saved_generation"] == 1, f"{zone} in Redis", 20)
+        wait_for(lambda: zone_row(front, zone)["saved_generation"] == 1, f"{zone} in Redis")
     front.stop()
     nsd.kill()
     shutil.rmtree(front.path("state"))
     front.start()
-    wait_for(lambda: is_served(front, NAMES[0]) and is_served(front, NAMES[1]), "members out of Redis", 20)
+    wait_for(lambda: is_served(front, NAMES[0]) and is_served(front, NAMES[1]), "members out of Redis")
 
 
 # ---- Catalogs as other servers make them ----
@@ -303,7 +303,7 @@ def test_catalogs_of_other_servers(stage, produce):
 
     add(NAMES[1], "edge")
     happens("catalog_member_added", zone=NAMES[1] + ".", group="edge", pool="edge")
-    wait_for(lambda: is_served(front, NAMES[1]), "the new member to be served", 20)
+    wait_for(lambda: is_served(front, NAMES[1]), "the new member to be served")
     wait_mirrored(front, NAMES[1])
     remove(NAMES[1])
     happens("catalog_member_removed", zone=NAMES[1] + ".")

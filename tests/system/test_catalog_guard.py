@@ -117,7 +117,7 @@ def test_a_member_that_comes_back_is_another_zone(stage, nsd):
     nsd.reload()
     wait_for(lambda: nsd.serial(NAMES[9]) == 42, "NSD to have it")
     front = begin(stage, configurations.redis(redis), pool("main", nsd.where), section())
-    wait_for(lambda: (zone_row(front, NAMES[9]) or {}).get("saved_generation") == 1, "it in Redis", 20)
+    wait_for(lambda: (zone_row(front, NAMES[9]) or {}).get("saved_generation") == 1, "it in Redis")
     publish(nsd, front, 2, labels(NAMES[:9]))
     front.wait_event("catalog_member_removed", zone=NAMES[9] + ".")
     nsd.write_zone(NAMES[9], member("192.0.2.1", 1))
@@ -125,7 +125,7 @@ def test_a_member_that_comes_back_is_another_zone(stage, nsd):
     wait_for(lambda: nsd.serial(NAMES[9]) == 1, "NSD to have the new one")
     publish(nsd, front, 3, labels(NAMES))
     front.wait_event("catalog_member_added", zone=NAMES[9] + ".", since=front.events("catalog_member_removed")[0][0])
-    wait_for(lambda: (zone_row(front, NAMES[9]) or {}).get("serial") == 1, "the new zone in the mirror", 20)
+    wait_for(lambda: (zone_row(front, NAMES[9]) or {}).get("serial") == 1, "the new zone in the mirror")
     wait_mirrored(front, NAMES[9])
     nsd.freeze()
     try:

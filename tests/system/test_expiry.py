@@ -24,10 +24,10 @@ def test_grace_begins_warns_and_ends(mirror, primary):  # noqa: F811
     m = mirror(primary.where, "-g", "3").start()
     m.wait_event("zone_transferred")
     primary.stop()
-    event = m.wait_event("zone_grace_begun", timeout=20)
+    event = m.wait_event("zone_grace_begun")
     assert event["limit"] == "grace" and int(event["expires_in_s"]) <= 3 and event["serial"] == "1"
     assert m.status()["is_servable"] == 1 and not m.events("zone_expired")
-    m.wait_event("zone_expired", timeout=20)
+    m.wait_event("zone_expired")
     assert m.wait_event("zone_grace_ended")["cause"] == "grace"
     assert m.status()["is_servable"] == 0
     percents = [event["percent_left"] for event in m.events("zone_expiring")]
@@ -39,7 +39,7 @@ def test_confirmation_ends_the_grace(mirror, primary):  # noqa: F811
     m = mirror(primary.where, "-g", "60").start()
     m.wait_event("zone_transferred")
     primary.stop()
-    m.wait_event("zone_grace_begun", timeout=20)
+    m.wait_event("zone_grace_begun")
     primary.open()
     m.wait_event("zone_grace_ended", cause="confirmed")
     assert m.status()["is_servable"] == 1 and not m.events("zone_expired")
@@ -50,7 +50,7 @@ def test_grace_goes_on_over_a_restart_where_it_was(mirror, primary):  # noqa: F8
     m = mirror(primary.where, "-g", "60").start()
     m.wait_event("zone_transferred")
     primary.stop()
-    m.wait_event("zone_grace_begun", timeout=20)
+    m.wait_event("zone_grace_begun")
     m.stop()
     strict = mirror(DEAD, state=m.state, name="strict").start()
     strict.wait_event("zone_expired")
@@ -87,8 +87,8 @@ def test_signatures_that_nobody_renews_are_told_and_end_the_grace(mirror, primar
     event = m.wait_event("zone_signatures_ending")
     assert int(event["ends_in_s"]) <= 6 and event["owner"] == "example.com."
     primary.stop()
-    assert m.wait_event("zone_grace_begun", timeout=20)["limit"] == "signatures"
-    m.wait_event("zone_grace_ended", timeout=20, cause="signatures")
+    assert m.wait_event("zone_grace_begun")["limit"] == "signatures"
+    m.wait_event("zone_grace_ended", cause="signatures")
     m.wait_event("zone_expired")
     assert len(m.events("zone_signatures_ending")) == 1
 
@@ -99,7 +99,7 @@ def test_signatures_are_told_of_sooner_while_no_primary_answers(mirror, primary)
     m.wait_event("zone_transferred")
     primary.stop()
     m.wait_event("zone_transfer_failed")
-    assert 100 < int(m.wait_event("zone_signatures_ending", timeout=20)["ends_in_s"]) <= 200
+    assert 100 < int(m.wait_event("zone_signatures_ending")["ends_in_s"]) <= 200
     before = len(m.events("zone_signatures_ending"))
     primary.script = signed(short(serial=2), -10, 1000)         # they are renewed
     primary.open()
@@ -121,11 +121,11 @@ def test_clients_get_stale_answers_for_a_while(stage, primary):  # noqa: F811
                              configurations.backend("ns1", where, primary=True) + configurations.mirror(1) + "}\n" +
                              configurations.zone(ZONE)).start()
     front.wait_event("zone_transferred")
-    front.wait_event("backend_down", timeout=20)    # it has no UDP
+    front.wait_event("backend_down")    # it has no UDP
     reply = ask(front.where, f"h0.{ZONE}", use_edns=0)
     assert reply.answer[0].ttl == 60 and not is_stale(reply)
     primary.stop()
-    front.wait_event("zone_grace_begun", timeout=20)
+    front.wait_event("zone_grace_begun")
     before = front.stat("answers_stale")
     for tcp in (False, True):
         reply = ask(front.where, f"h0.{ZONE}", tcp=tcp, use_edns=0)
@@ -140,7 +140,7 @@ def test_clients_get_stale_answers_for_a_while(stage, primary):  # noqa: F811
     assert code == 4 and "in grace" in out, out
 
     primary.open()
-    front.wait_event("zone_grace_ended", cause="confirmed", timeout=20)
+    front.wait_event("zone_grace_ended", cause="confirmed")
     wait_for(lambda: ask(front.where, f"h0.{ZONE}").answer[0].ttl == 60, "fresh answers")
 
 
@@ -150,7 +150,7 @@ def test_strict_zone_is_not_served_past_its_expire(stage, primary):  # noqa: F81
     front = stage.understudy(configurations.failover(where)).start()
     front.wait_event("zone_transferred")
     primary.stop()
-    front.wait_event("zone_expired", timeout=20)
+    front.wait_event("zone_expired")
     assert not front.events("zone_grace_begun")
     reply = try_ask(front.where, f"h0.{ZONE}", timeout=3)
     assert reply is None or reply.rcode() == 2

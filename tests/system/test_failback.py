@@ -92,7 +92,7 @@ def test_regression_is_held_for_its_zone_alone(stage, kind):
     assert event["reason"] == reason and event["serial"] == str(serial) and event["mirror_serial"] == "42", event
     assert event["backend"] == "ns1" and event["pool"] == "main"
     assert ("example" in event) == (reason != "older"), event
-    act.front.wait_event("backend_up", since=since, timeout=20)
+    act.front.wait_event("backend_up", since=since)
 
     wait_for(lambda: act.is_asked("b.test"), "the other zone to be the primary's again")
     for _ in range(50):
@@ -118,7 +118,7 @@ def test_accepted_regression_is_mirrored_and_served(stage, kind):
     act = Act(stage)
     since = act.return_with(text)
     act.front.wait_event("failback_held", since=since, zone="a.test.")
-    act.front.wait_event("backend_up", since=since, timeout=20)
+    act.front.wait_event("backend_up", since=since)
     code, out, err = act.front.ctl("accept", "a.test")
     assert code == 0 and str(serial) in out, err
     _, event = act.front.wait_event("failback_released", since=since, zone="a.test.")
@@ -144,11 +144,11 @@ def test_policy_accepts(stage, kind, policy, longest):
     act = Act(stage, f'    on-regression = "{policy}"\n')
     since = act.return_with(text)
     if policy != "accept" or not kind.startswith("empty"):      # that the mirror takes by itself, perhaps before
-        _, event = act.front.wait_event("failback_released", since=since, zone="a.test.", timeout=20)
+        _, event = act.front.wait_event("failback_released", since=since, zone="a.test.")
         assert event["cause"] == "policy"
         assert (int(event["held_ms"]) >= 2000) == (policy != "accept")
     wait_for(lambda: mirror_serial(act.front, "a.test") == serial, "the mirror to take it")
-    act.front.wait_event("backend_up", since=since, timeout=20)
+    act.front.wait_event("backend_up", since=since)
     wait_for(lambda: act.is_asked("a.test"), "the zone to be the primary's again")
     assert act.holds() is None
 
@@ -160,7 +160,7 @@ def test_one_other_name_is_not_let_off_by_a_lucky_draw(stage):
     held = []
     while not held:
         since = act.return_with(other)
-        act.front.wait_event("backend_up", since=since, timeout=20)
+        act.front.wait_event("backend_up", since=since)
         held = act.front.events("failback_held", since, zone="a.test.")
     wait_for(lambda: act.front.events("failback_released", since) or act.holds()[0]["since_s"] >= 10,
              "ten rounds of samples", timeout=30)
@@ -174,7 +174,7 @@ def test_missing_zone_is_held_until_it_is_there(stage):
     since = act.return_with(None)
     _, event = act.front.wait_event("failback_held", since=since, zone="a.test.")
     assert event["reason"] == "missing"
-    act.front.wait_event("backend_up", since=since, timeout=20)
+    act.front.wait_event("backend_up", since=since)
     wait_for(lambda: act.is_asked("b.test"), "the other zone to be the primary's again")
     rescued = act.front.stat("attempts_failed")
     for _ in range(20):
@@ -187,7 +187,7 @@ def test_missing_zone_is_held_until_it_is_there(stage):
     act.nsd.write("nsd.conf", before)
     mended = time.monotonic()
     act.nsd.start(wait=False)
-    act.front.wait_event("failback_released", since=mended, zone="a.test.", timeout=20)
+    act.front.wait_event("failback_released", since=mended, zone="a.test.")
     wait_for(lambda: act.is_asked("a.test"), "the zone to be the primary's again")
 
 
@@ -195,7 +195,7 @@ def test_regressed_zone_is_released_when_its_serial_has_caught_up(stage):
     act = Act(stage)
     since = act.return_with(zone_text("a.test", 41, SECOND))
     act.front.wait_event("failback_held", since=since, zone="a.test.")
-    act.front.wait_event("backend_up", since=since, timeout=20)
+    act.front.wait_event("backend_up", since=since)
     act.nsd.write_zone("a.test", zone_text("a.test", 43, SECOND))
     act.nsd.reload()
     _, event = act.front.wait_event("failback_released", since=since, zone="a.test.")
@@ -228,7 +228,7 @@ def test_the_only_zone_keeps_the_backend_down(stage):
     assert not act.front.events("failback", since) and not act.front.events("backend_probation", since)
     assert act.front.ctl("status")[0] == 4
     act.front.ctl("accept", "a.test")
-    act.front.wait_event("backend_up", since=since, timeout=20)
+    act.front.wait_event("backend_up", since=since)
     act.front.wait_event("failback", since=since)
 
 
@@ -236,7 +236,7 @@ def test_hold_survives_a_reload(stage):
     act = Act(stage)
     since = act.return_with(REGRESSIONS["other data"][0])
     act.front.wait_event("failback_held", since=since, zone="a.test.")
-    act.front.wait_event("backend_up", since=since, timeout=20)
+    act.front.wait_event("backend_up", since=since)
     for _ in range(3):
         assert act.front.ctl("reload")[0] == 0
         for _ in range(20):
@@ -290,7 +290,7 @@ def test_backend_behind_is_out_for_that_zone_alone(stage):
     assert after["ns1"] > sent["ns1"] and after["ns2"] > sent["ns2"]
 
     assert not front.events("failback_held", since)         # a short lag is no news
-    front.wait_event("failback_held", since=since, backend="ns2", reason="behind", timeout=20)
+    front.wait_event("failback_held", since=since, backend="ns2", reason="behind")
     ns2.write_zone("a.test", zone_text("a.test", 43, SECOND))
     ns2.reload()
     front.wait_event("failback_released", since=since, backend="ns2", zone="a.test.")

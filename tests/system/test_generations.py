@@ -149,11 +149,11 @@ def test_held_zone_does_not_expire_while_its_primary_lives(mirror, primary):  # 
     primary.script = honest(Zone(serial=2, refresh=1, retry=1, expire=2))
     m.wait_event("zone_update_held")
     first = m.status()["expires_at"]
-    wait_for(lambda: m.status()["expires_at"] > first + 2, "the primary's word again", 20)
+    wait_for(lambda: m.status()["expires_at"] > first + 2, "the primary's word again")
     assert m.status()["is_servable"] == 1 and not m.events("zone_expired")
     assert len(m.events("zone_update_held")) == 1
     primary.stop()
-    m.wait_event("zone_expired", timeout=20)
+    m.wait_event("zone_expired")
     assert m.status()["is_servable"] == 0
 
 
@@ -199,7 +199,7 @@ def test_order_is_for_one_instance_and_redis_never_hears_of_it(kept, mirror, pri
     assert m.status()["serial"] == 42
     order(m, "accept", ZONE)
     wait_for(lambda: m.status()["serial"] == other.status()["serial"] == 44, "both to agree")
-    wait_for(lambda: m.status()["generation"] == other.status()["generation"], "one number", 20)
+    wait_for(lambda: m.status()["generation"] == other.status()["generation"], "one number")
 
 
 def test_accept_without_a_primary_takes_what_others_have(kept, mirror, primary, redis):  # noqa: F811
@@ -239,7 +239,7 @@ def test_redis_that_comes_back_empty_hears_nothing_of_it_either(mirror, primary,
     redis.kill()
     m.wait_event("store_down")
     redis.start()
-    wait_for(lambda: saved(redis, OTHER) == "1", "the zone that is not held", 20)
+    wait_for(lambda: saved(redis, OTHER) == "1", "the zone that is not held")
     assert not saved(redis, ZONE)
     m.stop()
 
@@ -347,7 +347,7 @@ def test_held_mirror_is_not_passed_over_for_newer_servers(stage):
     assert front.ctl("hold", ZONE)[0] == 0
     nsd.write_zone(ZONE, text.format(2))
     nsd.reload()
-    front.wait_event("zone_update_held", newer_serial="2", timeout=20)
+    front.wait_event("zone_update_held", newer_serial="2")
     seen = set()
     wait_for(lambda: seen.add(ask(front.where, ZONE, "SOA").answer[0][0].serial) or seen == {1, 2}, "both versions")
     assert sorted(front.json("explain", ZONE, "SOA")["answered_by"]) == ["mirror", "ns1"]

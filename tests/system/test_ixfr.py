@@ -55,7 +55,7 @@ def front_of(stage, primaries):
             configurations.mirror(1) + "}\n" + configurations.zone(p.history.origin, p.name)
     front = stage.understudy(text).start()
     for p in primaries:
-        front.wait_event("zone_transferred", 20, zone=p.history.origin + ".")
+        front.wait_event("zone_transferred", zone=p.history.origin + ".")
         front.ctl("failover", p.name, "on")
     return front
 
@@ -63,7 +63,7 @@ def front_of(stage, primaries):
 def wait_version(front, primary):
     zone = primary.history.origin
     front.ctl("refresh", zone)
-    return front.wait_event("zone_transferred", 30, zone=zone + ".", serial=str(primary.history.serial))[1]
+    return front.wait_event("zone_transferred", zone=zone + ".", serial=str(primary.history.serial))[1]
 
 
 def assert_same(front, primary):

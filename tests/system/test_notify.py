@@ -61,7 +61,7 @@ def test_what_a_primary_publishes_is_served_within_a_second_of_its_notify(stage,
         wait_for(lambda: front.stat("notify_heard") > heard, "a NOTIFY", 30)
         begun = time.monotonic()
         heard = front.stat("notify_heard")
-        wait_for(lambda: held_serial(front) == serial, f"serial {serial}", 20)
+        wait_for(lambda: held_serial(front) == serial, f"serial {serial}")
         took = time.monotonic() - begun
         assert took < 1
     assert not front.events("notify_refused")
@@ -190,7 +190,7 @@ def test_a_flood_of_notifies_is_one_a_second_for_the_backends(trio):
     began = time.monotonic()
     for _ in range(200):
         assert Notifier().send(front.where) == 0
-    wait_for(lambda: front.stat("notify_sent_on") >= 2, "the last word", 10)
+    wait_for(lambda: front.stat("notify_sent_on") >= 2, "the last word")
     assert len(secondary.heard) <= time.monotonic() - began + 3
     assert front.stat("notify_heard") == 200
 
@@ -277,5 +277,5 @@ template:""").replace("    semantic-checks: off", "    semantic-checks: off\n   
                              port=listen[1]).start()
     front.wait_event("zone_transferred", serial="1")
     primary.publish("example.com", zone_text(2))
-    wait_for(lambda: knot.serial("example.com") == 2, "Knot to have the new version", 20)
+    wait_for(lambda: knot.serial("example.com") == 2, "Knot to have the new version")
     assert front.stat("notify_acknowledged") >= 1

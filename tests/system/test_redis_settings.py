@@ -25,7 +25,7 @@ def start(stage, redis, more=""):
     """An Understudy that has looked at Redis: its own zone is saved, or Redis has said why not."""
     nobody = ("127.0.0.1", free_port())
     front = stage.understudy(configurations.failover(nobody, store=redis, redis_more=more)).start()
-    front.wait_event("store_up", timeout=20)
+    front.wait_event("store_up")
     wait_for(lambda: "cmdstat_info" in redis.command("INFO", "commandstats"), "a look at the settings")
     front.ctl("status")         # behind what the mirror has to say
     return front
@@ -61,7 +61,7 @@ def test_setting_that_was_mended_is_safe_again_and_told_once(stage):
     redis.kill()
     wait_for(lambda: len(front.events("store_down")) == 2, "Redis to be gone")
     redis.start()
-    front.wait_event("store_safe", setting="maxmemory-policy", value="noeviction", timeout=20)
+    front.wait_event("store_safe", setting="maxmemory-policy", value="noeviction")
     assert len(unsafe(front)) == 1 and front.json("status")["store"]["unsafe"] == []
 
 

@@ -106,7 +106,7 @@ class Theatre:
         self.nsd.reload()
         wait_for(lambda: self.nsd.serial("example.com") == self.serial, "NSD to reload")
         assert self.front.ctl("refresh", "example.com")[0] == 0
-        self.front.wait_event("zone_transferred", since=began, serial=str(self.serial), timeout=20)
+        self.front.wait_event("zone_transferred", since=began, serial=str(self.serial))
         wait_for(lambda: ask(self.front.where, "serial.example.com", "TXT").answer[0][0].to_text() == f'"{self.serial}"',
                  "the process of NSD that had the version before to end")
 
@@ -216,7 +216,7 @@ def test_zone_lives_on_without_redis(theatre, state):
     theatre.failures.clear()
     spoil(theatre)
     theatre.change()
-    said = theatre.front.wait_event("store_down", since=began, timeout=20)[1]
+    said = theatre.front.wait_event("store_down", since=began)[1]
     assert said["reason"].startswith(reason) and said["mend"] and said["address"], said
     store = theatre.front.json("status")["store"]
     assert store["state"] == "down" and store["reason"]

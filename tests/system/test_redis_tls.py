@@ -96,13 +96,13 @@ def test_zone_goes_there_and_back(stage, papers, server, name, options):
     assert not front.events("store_down")
     front.stop()
     second = stage.understudy(conf_of(NOBODY, redis.port, tls), name="second").start()
-    second.wait_event("zone_restored", source="redis", records=str(HOSTS + 3), timeout=20)
+    second.wait_event("zone_restored", source="redis", records=str(HOSTS + 3))
     assert ask(second.where, "h19999.example.com").answer[0][0].address == "10.0.78.31"
     # Redis ends and comes back; so does TLS
     redis.kill()
     second.wait_event("store_down")
     redis.start(server, *options)
-    wait_for(lambda: len(second.events("store_up")) == 2, "Redis to be back", 20)
+    wait_for(lambda: len(second.events("store_up")) == 2, "Redis to be back")
 
 
 REFUSED = {

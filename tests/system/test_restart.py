@@ -151,7 +151,7 @@ def test_second_understudy_serves_from_the_shared_redis(big, stage):
     nobody = ("127.0.0.1", free_port())
     second = stage.understudy(configurations.failover(nobody, store=big.redis_server), name="understudy2").start()
     answer = wait_for(lambda: (lambda a: a if a.rcode() == 0 else None)(ask(second.where, "h7.example.com")),
-                      "the second Understudy to serve", 20)
+                      "the second Understudy to serve")
     assert answer.answer[0][0].address == "10.0.0.7"
     big.front.stop()
     big.nsd_server.kill()
@@ -165,8 +165,8 @@ def test_redis_that_comes_late_gets_the_zone(stage, example_zone):
     understudy.wait_event("zone_transferred")
     assert ask(understudy.where, "www.example.com").rcode() == 0
     redis.start()
-    understudy.wait_event("store_up", timeout=20)
-    wait_for(lambda: is_saved(redis, "2026010101"), "the zone in Redis", 20)
+    understudy.wait_event("store_up")
+    wait_for(lambda: is_saved(redis, "2026010101"), "the zone in Redis")
 
 
 @pytest.mark.parametrize("spoil", ["flipped bits", "missing chunk", "wrong type", "wrong counts"])

@@ -32,7 +32,7 @@ def front(example_zone, request, tmp_path_factory):
     if request.param == "primary down":
         nsd.kill()
         ask(understudy.where, "www.example.com")        # the ICMP that starts the verdict
-        understudy.wait_event("backend_down", timeout=15)
+        understudy.wait_event("backend_down")
     yield understudy
     stage.close()
 
@@ -260,7 +260,7 @@ def test_refusals_to_a_stranger_do_not_keep_up_a_primary_that_hangs(stage):
         thread.start()
     wait_for(lambda: {is_tcp for _, is_tcp in fake.seen} == {False, True}, "the stranger")
     fake.is_probed_well = False
-    front.wait_event("backend_down", timeout=5)
+    front.wait_event("backend_down")
     stop.set()
     for thread in threads:
         thread.join()

@@ -142,10 +142,10 @@ def test_master_dies_in_a_commit_and_its_replica_was_late(cast):
     wait_for(lambda: ":3:" in cast.master.command("KEYS", "understudy:base:*"), "a commit to be under way", 30, 0.001)
     cast.master.kill()
     assert cast.master.serial() == "" and cast.replica.serial() == "1"
-    front.wait_event("store_down", address=f"127.0.0.1:{cast.master.port}", timeout=20)
+    front.wait_event("store_down", address=f"127.0.0.1:{cast.master.port}")
     front.wait_event("store_up", address=f"127.0.0.1:{cast.replica.port}", timeout=60)
     assert cast.replica.is_master()
-    older = front.wait_event("store_older", timeout=20)[1]
+    older = front.wait_event("store_older")[1]
     assert older["seen"] == "2" and older["generation"] == "1"
     wait_for(lambda: cast.replica.serial() == "3", "the new master to be repaired", 30)
     assert ask(front.where, "serial.example.com", "TXT").answer[0][0].to_text() == '"3"'
@@ -157,7 +157,7 @@ def test_master_dies_in_a_commit_and_its_replica_was_late(cast):
     # and what lies there is whole
     front.stop()
     second = cast.understudy(conf_of(("127.0.0.1", free_port()), [s.port for s in cast.sentinels]), name="second").start()
-    second.wait_event("zone_restored", serial="3", source="redis", timeout=20)
+    second.wait_event("zone_restored", serial="3", source="redis")
     assert ask(second.where, "h39999.example.com").answer[0][0].address == "10.3.156.63"
 
 
@@ -225,15 +225,15 @@ def test_sentinels_are_asked_in_turn_and_a_replica_is_not_taken(stage):
     late = Liar(lambda words: pair(b"127.0.0.1", str(replica.port).encode()))
     good = Liar(lambda words: pair(b"127.0.0.1", str(master.port).encode()))
     front = stage.understudy(conf_of(("127.0.0.1", free_port()), [free_port(), late.port, good.port])).start()
-    up = front.wait_event("store_up", timeout=20)[1]
+    up = front.wait_event("store_up")[1]
     assert up["address"] == f"127.0.0.1:{master.port}"
     assert front.events("store_down")[0][1]["reason"] == "whom the sentinels name is no master"
     # a demotion, and the sentinels know: the first word of it is enough
     good.answer = late.answer = lambda words: pair(b"127.0.0.1", str(replica.port).encode())
     replica.command("REPLICAOF", "NO", "ONE")
     wait_for(replica.is_master, "the replica to be the master")
-    front.wait_event("store_down", reason="the sentinels name another master", timeout=20)
-    front.wait_event("store_up", address=f"127.0.0.1:{replica.port}", timeout=20)
+    front.wait_event("store_down", reason="the sentinels name another master")
+    front.wait_event("store_up", address=f"127.0.0.1:{replica.port}")
 
 
 def test_server_that_is_not_ready_is_left_for_the_one_that_was_promoted(stage):
@@ -245,4 +245,4 @@ def test_server_that_is_not_ready_is_left_for_the_one_that_was_promoted(stage):
     front = stage.understudy(conf_of(("127.0.0.1", free_port()), [sentinel.port])).start()
     assert front.wait_event("store_down")[1]["reason"].startswith("LOADING ")
     sentinel.answer = lambda words: pair(b"127.0.0.1", str(promoted.port).encode())
-    front.wait_event("store_up", address=f"127.0.0.1:{promoted.port}", timeout=20)
+    front.wait_event("store_up", address=f"127.0.0.1:{promoted.port}")

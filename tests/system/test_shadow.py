@@ -155,7 +155,7 @@ def test_drill_serves_its_share_and_ends_by_itself(stage):
     explained = act.front.json("explain", "h1.a.test", "A")
     assert explained["answered_by"] == ["ns1", "mirror"], explained
 
-    ended, event = act.front.wait_event("drill_end", pool="main", timeout=20)
+    ended, event = act.front.wait_event("drill_end", pool="main")
     assert event["cause"] == "over" and 3.5 < ended - begun < 8, event
     result = load.finish()
     served, mirrored = int(event["served"]), act.front.stat("answers_mirror")
@@ -177,11 +177,11 @@ def test_drill_of_everything_is_stopped_by_what_is_still_compared(stage):
     load = act.load()
     load.wait_more(2 * RATE)
     assert act.front.ctl("drill", "main", "100", "10m")[0] == 0
-    wait_for(lambda: act.front.stat("answers_mirror") > RATE, "the mirror to serve", timeout=20)
+    wait_for(lambda: act.front.stat("answers_mirror") > RATE, "the mirror to serve")
     assert not act.front.events("drill_end")
     struck = time.monotonic()
     act.faulty.command("empty")
-    _, found = act.front.wait_event("divergence", since=struck, timeout=20)
+    _, found = act.front.wait_event("divergence", since=struck)
     at, event = act.front.wait_event("drill_end", since=struck)
     assert event["cause"] == "divergence" and int(event["served"]) > 0, event
     assert "drill_percent" not in act.pool()

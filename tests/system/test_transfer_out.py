@@ -58,9 +58,9 @@ def publish(nsd, front, serial, **options):
     """The next version of the zone, until the mirror has it."""
     nsd.write_zone("example.com", zone_text(serial, **options))
     nsd.reload()
-    wait_for(lambda: nsd.serial("example.com") == serial, f"NSD to serve serial {serial}", 20)
+    wait_for(lambda: nsd.serial("example.com") == serial, f"NSD to serve serial {serial}")
     front.ctl("refresh", "example.com")
-    front.wait_event("zone_transferred", 20, serial=str(serial))
+    front.wait_event("zone_transferred", serial=str(serial))
 
 
 def transfer(where, serial=None, key=None, origin="example.com", zone=None, **options):
@@ -211,7 +211,7 @@ def strict(stage, nsd, request):
     if request.param == "primary down":
         nsd.kill()
         ask(front.where, "h1.example.com")
-        front.wait_event("backend_down", timeout=15)
+        front.wait_event("backend_down")
     return front
 
 

@@ -190,7 +190,7 @@ class Resolver(Server):
         self.where = RESOLVER
         self.hints = self.write("root.hints", f". 3600 IN NS ns.\nns. 3600 IN A {ROOT}\n")
         self.spawn(self.command(world.anchors))
-        wait_for(lambda: self.is_up(), f"{name} to resolve", 20)
+        wait_for(lambda: self.is_up(), f"{name} to resolve")
 
     def is_up(self):
         if not self.is_running():
