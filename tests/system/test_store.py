@@ -21,7 +21,7 @@ LEASE = "understudy:lease:{example.com.}"
 EVENTS = "understudy:events"
 FIELDS = {"generation", "serial", "base", "chunks", "records", "digest", "refreshed_at", "expires_at",
           "source", "schema"}
-PATIENCE = 40 if IS_SANITIZED else 15
+PATIENCE = 60 if IS_SANITIZED else 30
 
 
 def zone_text(serial, hosts=3, extra=""):
@@ -616,7 +616,7 @@ def test_frozen_redis_is_dropped_and_caught_up(start, redis):
     cli.give(0, 1, zone_text(1, 3000))
     redis.freeze()
     cli.say("save 0 -")
-    cli.hear("down Redis did not reply in time", 3)
+    cli.hear("down Redis did not reply in time")
     cli.give(1, 2, zone_text(2, 3000))
     cli.say("save 1 0")                     # replaces the first
     cli.say("load example.com. 9")
@@ -633,7 +633,7 @@ def test_frozen_redis_is_noticed_when_nothing_is_asked(start, redis):
     cli = start(f"unix:{redis.socket}", command_ms=300)
     cli.hear("up")
     redis.freeze()
-    cli.hear("down Redis did not reply in time", 8)
+    cli.hear("down Redis did not reply in time")
 
 
 def test_redis_may_come_and_go(start, stage):
@@ -660,8 +660,9 @@ def test_full_redis_is_told_once_and_tried_again(cli, redis):
     def attempts():
         return int(re.search(r"cmdstat_hmget:calls=(\d+)", redis.command("INFO", "commandstats"))[1])
 
+    began = time.monotonic()
     wait_for(lambda: attempts() >= 3, "retries")
-    assert attempts() == 3, "with a back-off"
+    assert time.monotonic() - began > 2.5 and attempts() <= 4, "with a back-off: a second, two, four"
     redis.command("CONFIG", "SET", "maxmemory", "0")
     cli.hear(r"saved \S+ 1 well")
     assert sum(line.startswith("saved") and "OOM" in line for line in cli.lines) == 1
@@ -1081,15 +1082,16 @@ def test_drip_does_not_hold_a_command_for_ever(start, tmp_path):
     cli = start(f"unix:{liar.path}", command_ms=500)
     cli.hear("up")
     cli.say("load example.com. 9")
-    cli.hear("down Redis did not reply in time", 3)
+    cli.hear("down Redis did not reply in time")
 
 
 def test_connect_backs_off(start, tmp_path):
     liar = Liar(tmp_path, lambda words: False)
     cli = start(f"unix:{liar.path}")
     cli.hear("down .*")
-    time.sleep(2)       # what is measured is how often it tries in this time
-    assert 3 <= liar.connections <= 9
+    began = time.monotonic()        # what is measured is how often it tries in two seconds
+    wait_for(lambda: time.monotonic() - began > 2 and liar.connections >= 3, "some tries")
+    assert liar.connections <= 7 + (time.monotonic() - began)
 
 
 def test_full_backlog_does_not_block(start, tmp_path):
