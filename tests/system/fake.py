@@ -7,7 +7,7 @@ import threading
 import dns.message
 import dns.rrset
 
-from servers import free_port
+from servers import ANSWER_S, free_port
 
 SOA = "ns1.example.com. hostmaster.example.com. 1 3600 600 1209600 300"
 
@@ -141,11 +141,11 @@ def send_message(connection, message):
     connection.sendall(struct.pack("!H", len(message)) + message)
 
 
-def connect(where, timeout=5):
+def connect(where, timeout=ANSWER_S):
     return socket.create_connection(where, timeout)
 
 
-def exchange_udp(where, message, timeout=2.0):
+def exchange_udp(where, message, timeout=ANSWER_S):
     """The bytes that came back, or None for silence."""
     family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as udp:
@@ -158,7 +158,7 @@ def exchange_udp(where, message, timeout=2.0):
             return None
 
 
-def exchange_tcp(where, message, timeout=3.0):
+def exchange_tcp(where, message, timeout=ANSWER_S):
     try:
         with connect(where, timeout) as connection:
             send_message(connection, message)
