@@ -13,7 +13,7 @@ from accounts import unbalanced
 from servers import IS_SANITIZED, ask, free_port, try_ask, wait_for
 from world import QUICK
 
-NAMED_S = 5.0 if IS_SANITIZED else 2.0
+NAMED_S = 9.0           # in less than a second, but on a busy machine; who is not made to ask does so each ten
 EVIDENCE = "our own question came back to us, for a name in example.com."
 ZONE = """$ORIGIN example.com.
 $TTL 300
@@ -193,7 +193,7 @@ def test_loop_holds_while_it_lasts_and_both_return_when_it_is_mended(stage, nsd)
     way.to = a.where
     ask(a.where, "www.example.com.")
     for understudy in (a, b):
-        assert_named(understudy, since, within=12)      # nobody was reloaded: the questions are rare
+        assert_named(understudy, since, within=10 + NAMED_S)    # nobody was reloaded: the questions are rare
     # Each has the other down by now, and answers by itself: that is no end of the loop.
     rounds = a.stat("queries_udp")
     wait_for(lambda: a.stat("queries_udp") > rounds + 30, "half a dozen rounds", 30)
@@ -205,8 +205,7 @@ def test_loop_holds_while_it_lasts_and_both_return_when_it_is_mended(stage, nsd)
         understudy.wait_event("backend_up", timeout=30, since=since)
         assert not backend_of(understudy)["looping"]
     before = b.stat("answers_primary")
-    assert ask(a.where, "www.example.com.").answer
-    assert b.stat("answers_primary") > before
+    wait_for(lambda: ask(a.where, "www.example.com.").answer and b.stat("answers_primary") > before, "the primary to serve")
 
 
 def test_one_that_is_mended_by_a_reload_lets_the_other_return(stage, nsd):
@@ -218,7 +217,7 @@ def test_one_that_is_mended_by_a_reload_lets_the_other_return(stage, nsd):
         assert_named(understudy, since)
     since = put_behind(b, nsd.where)
     a.wait_event("backend_up", timeout=30, since=since)
-    assert backend_of(b)["state"] == "up"
+    wait_for(lambda: backend_of(b)["state"] == "up", "b's to be up")
     assert ask(a.where, "www.example.com.").answer
 
 
@@ -245,12 +244,12 @@ def test_one_query_goes_round_until_the_verdict_and_none_after_it(stage, nsd, ha
     assert way.passed - before < 20000
     for understudy in (a, b):
         wait_for(lambda: not unbalanced(understudy), f"all queries at {understudy.name} to end")
-    before = way.passed
+    before, began = way.passed, time.monotonic()
     for number in range(200):
         for understudy in (a, b):
             assert ask(understudy.where, f"n{number}.example.com.").rcode() == (3 if has_mirror else 2)
     print("passed after it:", way.passed - before)
-    assert way.passed - before < 50             # probes, and marks
+    assert way.passed - before < 50 + 8 * (time.monotonic() - began)    # probes, five a second, and marks
 
 
 def test_innocent_chain_is_never_named(stage, nsd):
@@ -266,8 +265,8 @@ def test_innocent_chain_is_never_named(stage, nsd):
     result = load.finish()
     assert result["lost"] == 0 and result["error_rcodes"] == 0, result["troubles"][:10]
     assert not loop_events(a) and not loop_events(b)
-    assert backend_of(a)["state"] == "up" and backend_of(b)["state"] == "up"
     for understudy in (a, b):
+        wait_for(lambda: backend_of(understudy)["state"] == "up", f"the server behind {understudy.name} to be up")
         wait_for(lambda: not unbalanced(understudy), f"the accounts of {understudy.name} to balance")
 
 

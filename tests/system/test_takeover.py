@@ -7,14 +7,14 @@ import pytest
 
 import configurations
 from accounts import assert_accounts_balance
-from servers import IS_SANITIZED, ask, wait_for
+from servers import ANSWER_S, IS_SANITIZED, ask, wait_for
 
 pytestmark = [pytest.mark.threads, pytest.mark.alone]
 
 PHASE = 500 if IS_SANITIZED else 1500      # answers to wait for between two acts
 RATE = 500 if IS_SANITIZED else 2000
-SLOWEST_MS = 2000 if IS_SANITIZED else 300
-VERDICT_S = 2.0 if IS_SANITIZED else 0.3
+SLOWEST_MS = ANSWER_S * 1000 if IS_SANITIZED else 300      # of a sanitizer's build no times are promised
+VERDICT_S = ANSWER_S if IS_SANITIZED else 0.3
 
 
 @pytest.fixture
@@ -42,6 +42,16 @@ def assert_nobody_noticed(result):
     assert result["slowest_ms"] < SLOWEST_MS, (result["slowest_at_ms"], result["slowest_by"], result["held"])
 
 
+def strike_at(understudy, strike, backend="ns1"):
+    """It was well before: what a busy machine made suspicious has been acquitted. Returns when it was struck."""
+    def is_well():
+        return all(row["state"] == "up" for row in understudy.json("backends")["backends"] if row["name"] == backend)
+    wait_for(is_well, f"{backend} to be up")
+    fault_at = time.monotonic()
+    strike()
+    return fault_at
+
+
 def assert_verdict(understudy, fault_at, backend="ns1"):
     at, event = understudy.wait_event("backend_down", since=fault_at, backend=backend)
     assert at - fault_at < VERDICT_S, f"verdict after {at - fault_at:.3f} s: {event}"
@@ -52,7 +62,7 @@ def assert_verdict(understudy, fault_at, backend="ns1"):
 def assert_primary_serves_again(understudy, since):
     understudy.wait_event("backend_up", timeout=60, since=since, backend="ns1")
     before = understudy.stat("answers_primary")
-    wait_for(lambda: understudy.stat("answers_primary") > before + 200, "the primary to serve again", 20)
+    wait_for(lambda: understudy.stat("answers_primary") > before + 200, "the primary to serve again")
 
 
 FAULTS = {
@@ -72,8 +82,7 @@ def test_primary_goes_and_comes_back(theatre, fault, others):
     theatre.client.wait_more(PHASE)
     assert theatre.front.stat("answers_primary") > 0
 
-    fault_at = time.monotonic()
-    strike(theatre.nsd_server)
+    fault_at = strike_at(theatre.front, lambda: strike(theatre.nsd_server))
     assert_verdict(theatre.front, fault_at)
     theatre.client.wait_more(PHASE)
     if others == "Redis dies too":
@@ -87,7 +96,7 @@ def test_primary_goes_and_comes_back(theatre, fault, others):
     theatre.client.wait_more(PHASE)
     if others == "Redis dies too":
         theatre.redis_server.start()
-        theatre.front.wait_event("store_up", timeout=20, since=mended_at)
+        theatre.front.wait_event("store_up", since=mended_at)
     assert_nobody_noticed(theatre.client.finish())
     if others == "mirror alone":
         assert theatre.front.stat("answers_mirror") > 0
@@ -96,12 +105,10 @@ def test_primary_goes_and_comes_back(theatre, fault, others):
 def test_backend_dies_while_the_primary_is_away(theatre):
     theatre.client.start()
     theatre.client.wait_more(PHASE)
-    fault_at = time.monotonic()
-    theatre.nsd_server.freeze()
+    fault_at = strike_at(theatre.front, theatre.nsd_server.freeze)
     assert_verdict(theatre.front, fault_at)
     theatre.client.wait_more(PHASE)
-    fault_at = time.monotonic()
-    theatre.knot_server.kill()
+    fault_at = strike_at(theatre.front, theatre.knot_server.kill, "ns2")
     theatre.front.wait_event("backend_down", since=fault_at, backend="ns2")
     theatre.client.wait_more(PHASE)
     assert theatre.front.stat("answers_mirror") > 0
@@ -163,7 +170,7 @@ def test_nothing_left_gives_servfail_with_the_reason(stage, example_zone):
         begun = time.monotonic()
         answer = ask(understudy.where, "www.example.com", use_edns=0)
         assert answer.rcode() == 2
-        assert time.monotonic() - begun < (3 if IS_SANITIZED else 0.75)
+        assert time.monotonic() - begun < (ANSWER_S if IS_SANITIZED else 0.75)
         codes = {int(option.code) for option in answer.options if option.otype == 15}
         assert codes & {22, 23, 14}, answer
     nsd.signal(signal.SIGCONT)
