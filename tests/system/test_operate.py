@@ -15,12 +15,12 @@ import pytest
 import configurations
 from fake import FakeBackend, connect, receive_message, send_message
 from servers import BUILD, IS_SANITIZED, ROOT, ask, find_key, free_port, wait_for
-from test_forward import echo, question
+from test_forward import echo, patient, question
 
 
 def check(path):
     done = subprocess.run([os.path.join(BUILD, "understudy"), "-t", "-c", path], capture_output=True, text=True,
-                          timeout=20)
+                          timeout=60)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -139,6 +139,7 @@ READING = [["status"], ["backends"], ["zones"], ["zone", "example.com"], ["healt
 
 @pytest.mark.parametrize("words", READING, ids=lambda w: w[0])
 def test_reading_verbs_give_text_and_json(front, words):
+    wait_for(lambda: front.ctl(*words)[0] == 0, "all to be well")
     code, out, err = front.ctl(*words)
     assert code == 0, (out, err)
     assert out.strip() and not out.lstrip().startswith("{"), out
@@ -155,7 +156,7 @@ def test_status_of_zone_names_what_matters(front):
 
 
 def test_degraded_is_4(front, stage):
-    assert front.ctl("status")[0] == 0
+    wait_for(lambda: front.ctl("status")[0] == 0, "all to be well")
     stage.nsd_server.kill()
     ask(front.where, "www.example.com")
     front.wait_event("backend_down", backend="ns1")
@@ -190,7 +191,7 @@ def test_health_follows(front, stage):
         wait_for(lambda: has_said("ns1"), "the present state")
         stage.nsd_server.kill()
         ask(front.where, "www.example.com")
-        wait_for(lambda: has_said("backend_down"), "the event", 15)
+        wait_for(lambda: has_said("backend_down"), "the event")
         watcher.terminate()
 
 
@@ -201,15 +202,20 @@ def answers_of(front, name):
     return front.stat(name) - before
 
 
+def wait_primary_answers(front, least=19):
+    """Nearly all: by chance one is rescued, on a busy machine more."""
+    wait_for(lambda: answers_of(front, "answers_primary") >= least, "the primary to answer", 60)
+
+
 def test_orders_to_backends_are_obeyed_until_auto(front):
-    assert answers_of(front, "answers_primary") >= 19
+    wait_primary_answers(front)
     for order in ("down", "drain"):
         assert front.ctl("backend", "ns1", order)[0] == 0
         assert answers_of(front, "answers_primary") <= 1
         assert front.ctl("backend", "ns1", "auto")[0] == 0
-        wait_for(lambda: answers_of(front, "answers_primary") > 10, "the primary's return", 40)
+        wait_primary_answers(front, 11)
     assert front.ctl("backend", "ns1", "up")[0] == 0
-    assert answers_of(front, "answers_primary") >= 19
+    wait_primary_answers(front)
     assert front.ctl("backend", "ns1", "auto")[0] == 0
 
 
@@ -218,9 +224,9 @@ def test_failover_by_order(front):
     assert answers_of(front, "answers_primary") <= 1
     front.wait_event("failover", pool="main")
     assert front.ctl("failover", "main", "off")[0] == 0
-    assert answers_of(front, "answers_primary") >= 19
+    wait_primary_answers(front)
     assert front.ctl("failover", "main", "auto")[0] == 0
-    assert answers_of(front, "answers_primary") >= 19
+    wait_primary_answers(front)
 
 
 def test_explain_says_who_would_answer(front, stage):
@@ -258,7 +264,7 @@ def test_events_are_json_when_asked(stage, example_zone):
 def reload_by_signal(front):
     count = len(front.events("config_reloaded"))
     front.process.send_signal(signal.SIGHUP)
-    wait_for(lambda: len(front.events("config_reloaded")) > count, "config_reloaded", 20)
+    wait_for(lambda: len(front.events("config_reloaded")) > count, "config_reloaded")
     return front.events("config_reloaded")[-1][1]
 
 
@@ -326,14 +332,14 @@ def slow_echo(message, is_tcp):
 @pytest.mark.threads
 def test_sigterm_answers_what_is_in_flight(stage):
     fake = stage.add(FakeBackend(slow_echo))
-    front = stage.understudy(configurations.forward_only(fake.where)).start()
+    front = stage.understudy(patient(fake.where)).start()
     with connect(front.where) as connection:
         send_message(connection, question("slow.example.com"))
         wait_for(lambda: fake.seen, "the query to be in flight", interval=0.002)
         front.process.terminate()
         got = receive_message(connection)
         assert got is not None and got[3] & 15 == 0
-    assert front.process.wait(10) == 0
+    assert front.process.wait(60) == 0
     assert not os.path.exists(front.control)
 
 
@@ -341,14 +347,14 @@ def test_sigterm_answers_what_is_in_flight(stage):
 def test_ends_soon_when_nothing_is_in_flight(front, number):
     begun = time.monotonic()
     front.process.send_signal(number)
-    assert front.process.wait(15) == 0
-    assert time.monotonic() - begun < (10 if IS_SANITIZED else 3)
+    assert front.process.wait(60) == 0
+    assert time.monotonic() - begun < 15
 
 
 def test_second_understudy_on_the_same_control_socket_is_refused(front, stage):
     second = stage.understudy(GOOD.replace("{control}", front.control), name="second")
     second.spawn([os.path.join(BUILD, "understudy"), "-c", second.conf])
-    assert second.process.wait(10) != 0
+    assert second.process.wait(60) != 0
     assert front.ctl("status")[0] == 0
 
 
@@ -363,7 +369,7 @@ def test_address_in_use_is_said_and_ends(stage):
     text = GOOD.replace("{listen}", f"127.0.0.1:{fake.port}")
     understudy = stage.understudy(text)
     understudy.spawn([os.path.join(BUILD, "understudy"), "-c", understudy.conf])
-    assert understudy.process.wait(10) != 0
+    assert understudy.process.wait(60) != 0
     understudy.thread.join(5)
     assert str(fake.port) in understudy.log_text()
 
@@ -371,7 +377,7 @@ def test_address_in_use_is_said_and_ends(stage):
 def wait_first_answer(where):
     """Without a pause, and no longer than it takes."""
     ask_version = dns.message.make_query("version.bind", "TXT", "CH").to_wire()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.connect(where)
         client.settimeout(0.001)
