@@ -14,6 +14,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define LONG_US	(60 * US_PER_S)
+#define WORD_US	(1 * US_PER_S)		/* time enough for a word on a busy machine */
 
 static struct ev_loop *loop;
 static struct programs programs;
@@ -115,10 +116,10 @@ static const struct {
 	  "not this one" },
 	{ "crashes", "kill -SEGV $$", LONG_US, PROGRAM_SIGNALLED, SIGSEGV, "" },
 	{ "crashes after a word", "echo oh >&2; kill -9 $$", LONG_US, PROGRAM_SIGNALLED, SIGKILL, "oh" },
-	{ "hangs", "echo thinking >&2; exec sleep 60", 200 * US_PER_MS, PROGRAM_LATE, SIGKILL, "thinking" },
+	{ "hangs", "echo thinking >&2; exec sleep 60", WORD_US, PROGRAM_LATE, SIGKILL, "thinking" },
 	{ "hangs and wants to live", "trap '' TERM INT HUP; sleep 60; sleep 60", 200 * US_PER_MS,
 	  PROGRAM_LATE, SIGKILL, "" },
-	{ "floods its standard error", "echo first >&2; yes >&2", 300 * US_PER_MS, PROGRAM_LATE, SIGKILL,
+	{ "floods its standard error", "echo first >&2; yes >&2", WORD_US, PROGRAM_LATE, SIGKILL,
 	  "first" },
 	{ "floods its standard output", "head -c 3000000 /dev/zero; exit 5", LONG_US, PROGRAM_EXITED, 5, "" },
 	{ "writes what a terminal would obey", "printf '\\n\\r\\n\\033[2Jred\\tand \\377\\001 \\n' >&2; exit 1",

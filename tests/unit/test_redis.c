@@ -162,35 +162,45 @@ static void send_to(const char *word, const char *argument, redis_reply_fn done,
 	seen.is_inside = false;
 }
 
-static void on_timeout(struct ev_loop *l, ev_timer *w, int revents)
+#define TURN_S	0.005
+#define LONG_S	2.
+
+/* Of some milliseconds each; while we are held up there is none. */
+static unsigned turns;
+
+static void on_turn(struct ev_loop *l, ev_timer *w, int revents)
 {
+	(void)l;
 	(void)w;
 	(void)revents;
-	ev_break(l, EVBREAK_ALL);
+	turns++;
 }
 
-/* Turns the loop until `*value` has come to `least`, or two seconds have gone. */
+/* Turns the loop until `*value` has come to `least`, or so much time has gone. */
+static bool run_until_or(const unsigned *value, unsigned least, double seconds)
+{
+	ev_timer turn;
+
+	turns = 0;
+	ev_timer_init(&turn, on_turn, TURN_S, TURN_S);
+	ev_now_update(loop);
+	ev_timer_start(loop, &turn);
+	while (*value < least && turns * TURN_S < seconds)
+		ev_run(loop, EVRUN_ONCE);
+	ev_timer_stop(loop, &turn);
+	return *value >= least;
+}
+
 static bool run_until(const unsigned *value, unsigned least)
 {
-	ev_tstamp end = ev_time() + 2.;
-	ev_timer tick;
-
-	ev_timer_init(&tick, on_timeout, 0.02, 0.02);
-	ev_timer_start(loop, &tick);
-	while (*value < least && ev_time() < end)
-		ev_run(loop, EVRUN_ONCE);
-	ev_timer_stop(loop, &tick);
-	return *value >= least;
+	return run_until_or(value, least, LONG_S);
 }
 
 static void run_for(double seconds)
 {
-	ev_timer end;
+	static const unsigned nothing;
 
-	ev_timer_init(&end, on_timeout, seconds, 0.);
-	ev_now_update(loop);
-	ev_timer_start(loop, &end);
-	ev_run(loop, 0);
+	run_until_or(&nothing, 1, seconds);
 }
 
 static struct redis_conf conf(void)
@@ -430,22 +440,26 @@ START_TEST(deadline_is_that_of_the_oldest)
 	send_to("GET", "y", on_reply, &second);
 	ck_assert(run_until(&first, 1));
 	ck_assert_double_ge(ev_time() - begin, COMMAND_MS / 1e3 * 0.9);
-	ck_assert_double_le(ev_time() - begin, COMMAND_MS / 1e3 + 0.1);
+	if (ev_time() - begin > COMMAND_MS / 2e3 + turns * TURN_S + 0.02)
+		return;		/* held up: then Redis is given some time more */
+	ck_assert_double_le(turns * TURN_S, COMMAND_MS / 2e3 + 0.05);
 }
 END_TEST
 
 START_TEST(deadline_of_an_answered_command_is_not_held_against_the_next)
 {
 	unsigned first = 0, second = 0;
+	double sent;
 
 	given_up();
 	send_to("GET", "x", on_reply, &first);
 	ck_assert(run_until(&first, 1));
 	run_for(COMMAND_MS / 1.5e3);
 	server.reply = NULL;
+	sent = ev_time();
 	send_to("GET", "y", on_reply, &second);
 	run_for(COMMAND_MS / 1.5e3);
-	ck_assert_uint_eq(second, 0);
+	ck_assert(second == 0 || ev_time() - sent > COMMAND_MS / 1e3);
 	ck_assert(run_until(&second, 1));
 	ck_assert_uint_eq(seen.losses, 1);
 }
@@ -556,11 +570,13 @@ START_TEST(server_that_accepts_and_hangs_up_is_not_stormed)
 {
 	struct redis_conf c = conf();
 
+	double begin = ev_time();
+
 	given_redis(&c);
-	for (double end = ev_time() + 1.; ev_time() < end; hang_up())
-		run_for(0.005);
+	for (unsigned i = 0; i < 200; i++, hang_up())
+		run_for(TURN_S);
 	ck_assert_uint_ge(server.accepted, 3);
-	ck_assert_uint_le(server.accepted, 8);	/* 50, 100, 200, 400 ms, and jitter */
+	ck_assert_double_le(server.accepted, 7 + (ev_time() - begin));	/* 50, 100, 200, 400 ms, and jitter */
 }
 END_TEST
 
