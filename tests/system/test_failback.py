@@ -6,7 +6,7 @@ import time
 import pytest
 
 import configurations
-from servers import ask, try_ask, wait_for
+from servers import ANSWER_S, ask, try_ask, wait_for
 
 
 HOSTS = 12
@@ -22,12 +22,12 @@ def zone_text(name, serial, net=FIRST, hosts=HOSTS):
 
 
 def address(front, zone, host="h1"):
-    answer = try_ask(front.where, f"{host}.{zone}", timeout=1)
+    answer = try_ask(front.where, f"{host}.{zone}", timeout=ANSWER_S)
     return answer.answer[0][0].address if answer and answer.answer else None
 
 
 def serial_of(front, zone):
-    answer = try_ask(front.where, zone, "SOA", timeout=1)
+    answer = try_ask(front.where, zone, "SOA", timeout=ANSWER_S)
     return answer.answer[0][0].serial if answer and answer.answer else None
 
 
@@ -69,6 +69,15 @@ class Act:
     def holds(self, zone="a.test"):
         return self.front.json("zone", zone)["zone"].get("holds")
 
+    def wait_reason(self, reason, zone="a.test"):
+        """Whose probes are held up for a moment has to show all of it again. Returns the one hold."""
+        wait_for(lambda: (self.holds(zone) or [{}])[0].get("reason") == reason, f"{zone} to be held")
+        hold, = self.holds(zone)
+        return hold
+
+    def wait_answered_by(self, zone, who):
+        wait_for(lambda: self.front.json("explain", f"h1.{zone}", "A")["answered_by"] == [who], f"{zone} to be {who}'s")
+
     def is_asked(self, zone):
         """The primary answers for this zone, and not the mirror."""
         before = self.front.stat("answers_primary")
@@ -102,14 +111,13 @@ def test_regression_is_held_for_its_zone_alone(stage, kind):
     assert not act.front.events("failback_held", since, zone="b.test.")
     assert mirror_serial(act.front, "a.test") == 42
 
-    hold, = act.holds()
+    hold = act.wait_reason(reason)
     assert hold["backend"] == "ns1" and hold["reason"] == reason and hold["serial"] == serial
     assert act.holds("b.test") is None
     assert reason in act.front.ctl("zones")[1] and reason in act.front.ctl("zone", "a.test")[1]
-    explained = act.front.json("explain", "h1.a.test", "A")
-    assert explained["answered_by"] == ["mirror"]
-    assert explained["targets"][0]["why"].startswith("held:"), explained
-    assert act.front.json("explain", "h1.b.test", "A")["answered_by"] == ["ns1"]
+    act.wait_answered_by("b.test", "ns1")
+    act.wait_answered_by("a.test", "mirror")
+    wait_for(lambda: act.front.json("explain", "h1.a.test", "A")["targets"][0]["why"].startswith("held:"), "the reason")
 
 
 @pytest.mark.parametrize("kind", REGRESSIONS)
@@ -162,9 +170,9 @@ def test_one_other_name_is_not_let_off_by_a_lucky_draw(stage):
         since = act.return_with(other)
         act.front.wait_event("backend_up", since=since)
         held = act.front.events("failback_held", since, zone="a.test.")
-    wait_for(lambda: act.front.events("failback_released", since) or act.holds()[0]["since_s"] >= 10,
-             "ten rounds of samples", timeout=30)
-    assert act.holds()[0]["example"].startswith("h1.a.test. A: ")
+    wait_for(lambda: act.front.events("failback_released", since) or act.wait_reason("differs")["since_s"] >= 10,
+             "ten rounds of samples", timeout=60)
+    assert act.wait_reason("differs")["example"].startswith("h1.a.test. A: ")
 
 
 def test_missing_zone_is_held_until_it_is_there(stage):
@@ -223,8 +231,9 @@ def test_the_only_zone_keeps_the_backend_down(stage):
     act.front.wait_event("failback_held", since=since)
     before = act.front.json("backends")["backends"][0]["since_s"]
     wait_for(lambda: act.front.json("backends")["backends"][0]["since_s"] > before + 1, "a while to pass")
+    wait_for(lambda: act.front.json("backends")["backends"][0]["held"], "it to be fit, but for its zone")
     backend = act.front.json("backends")["backends"][0]
-    assert backend["state"] == "down" and backend["held"] and backend["held_zones"] == 1
+    assert backend["state"] == "down" and backend["held_zones"] == 1
     assert not act.front.events("failback", since) and not act.front.events("backend_probation", since)
     assert act.front.ctl("status")[0] == 4
     act.front.ctl("accept", "a.test")
@@ -241,7 +250,7 @@ def test_hold_survives_a_reload(stage):
         assert act.front.ctl("reload")[0] == 0
         for _ in range(20):
             assert address(act.front, "a.test") == FIRST + "1"
-    assert act.holds()[0]["reason"] == "differs"
+    act.wait_reason("differs")
     assert len(act.front.events("failback_held", since)) == 1
 
 
@@ -284,12 +293,17 @@ def test_backend_behind_is_out_for_that_zone_alone(stage):
     assert {serial_of(front, "a.test") for _ in range(60)} == {43}
     assert {address(front, "a.test") for _ in range(60)} == {SECOND + "1"}
     sent = {b["name"]: b["sent"] for b in front.json("backends")["backends"]}
-    for _ in range(30):
-        assert serial_of(front, "b.test") == 42
-    after = {b["name"]: b["sent"] for b in front.json("backends")["backends"]}
-    assert after["ns1"] > sent["ns1"] and after["ns2"] > sent["ns2"]
+    after = {}
 
-    assert not front.events("failback_held", since)         # a short lag is no news
+    def are_both_asked():
+        for _ in range(30):
+            assert serial_of(front, "b.test") == 42
+        after.update((b["name"], b["sent"]) for b in front.json("backends")["backends"])
+        return after["ns1"] > sent["ns1"] and after["ns2"] > sent["ns2"]
+    wait_for(are_both_asked, "both to be asked for the other zone")
+
+    told = front.events("failback_held", since)             # a short lag is no news
+    assert not told or told[0][0] - since > 10
     front.wait_event("failback_held", since=since, backend="ns2", reason="behind")
     ns2.write_zone("a.test", zone_text("a.test", 43, SECOND))
     ns2.reload()
@@ -313,6 +327,7 @@ def test_no_client_sees_a_serial_go_back(stage):
     for serial in range(43, 48):
         ns1.write_zone("a.test", zone_text("a.test", serial))
         ns1.reload()
+        wait_for(lambda: ns1.serial("a.test") == serial, "NSD's process of before to end: it would take it back itself")
 
         def has_come():
             seen.append(serial_of(front, "a.test"))
@@ -329,23 +344,25 @@ def test_no_client_sees_a_serial_go_back(stage):
 # ---- Flap damping ----
 
 def test_flapping_backend_waits_longer_each_time(stage):
+    """Three relapses at the least; a machine that stands still may add one."""
     act = Act(stage, zones=("a.test",))
-    waits = []
-    for relapse in range(3):
+    waits, relapses = [], []
+    for _ in range(3):
         at = time.monotonic()
         act.nsd.kill()
         _, down = act.front.wait_event("backend_down", since=at)
-        assert int(down["relapses"]) == relapse
+        relapses.append(int(down["relapses"]))
         act.nsd.start(wait=False)
         wait_for(lambda: act.front.json("backends")["backends"][0].get("returns_in_s") is not None, "a date")
         shown = act.front.json("backends")["backends"][0]
-        assert shown["relapses"] == relapse and shown["rise"] == 2 << relapse
-        started, event = act.front.wait_event("backend_probation", since=at, timeout=30)
-        assert int(event["relapses"]) == relapse
-        _, up = act.front.wait_event("backend_up", since=at, timeout=30)
-        assert int(up["relapses"]) == relapse
+        assert shown["relapses"] >= relapses[-1] and shown["rise"] == 2 << shown["relapses"]
+        started, event = act.front.wait_event("backend_probation", since=at, timeout=60)
+        assert int(event["relapses"]) >= relapses[-1]
+        _, up = act.front.wait_event("backend_up", since=at, timeout=60)
+        assert int(up["relapses"]) >= relapses[-1]
         waits.append(started - at)
+    assert relapses == sorted(set(relapses)), relapses
     assert waits[2] > waits[0] + 0.5, waits
-    shown = act.front.json("backends")["backends"][0]
-    assert shown["share_percent"] == 100 and shown["relapses"] == 2
+    wait_for(lambda: act.front.json("backends")["backends"][0]["share_percent"] == 100, "all of its share")
+    assert act.front.json("backends")["backends"][0]["relapses"] >= 2
     assert "RELAPSES" in act.front.ctl("backends")[1]
