@@ -5,7 +5,7 @@ import socket
 import subprocess
 
 import configurations
-from servers import NameServer, Nsd, try_ask, wait_for
+from servers import ANSWER_S, NameServer, Nsd, try_ask, wait_for
 
 CATALOG = "catalog.example"
 
@@ -44,12 +44,12 @@ def pool(name, primary, targets=None):
 
 def is_served(front, zone, address="192.0.2.1"):
     """True when www of the zone has this address; by the mirror or a backend."""
-    answer = try_ask(front.where, f"www.{zone}")
+    answer = try_ask(front.where, f"www.{zone}", timeout=ANSWER_S)
     return bool(answer and answer.rcode() == 0 and answer.answer and answer.answer[0][0].address == address)
 
 
 def rcode(front, zone, rdtype="SOA"):
-    answer = try_ask(front.where, zone, rdtype)
+    answer = try_ask(front.where, zone, rdtype, timeout=ANSWER_S)
     return None if answer is None else answer.rcode()
 
 

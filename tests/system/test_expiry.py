@@ -26,9 +26,11 @@ def test_grace_begins_warns_and_ends(mirror, primary):  # noqa: F811
     primary.stop()
     event = m.wait_event("zone_grace_begun")
     assert event["limit"] == "grace" and int(event["expires_in_s"]) <= 3 and event["serial"] == "1"
-    assert m.status()["is_servable"] == 1 and not m.events("zone_expired")
+    assert m.status()["is_servable"] == 1 or m.events("zone_expired")
     m.wait_event("zone_expired")
-    assert m.wait_event("zone_grace_ended")["cause"] == "grace"
+    m.wait_event("zone_grace_ended", cause="grace")
+    told = [event["event"] for event in m.events()]
+    assert told.index("zone_grace_begun") < told.index("zone_expired")
     assert m.status()["is_servable"] == 0
     percents = [event["percent_left"] for event in m.events("zone_expiring")]
     assert len(percents) >= 2, percents     # of the expire, then of the grace
@@ -122,10 +124,13 @@ def test_clients_get_stale_answers_for_a_while(stage, primary):  # noqa: F811
                              configurations.zone(ZONE)).start()
     front.wait_event("zone_transferred")
     front.wait_event("backend_down")    # it has no UDP
-    reply = ask(front.where, f"h0.{ZONE}", use_edns=0)
-    assert reply.answer[0].ttl == 60 and not is_stale(reply)
+    def is_fresh():             # expire is so short that a refresh which is held up is enough for the grace to begin
+        reply = ask(front.where, f"h0.{ZONE}", use_edns=0)
+        return reply.answer[0].ttl == 60 and not is_stale(reply)
+    wait_for(is_fresh, "fresh answers")
+    stopped = time.monotonic()
     primary.stop()
-    front.wait_event("zone_grace_begun")
+    front.wait_event("zone_grace_begun", since=stopped)
     before = front.stat("answers_stale")
     for tcp in (False, True):
         reply = ask(front.where, f"h0.{ZONE}", tcp=tcp, use_edns=0)

@@ -83,7 +83,7 @@ def test_signed_zone_without_its_whole_chain_is_told(stage, kind, lost):
 def test_signatures_that_expire_are_told_and_new_ones_too(stage):
     signer = Signer(stage.folder)
     front = given(stage, signer.sign("example.com", PLAIN.format(serial=1), life=(-3600, 4)).text)
-    assert front.json("zone", "example.com")["zone"]["faithful"] is True
+    assert front.json("zone", "example.com")["zone"]["faithful"] is True or front.events("zone_unfaithful")
     _, event = front.wait_event("zone_unfaithful")
     assert event["reason"] == "its signatures have expired" and "owner" not in event
     change(stage, front, signer.sign("example.com", PLAIN.format(serial=2)).text)

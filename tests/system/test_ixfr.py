@@ -11,8 +11,8 @@ import pytest
 import configurations
 from primaries import PRIMARIES, History, canonical
 from primary import AXFR, CLOSE, HANG, IXFR, RESET, SOA, Primary, Raw, Signer, Zone, honest, packed, record
-from servers import try_ask, wait_for
-from test_mirror import KEY, SECRET, mirror  # noqa: F401  (a fixture)
+from servers import ANSWER_S, try_ask, wait_for
+from test_mirror import KEY, SECRET, mirror, snapshot_of  # noqa: F401  (a fixture)
 
 # ---- Real servers ----
 
@@ -33,7 +33,7 @@ class Questions:
         latest = {p: 0 for p in self.primaries}
         while not self.is_over:
             for p in self.primaries:
-                answer = try_ask(self.front.where, p.history.origin, "SOA", timeout=3)
+                answer = try_ask(self.front.where, p.history.origin, "SOA", timeout=ANSWER_S)
                 serial = answer.answer[0][0].serial if answer and answer.answer else None
                 if serial is None or not latest[p] <= serial <= p.history.serial:
                     self.wrong.append((p.name, str(answer), latest[p]))
@@ -353,6 +353,7 @@ def test_snapshot_of_a_big_zone_may_lag_after_a_crash_only(stage, mirror):  # no
     m.wait_event("zone_transferred", timeout=60)
     last = grow(m, zone, 3)
     assert last == 4
+    wait_for(lambda: os.path.exists(snapshot_of(m)), "a snapshot, of whatever version")
     m.kill()
     m.lines.clear()
     m.start()

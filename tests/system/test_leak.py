@@ -60,7 +60,7 @@ def test_a_thousand_zone_swaps_leave_memory_flat(stage, with_redis):
 
         def is_swapped():
             try:
-                torn = serials_in(ask(front.where, f"all.{zones[serial % ZONES]}", timeout=1))
+                torn = serials_in(ask(front.where, f"all.{zones[serial % ZONES]}", timeout=2))
             except dns.exception.Timeout:
                 return False
             assert len(torn) == 1, f"an answer out of two generations: {torn}"

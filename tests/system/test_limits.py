@@ -10,7 +10,7 @@ from configurations import HEAD
 from primary import Zone, honest, packed, record
 from servers import find_key, wait_for
 
-WAIT = 30
+WAIT = 60
 PLAIN = """$ORIGIN {origin}.
 $TTL 60
 @ SOA ns hostmaster 1 3600 600 86400 60

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import configurations
-from servers import NameServer, free_port, try_ask, wait_for
+from servers import NameServer, ask, free_port, wait_for
 
 RECORDS = """$TTL 300
 @ SOA ns hostmaster {serial} 3600 600 86400 60
@@ -139,7 +139,7 @@ def run(stage, count, patience):
     clock.time("start without the primary", front.start)
     clock.time("all out of snapshots", lambda: wait_for(lambda: servable(front) == count, "snapshots", patience, 0.2))
     front.ctl("failover", "main", "on")
-    assert try_ask(front.where, "www." + origin(0)).answer[0][0].address == "192.0.2.2"
+    assert ask(front.where, "www." + origin(0)).answer[0][0].address == "192.0.2.2"
     print(count, "zones:", clock.times, f"memory {memory_kb} kB, after two reloads {after_kb} kB")
     return clock.times, memory_kb, after_kb, front
 

@@ -14,7 +14,7 @@ import configurations
 import notifying
 from fake import FakeBackend, question_end
 from primary import Primary, Zone, honest
-from servers import free_port, wait_for
+from servers import ANSWER_S, free_port, wait_for
 
 KEY = ("transfer.example.com", "hmac-sha256", notifying.SECRET)
 SLOW_PROBES = "    health { interval = 60s }\n"        # or a probe would see the new serial
@@ -86,7 +86,7 @@ class Notifier:
             query.use_tsig(keyring, key.name)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.bind((self.address, 0))
-            s.settimeout(5)
+            s.settimeout(ANSWER_S)
             s.sendto(query.to_wire(), where)
             reply = s.recv(4096)
         answer = dns.message.from_wire(reply, keyring=keyring, request_mac=query.mac)
@@ -129,12 +129,13 @@ def test_a_second_version_within_a_second_is_not_put_off(stage):
         zone.serial = serial
         assert Notifier().send(front.where) == 0
         front.wait_event("zone_transferred", serial=str(serial))
-    first, last = (front.events("zone_transferred", serial=serial)[0][0] for serial in ("3", "11"))
-    assert last - first < 6, "each version waited for a second"
-    asked = primary.count(6)
+    came = [front.events("zone_transferred", serial=str(serial))[0][0] for serial in range(3, 12)]
+    waits = sorted(after - before for before, after in zip(came, came[1:]))
+    assert waits[len(waits) // 2] < 0.9, f"each version waited for a second: {waits}"
+    asked, began = primary.count(6), time.monotonic()
     for _ in range(50):
         assert Notifier().send(front.where) == 0
-    assert primary.count(6) - asked <= 4
+    assert primary.count(6) - asked <= 3 + (time.monotonic() - began)
 
 
 # ---- Sent on ----
@@ -243,7 +244,7 @@ def test_a_reload_takes_and_ends_the_sending_on(trio):
     secondary.flags = 0xa400
     assert Notifier().send(front.where) == 0
     wait_for(lambda: front.stat("notify_acknowledged") == 1, "the backend to hear of it again")
-    assert len(secondary.heard) == heard + 1
+    assert heard < len(secondary.heard) <= heard + 3     # one may have been on its way, and one is tried again
 
 
 def test_notify_to_a_backend_with_a_key_is_signed_and_wants_a_signed_answer(stage):

@@ -37,7 +37,7 @@ class TcpRedis(Server):
     def command(self, *words):
         """The first lines of the answer, as text; None when there is none."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 2) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
                 connection.sendall(b"*%d\r\n" % len(words) +
                                    b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
                 text = connection.recv(65536).decode(errors="replace")
@@ -114,7 +114,7 @@ class Clients:
     def _run(self):
         while not self.is_over:
             try:
-                answer = ask(self.where, "www.example.com", timeout=3)
+                answer = ask(self.where, "www.example.com")
                 if answer.rcode() != 0 or not answer.answer:
                     self.failures.append(answer.to_text())
             except Exception as failure:        # noqa: BLE001
@@ -149,7 +149,8 @@ def test_master_dies_in_a_commit_and_its_replica_was_late(cast):
     assert older["seen"] == "2" and older["generation"] == "1"
     wait_for(lambda: cast.replica.serial() == "3", "the new master to be repaired", 30)
     assert ask(front.where, "serial.example.com", "TXT").answer[0][0].to_text() == '"3"'
-    assert len(front.events("store_up")) == 2
+    went = [event["address"] for _, event in front.events("store_up")]
+    assert went == sorted(went, key=lambda address: address != up["address"]), went     # and not back again
     # the old master comes back as a replica, with its older data, and nobody goes there
     cast.master.start()
     wait_for(lambda: not cast.master.is_master() and cast.master.serial() == "3", "the old master to follow", 60)

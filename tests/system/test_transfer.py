@@ -3,12 +3,13 @@
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
 import configurations
 from fake import FakeBackend, is_probe, question_end
-from servers import ask, wait_for
+from servers import ANSWER_S, ask, wait_for
 from test_forward import question
 
 ORIGIN = b"\7example\3com\0"
@@ -173,12 +174,13 @@ def test_a_storm_of_notifies_from_both_workers_is_heard_once(stage, primary):
     def storm():
         for _ in range(8):              # new ports each time: the kernel spreads them over the workers
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-                s.settimeout(2)
+                s.settimeout(ANSWER_S)
                 s.connect(front.where)
                 for _ in range(50):
                     s.send(notify)
                     acknowledged.append(s.recv(512)[3] & 15)
 
+    began = time.monotonic()
     threads = [threading.Thread(target=storm) for _ in range(4)]
     for thread in threads:
         thread.start()
@@ -186,4 +188,4 @@ def test_a_storm_of_notifies_from_both_workers_is_heard_once(stage, primary):
         thread.join()
     assert acknowledged == [0] * 1600
     front.wait_event("zone_transferred", serial="2")
-    assert primary.connections - transfers_before < 20
+    assert primary.connections - transfers_before < 10 + 2 * (time.monotonic() - began)

@@ -20,7 +20,7 @@ import pytest
 
 import configurations
 from fake import connect, exchange, receive_message, send_message
-from servers import IS_SANITIZED, NameServer, ask, wait_for
+from servers import ANSWER_S, IS_SANITIZED, NameServer, ask, wait_for
 from test_forward import question
 
 ALGORITHMS = ["hmac-sha1", "hmac-sha224", "hmac-sha256", "hmac-sha384", "hmac-sha512"]
@@ -70,7 +70,7 @@ def transfer(where, serial=None, key=None, origin="example.com", zone=None, **op
     if serial is None:
         query.question[0] = dns.rrset.RRset(zone.origin, dns.rdataclass.IN, dns.rdatatype.AXFR)
         query.authority.clear()
-    dns.query.inbound_xfr(where[0], zone, query, port=where[1], timeout=20, lifetime=60)
+    dns.query.inbound_xfr(where[0], zone, query, port=where[1], timeout=60, lifetime=120)
     return zone
 
 
@@ -170,7 +170,7 @@ def test_signed_ixfr_over_udp_without_edns_gets_the_soa_at_least(front, nsd):
     """It was SERVFAIL: 512 bytes less those of the signature were taken for too few."""
     publish(nsd, front, 2, filler="y" * 60)
     query, _ = dns.xfr.make_query(transfer(front.where), serial=1, use_edns=False, keyring=key_of("hmac-sha512"))
-    reply = dns.query.udp(query, front.where[0], port=front.where[1], timeout=5, one_rr_per_rrset=True)
+    reply = dns.query.udp(query, front.where[0], port=front.where[1], timeout=ANSWER_S, one_rr_per_rrset=True)
     assert reply.had_tsig and reply.rcode() == 0
     assert len(reply.answer) == 1 and reply.answer[0][0].serial == 2
 
@@ -284,12 +284,12 @@ def test_mirror_signs_its_answer_to_a_signed_query(strict):
             for name in ("h1.example.com", "nothing.example.com"):
                 query = dns.message.make_query(name, "TXT", use_edns=0)
                 query.use_tsig(key)
-                reply = send(query, strict.where[0], port=strict.port, timeout=5)
+                reply = send(query, strict.where[0], port=strict.port, timeout=ANSWER_S)
                 assert reply.had_tsig and reply.flags & dns.flags.AA
     query = dns.message.make_query("h1.example.com", "TXT")
     query.use_tsig(key_of(name="nobody.example."))
     with pytest.raises(dns.tsig.PeerBadKey):
-        dns.query.udp(query, strict.where[0], port=strict.port, timeout=5)
+        dns.query.udp(query, strict.where[0], port=strict.port, timeout=ANSWER_S)
 
 
 def test_signed_answer_that_does_not_fit_is_truncated_and_signed(stage):
@@ -299,29 +299,30 @@ def test_signed_answer_that_does_not_fit_is_truncated_and_signed(stage):
     assert front.ctl("failover", "main", "on")[0] == 0
     query = dns.message.make_query("big.example.com", "TXT")
     query.use_tsig(key_of())
-    reply = dns.query.udp(query, front.where[0], port=front.port, timeout=5)
+    reply = dns.query.udp(query, front.where[0], port=front.port, timeout=ANSWER_S)
     assert reply.had_tsig and reply.flags & dns.flags.TC and not reply.answer
-    reply = dns.query.tcp(query, front.where[0], port=front.port, timeout=5)
+    reply = dns.query.tcp(query, front.where[0], port=front.port, timeout=ANSWER_S)
     assert reply.had_tsig and len(reply.answer[0]) == 4
 
 
 # ---- While it goes on ----
 
 BIG = 4000
+PATIENT = 'tcp-idle = "2m"\n'
 
 
 @pytest.fixture
 def big(stage):
-    """A zone of a megabyte: more than waits in the kernel for a client that does not read."""
+    """A zone of a megabyte: more than waits in the kernel for a client that does not read, and may take its time."""
     nsd = stage.nsd({"example.com": zone_text(1, hosts=BIG, filler="x" * 240)}).start()
-    return nsd, front_of(stage, nsd)
+    return nsd, front_of(stage, nsd, head=configurations.HEAD + PATIENT)
 
 
 def begin_transfer(where, key=None):
     """A connection on which AXFR has been asked for, with a small window."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(20)
+    connection.settimeout(60)
     connection.connect(where)
     query = dns.message.make_query("example.com", "AXFR")
     if key:
@@ -379,7 +380,7 @@ def test_reload_does_not_disturb_a_transfer(big):
 def test_client_that_does_not_read_holds_up_nobody_and_is_closed(big):
     nsd, front = big
     with open(front.conf) as file:
-        front.configure(file.read() + 'tcp-idle = "2s"\n')
+        front.configure(file.read().replace(PATIENT, 'tcp-idle = "2s"\n'))
     assert front.ctl("reload")[0] == 0
     slow = [begin_transfer(front.where)[0] for _ in range(4)]
     assert transfer(front.where) == transfer(nsd.where)

@@ -22,7 +22,7 @@ ns A 192.0.2.1
 www A 192.0.2.80
 """
 KEY = 'key "xfr.example.com" { algorithm = "hmac-sha256"  secret = "c2VjcmV0IHNlY3JldA==" }\n'
-WAIT = 30
+WAIT = 60
 
 
 class World:

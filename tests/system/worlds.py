@@ -54,10 +54,10 @@ class World:
             self.references.append(self.stage.add(kind(self.folder, held)))
             self.references[-1].start()
         for server in self.references:
-            server.wait_serving(20)
+            server.wait_serving()
         self.mirror = self.stage.understudy(self.configuration()).start()
         for origin in self.zones:
-            servers.wait_for(lambda: self.is_mirrored(origin), f"the mirror to hold {origin}", 30)
+            servers.wait_for(lambda: self.is_mirrored(origin), f"the mirror to hold {origin}", 60)
         for pool in ("bind", "nsd"):
             code, out, err = self.mirror.ctl("failover", pool, "on")
             assert code == 0, out + err
