@@ -36,7 +36,7 @@ class Theatre:
         self.stage = stage
         self.ns1 = stage.add(Faulty(stage.folder, nsd, "ns1")).start()
         self.ns2 = stage.add(Faulty(stage.folder, nsd, "ns2")).start()
-        self.redis = None
+        self.redis = self.verdict = None
         self.nsd, self.questions = nsd, questions
 
     def open(self, with_redis=False, options=("-F",), env=None, pool=configurations.failover, policy=None):
@@ -120,15 +120,24 @@ def wait_verdict(theatre, fault, fault_at):
     if not theatre.asks_primary:            # probes alone: by UDP each interval, by TCP each tenth
         front.wait_event("backend_down", since=fault_at, timeout=10 * PROBE_EVERY_S + 3, backend="ns1")
         return
-    at, event = front.wait_event("backend_down", since=fault_at, timeout=3, backend="ns1")
+    at, event = front.wait_event("backend_down", since=fault_at, backend="ns1")
     longest = VERDICT_S + (PROBE_EVERY_S * len(ZONES) if fault.is_found_by_probe else 0)
     if fault.causes[:1] == ("tcp",) and fault.is_found_by_probe:
         longest += 1
-    assert at - fault_at < longest + 0.1, f"verdict after {at - fault_at:.3f} s: {event}"
-    assert int(event["detect_ms"]) < VERDICT_S * 1000, event
+    theatre.verdict = fault_at, at, longest + 0.1, int(event["detect_ms"])
     assert not fault.causes or event["cause"] in fault.causes, event
     if theatre.has_failover:
         front.wait_event("failover", since=fault_at, pool="main")
+
+
+def assert_verdict_was_soon(theatre):
+    """At the end, when it is known whether the machine itself stood still meanwhile."""
+    if theatre.verdict is None:
+        return
+    fault_at, at, longest, detect_ms = theatre.verdict
+    held_s = theatre.client.held_s(fault_at, at)
+    assert at - fault_at - held_s < longest, theatre.verdict
+    assert detect_ms - 1000 * held_s < VERDICT_S * 1000, theatre.verdict
 
 
 def wait_primary_serves(theatre, mended_at, had_verdict):
@@ -162,6 +171,7 @@ def play(theatre, fault, struck):
         for zone in ZONES:
             theatre.front.wait_event("failback_released", since=mended_at, timeout=10, backend="ns1", zone=zone + ".")
     assert_nobody_noticed(theatre.client.finish())
+    assert_verdict_was_soon(theatre)
     if fault.verdict == "stays":
         assert not theatre.front.events("backend_down", since=fault_at)
     if not theatre.has_failover and theatre.ns2 not in struck:

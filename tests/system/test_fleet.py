@@ -500,7 +500,9 @@ def understudy_of(stage, nsd, redis, name, prefix="understudy"):
 
 
 def serials(fronts):
-    return {front.name: ask(front.where, "example.com", "SOA").answer[0][0].serial for front in fronts}
+    """By name; None of one that has yet to get the zone."""
+    answers = {front.name: ask(front.where, "example.com", "SOA").answer for front in fronts}
+    return {name: answer[0][0].serial if answer else None for name, answer in answers.items()}
 
 
 def wait_serial(fronts, serial):

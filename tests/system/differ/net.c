@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TRIES = 6, WAIT_MS = 250 };
+enum { TRIES = 9, WAIT_MS = 250 };
 
 static int64_t now_ms(void)
 {
