@@ -272,10 +272,11 @@ def long_stream(unsigned):
     return script
 
 
-def error_reply(error, is_signed=False, other=b""):
-    """NOTAUTH with TSIG that says why."""
+def error_reply(error, is_signed=False, ahead_s=None):
+    """NOTAUTH with TSIG that says why, and what its clock shows."""
     def script(a, z):
         hand, wire = Hand(a), a.reply([], flags=0x8409)
+        other = b"" if ahead_s is None else u48(int(time.time()) + ahead_s)
         return [hand.signed(wire, error=error, other=other, **({} if is_signed else {"cut": 0}))]
     return script
 
@@ -313,9 +314,9 @@ SIGNATURES = {
     "MAC of 9": (first(cut=9), "malformed"),
     "MAC of 0": (first(cut=0), "malformed"),
     "MAC of 33": (first(cut=33), "malformed"),
-    "clock 299 s behind": (first(time_off=-295), "taken"),
+    "clock 280 s behind": (first(time_off=-280), "taken"),
     "clock 301 s behind": (first(time_off=-305), "time is off"),
-    "clock 301 s ahead": (first(time_off=305), "time is off"),
+    "clock 320 s ahead": (first(time_off=320), "time is off"),
     "fudge of 1": (first(time_off=-5, fudge=1), "time is off"),
     "fudge of 65535": (first(time_off=-60000, fudge=65535), "taken"),
     "time of later message": (second(time_off=-305), "time is off"),
@@ -338,8 +339,8 @@ SIGNATURES = {
     "BADKEY": (error_reply(17), "TSIG error BADKEY"),
     "BADSIG": (error_reply(16), "TSIG error BADSIG"),
     "BADTRUNC": (error_reply(22, True), "TSIG error BADTRUNC"),
-    "BADTIME": (error_reply(18, True, u48(int(time.time()) + 7200)), "TSIG error BADTIME, its clock is 7"),
-    "BADTIME, behind": (error_reply(18, True, u48(int(time.time()) - 7200)), "s behind ours"),
+    "BADTIME": (error_reply(18, True, 7200), "TSIG error BADTIME, its clock is 7"),
+    "BADTIME, behind": (error_reply(18, True, -7200), "s behind ours"),
     "BADTIME without its clock": (error_reply(18, True), "TSIG error BADTIME"),
     "TSIG error of no name": (error_reply(4711), "unknown"),
     "NOTAUTH without TSIG": (lambda a, z: [a.reply([], flags=0x8409)], "NOTAUTH"),
