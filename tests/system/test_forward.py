@@ -31,7 +31,7 @@ def option(code, data):
 
 
 def patient(where):
-    """In front of a server of Python's, which a busy machine may hold up for longer than 0.7 s."""
+    """In front of the one server, which a busy machine may hold up for longer than 0.7 s."""
     return configurations.forward_only(where).replace('pool "main" {', 'pool "main" { give-up = "5s"')
 
 
@@ -311,7 +311,7 @@ def test_backend_over_ipv6(stage):
 @pytest.mark.parametrize("is_tcp", [False, True], ids=["udp", "tcp"])
 def test_every_answer_is_the_primarys(stage, example_zone, questions, is_tcp):
     nsd = stage.nsd({"example.com": example_zone}).start()
-    front = stage.understudy(configurations.forward_only(nsd.where)).start()
+    front = stage.understudy(patient(nsd.where)).start()
     for line in open(questions):
         if line.startswith("#") or not line.strip() or "example.net" in line:
             continue

@@ -20,7 +20,7 @@ from accounts import assert_accounts_balance, unbalanced
 from fake import connect, exchange, exchange_udp, receive_message, send_message
 from hostile import Villain, ask_pipelined, ask_udp, open_files
 from servers import Stage, free_port, wait_for
-from test_forward import opt, option, question
+from test_forward import opt, option, patient, question
 
 pytestmark = pytest.mark.threads
 
@@ -49,8 +49,7 @@ class Theatre:
         self.front = self.stage.understudy(conf, name="front").start()
         self.front.wait_event("zone_transferred")
         self.lonely = self.stage.understudy(
-            configurations.forward_only(self.villain.where,
-                                        head=configurations.HEAD + 'tcp-idle = "1s"\n'), name="lonely").start()
+            'tcp-idle = "1s"\n' + patient(self.villain.where), name="lonely").start()
 
     def behave(self):
         self.villain.misdeed = lambda reply: [reply]
@@ -221,7 +220,7 @@ def test_our_own_pause_is_not_the_servers_silence(theatre, lonely):
 
 def test_server_in_slow_start_that_is_alone_gets_every_query(theatre):
     """Its share is small, but nobody else could be asked. When a busy machine makes it fall again, another start."""
-    front = theatre.stage.understudy(configurations.forward_only(theatre.villain.where), name="alone").start()
+    front = theatre.stage.understudy(patient(theatre.villain.where), name="alone").start()
     for _ in range(5):
         begun = time.monotonic()
         theatre.villain.is_probed_well = False
@@ -400,7 +399,7 @@ def test_want_of_descriptors_stops_no_query(theatre, lonely):
 
 def listening(theatre, ports):
     conf = configurations.HEAD.replace('"{listen}"', ", ".join(f'"127.0.0.1:{p}"' for p in [*ports]))
-    text = conf + 'pool "main" {\n' + configurations.backend("ns1", theatre.nsd.where) + "}\n"
+    text = conf + 'pool "main" { give-up = "5s"\n' + configurations.backend("ns1", theatre.nsd.where) + "}\n"
     return text + configurations.zone("example.com")
 
 

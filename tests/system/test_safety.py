@@ -16,7 +16,7 @@ import pytest
 import configurations
 from fake import FakeBackend, connect, exchange, exchange_udp, receive_message, send_message
 from servers import ANSWER_S, BUILD, IS_SANITIZED, Stage, ask, free_port, wait_for
-from test_forward import echo, opt, option, question
+from test_forward import echo, opt, option, patient, question
 from world import QUICK
 
 SILENCE = 0.4
@@ -96,7 +96,7 @@ def test_unlisted_names_are_refused_and_say_so(quiet_front, stage, name, is_tcp)
 
 def test_unlisted_names_go_where_the_operator_says(stage):
     fake = stage.add(FakeBackend())
-    conf = 'forward-unlisted = "main"\n' + configurations.forward_only(fake.where)
+    conf = 'forward-unlisted = "main"\n' + patient(fake.where)
     front = stage.understudy(conf).start()
     assert ask(front.where, "www.example.net").rcode() == 0
 

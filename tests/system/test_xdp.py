@@ -133,8 +133,8 @@ def test_forwarded_queries_are_answered_too(stage, cable, family):
         for length in range(1, 31):
             answer = act.ask("n" * length + ".x.test", family=family)
             assert answer.answer[0][0].address == f"198.51.100.{length}"
-    # or the mirror's, where NSD was held up
-    assert act.front.stat("answers_primary") > 0 and act.front.stat("answers_primary") + act.front.stat("answers_mirror") >= 30
+    primary, mirror = (act.front.stat(name) for name in ("answers_primary", "answers_mirror"))
+    assert primary > 0 and primary + mirror >= 30       # some are the mirror's, where NSD was held up
     act.nsd.kill()      # and rescued
     assert act.ask("www.x.test", family=family).answer[0][0].address == "198.51.100.1"
 
