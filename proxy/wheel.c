@@ -24,13 +24,26 @@ void wheel_item_init(struct wheel_item *item, unsigned kind)
 	item->kind = kind;
 }
 
+/* A slot left empty loses its bit, so that nobody wakes for it. */
+static void leave_slot(struct wheel *w, struct wheel_item *item)
+{
+	const struct link *next = item->link.next;
+
+	list_remove(&item->link);
+	if (next != &item->link && list_is_empty(next)) {
+		size_t slot = (size_t)(next - w->slots);	/* for all that is left is its head */
+
+		w->used[slot / 64] &= ~(1ull << slot % 64);
+	}
+}
+
 void wheel_set(struct wheel *w, struct wheel_item *item, uint64_t at_us)
 {
 	uint64_t tick = at_us >> WHEEL_TICK_SHIFT;
 
 	if (tick < w->tick)
 		tick = w->tick;		/* already over: the next look finds it */
-	list_remove(&item->link);
+	leave_slot(w, item);
 	item->at_us = at_us;
 	list_append(&w->slots[slot_of(tick)], &item->link);
 	w->used[slot_of(tick) / 64] |= 1ull << slot_of(tick) % 64;
@@ -38,8 +51,7 @@ void wheel_set(struct wheel *w, struct wheel_item *item, uint64_t at_us)
 
 void wheel_del(struct wheel *w, struct wheel_item *item)
 {
-	(void)w;	/* a slot left empty loses its bit when it is next passed */
-	list_remove(&item->link);
+	leave_slot(w, item);
 	item->at_us = UINT64_MAX;
 }
 
@@ -92,8 +104,6 @@ struct wheel_item *wheel_expired(struct wheel *w, uint64_t now)
 			wheel_del(w, item);
 			return item;
 		}
-		if (list_is_empty(slot))
-			w->used[slot_of(tick) / 64] &= ~(1ull << slot_of(tick) % 64);
 		if (tick == last)
 			return NULL;
 		w->tick++;

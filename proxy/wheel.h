@@ -28,7 +28,7 @@ struct wheel_item {
 
 struct wheel {
 	uint64_t tick;				/* every earlier tick has been looked at */
-	uint64_t used[WHEEL_SLOTS / 64];	/* bit set: the slot may hold items */
+	uint64_t used[WHEEL_SLOTS / 64];	/* bit set: the slot holds items */
 	struct link slots[WHEEL_SLOTS];
 };
 

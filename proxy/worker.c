@@ -16,6 +16,7 @@
 #include "cache/priority.h"
 #include "cache/rcu.h"
 #include "proxy/crowd.h"
+#include "proxy/deadline.h"
 #include "proxy/dispatch.h"
 #include "proxy/tcp.h"
 #include "proxy/udp.h"
@@ -25,9 +26,9 @@
 
 /*
  * The turn of the loop: on_wake() reads the clock, callbacks do their work and flush what they
- * queued, on_sleep() sets the one timer to the next deadline and tells RCU that nothing read in
- * this turn is still in use. Deadlines come after sockets: when we were late ourselves, the
- * replies that arrived meanwhile are read before anybody is called silent.
+ * queued, on_before_sleep() sees to it that the one timer rings for the next deadline, on_sleep()
+ * tells RCU that nothing read in this turn is still in use. Deadlines come after sockets: when we
+ * were late ourselves, the replies that arrived meanwhile are read before anybody is called silent.
  */
 
 enum {
@@ -44,7 +45,7 @@ struct worker {
 	struct crowd crowd;		/* in it: TCP, and sockets to backends */
 	ev_async command;		/* a new plan, or the end */
 	ev_prepare before_sleep;
-	ev_timer deadline;		/* the wheel's next */
+	struct deadline deadline;	/* the wheel's next, or before */
 	bool looks_again;		/* we were late for it: sockets are read before it is kept */
 	ev_timer sweep;			/* each second */
 	struct dispatch *dispatch;
@@ -179,35 +180,29 @@ static bool is_late(const struct worker *w)
 	return w->dispatch->now_us > wheel_next_us(&w->dispatch->wheel) + LATE_US;
 }
 
-static void on_deadline(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_deadline(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct worker *w = worker_of(loop);
 
-	(void)timer;
+	(void)io;
 	(void)revents;
 	/* A wait that a signal cut short has shown no socket: one more turn does. */
 	w->looks_again = is_late(w) && !w->looks_again;
 	if (w->looks_again)
 		return;
+	deadline_stop(&w->deadline);
 	dispatch_expire(w->dispatch, on_shell_timer);
 	flush(w);
 }
 
-/* Runs before each sleep, last of all: the one timer follows the earliest deadline. */
+/* Runs before each sleep, last of all. */
 static void on_before_sleep(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
 	struct worker *w = worker_of(loop);
-	uint64_t next = wheel_next_us(&w->dispatch->wheel);
-	uint64_t now = w->dispatch->now_us;
 
 	(void)prepare;
 	(void)revents;
-	if (next == UINT64_MAX) {
-		ev_timer_stop(loop, &w->deadline);
-		return;
-	}
-	w->deadline.repeat = next > now ? (double)(next - now) / 1e6 : 1e-6;
-	ev_timer_again(loop, &w->deadline);
+	deadline_set(&w->deadline, wheel_next_us(&w->dispatch->wheel));
 }
 
 static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -382,8 +377,7 @@ static void init_loop(struct worker *w)
 	ev_set_priority(&w->before_sleep, EV_MINPRI);
 	ev_prepare_start(w->loop, &w->before_sleep);
 	crowd_init(&w->crowd, w->loop);		/* behind it: crowd.h */
-	ev_init(&w->deadline, on_deadline);
-	ev_set_priority(&w->deadline, EV_MINPRI);
+	deadline_init(&w->deadline, w->loop, on_deadline);
 	ev_timer_init(&w->sweep, on_sweep, 0., 1.);
 	ev_timer_start(w->loop, &w->sweep);
 }
@@ -459,6 +453,7 @@ void worker_free(struct worker *w)
 	udp_free(w->udp);
 	upstreams_free(w->upstreams);
 	dispatch_free(w->dispatch);
+	deadline_fini(&w->deadline);
 	ev_loop_destroy(w->loop);
 	crowd_fini(&w->crowd);
 	sem_destroy(&w->done);

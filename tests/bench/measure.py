@@ -219,9 +219,10 @@ def cost(server, where, questions, at=contextlib.nullcontext):
 
 
 def turns(contenders, measure, cpus=(SERVER_CPU,)):
-    """{name: [figures of each repetition]}, interleaved; one turn of each to warm up."""
+    """{name: [figures of each repetition]}, interleaved; one turn of each to warm up. No `cpus`: they stay where they are."""
     for server in contenders.values():
-        pin(server, *cpus)
+        if cpus:
+            pin(server, *cpus)
         measure(server)
     found = {name: [] for name in contenders}
     for _ in range(REPETITIONS):

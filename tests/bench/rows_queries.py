@@ -8,7 +8,7 @@ import statistics
 import subprocess
 
 import references
-from measure import (CLIENT_CPU, HOSTS, REPETITIONS, SECONDS, SERVER_CPU, STEADY_RATE, awake, compare, flood, pin, processes_of,
+from measure import (HOSTS, SECONDS, SERVER_CPU, STEADY_RATE, CLIENT_CPU, awake, compare, cpu_ns, flood, pin, processes_of,
                      table, turns)
 from peers import Dnsdist
 from servers import wait_for
@@ -48,15 +48,24 @@ def forward(world):
 
 
 def latency(world):
-    """What a proxy adds at a steady rate: its percentiles less those of the server behind it."""
+    """What a proxy adds at a steady rate: its percentiles less those of the server behind it, asked in the same turn."""
     backend, contenders = forwarders(world)
+
+    def steady(server):
+        before = cpu_ns(server)
+        result = flood(server.where, world.positive, rate=STEADY_RATE)
+        return {**result, "cpu_ns": (cpu_ns(server) - before) / max(1, result["answered"])}
+    for server in contenders.values():
+        pin(server, SERVER_CPU)
     with awake():
-        found = turns(contenders, lambda server: flood(server.where, world.positive, rate=STEADY_RATE))
-        direct = [flood(backend.where, world.positive, rate=STEADY_RATE) for _ in range(REPETITIONS)]
+        found = turns({"nsd": backend, **contenders}, steady, cpus=None)
+    direct = found.pop("nsd")
     keys = {"p50_us": ("p50", ".0f"), "p99_us": ("p99", ".0f"), "p999_us": ("p99.9", ".0f")}
-    rows = {name: {key: statistics.median(own[key] - base[key] for own, base in zip(figures, direct)) for key in keys}
+    rows = {name: {**{key: statistics.median(own[key] - base[key] for own, base in zip(figures, direct)) for key in keys},
+                   "cpu_ns": statistics.median(own["cpu_ns"] for own in figures)}
             for name, figures in found.items()}
-    return table(f"latency added by forwarding at {STEADY_RATE} q/s, microseconds", rows, keys)
+    return table(f"latency added by forwarding at {STEADY_RATE} q/s, microseconds", rows,
+                 {**keys, "cpu_ns": ("CPU ns a query", ".0f")})
 
 
 TRACED_RATE = 1_000      # what all of them still answer while strace looks on

@@ -68,6 +68,23 @@ START_TEST(removed_item_never_expires)
 }
 END_TEST
 
+/* Queries that are answered in time wake nobody. */
+START_TEST(slot_left_empty_is_not_waited_for)
+{
+	wheel_set(&wheel, &items[0], START_US + 5000);
+	wheel_set(&wheel, &items[1], START_US + 5000);
+	wheel_set(&wheel, &items[2], START_US + 90000);
+	wheel_del(&wheel, &items[0]);
+	ck_assert_uint_le(wheel_next_us(&wheel), START_US + 5000 + 1024);
+	wheel_del(&wheel, &items[1]);
+	ck_assert_uint_ge(wheel_next_us(&wheel), START_US + 90000);
+	wheel_set(&wheel, &items[2], START_US + 200000);
+	ck_assert_uint_ge(wheel_next_us(&wheel), START_US + 200000);
+	wheel_del(&wheel, &items[2]);
+	ck_assert_uint_eq(wheel_next_us(&wheel), UINT64_MAX);
+}
+END_TEST
+
 /* Against the plainest oracle: a list that is searched. */
 START_TEST(random_deadlines_agree_with_a_searched_list)
 {
@@ -111,6 +128,7 @@ int main(void)
 	tcase_add_test(tc, deadline_beyond_one_turn_is_kept_for_the_next);
 	tcase_add_test(tc, long_pause_loses_nothing);
 	tcase_add_test(tc, removed_item_never_expires);
+	tcase_add_test(tc, slot_left_empty_is_not_waited_for);
 	tcase_add_loop_test(tc, random_deadlines_agree_with_a_searched_list, 0, 10);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
