@@ -7,12 +7,12 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cache/clock.h"
 #include "cache/random.h"
 #include "cache/rcu.h"
+#include "proxy/descriptors.h"
 
 enum {
 	/* Sockets are bound by then, so that queries wait in the kernel while zones are read. */
@@ -32,15 +32,18 @@ static bool open_log(const struct conf *conf, FILE *errors)
 	return result == 0;
 }
 
-/* Connections cost descriptors: takes as many as we may have. */
-static void raise_descriptor_limit(void)
+/* Connections cost descriptors. Returns how many TCP clients each worker can have. */
+static unsigned take_descriptors(const struct conf *conf)
 {
-	struct rlimit limit;
+	uint64_t wanted = descriptors_wanted(conf), limit = descriptors_raise(wanted);
+	unsigned clients = descriptors_clients(conf, limit);
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &limit);
+	if (clients < conf->tcp_connections)
+		event_note(EVENT_WARNING, "open files are limited to %llu, %llu are wanted: each worker "
+			   "takes %u TCP clients instead of tcp-connections = %u (LimitNOFILE= of "
+			   "systemd, or ulimit -Hn, gives more)", (unsigned long long)limit,
+			   (unsigned long long)wanted, clients, conf->tcp_connections);
+	return clients;
 }
 
 /* Who we are in leases: for operators the host and the process; random, as both come again. */
@@ -75,7 +78,8 @@ static bool make_workers(struct daemon *d, FILE *errors)
 {
 	struct worker_conf conf = { .watch = d->watch, .mirror = d->mirror,
 				    .transfers = d->transfers, .notifier = d->notifier,
-				    .cookie_secret = d->cookie_secret };
+				    .cookie_secret = d->cookie_secret,
+				    .tcp_connections = take_descriptors(d->plan->conf) };
 
 	for (unsigned i = 0; i < d->plan->conf->workers; i++) {
 		conf.index = i;
@@ -166,7 +170,6 @@ bool daemon_start(struct daemon *d, const char *conf_file, struct conf *conf, FI
 		return false;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	raise_descriptor_limit();
 	random_init(&random);
 	for (size_t i = 0; i < COOKIE_SECRET_LEN; i++)
 		d->cookie_secret[i] = (uint8_t)random_u16(&random);

@@ -42,7 +42,7 @@ static void init_tables(struct tcp *t)
 	}
 }
 
-struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, const struct conf *conf,
+struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, unsigned connections,
 		    struct transfer_log *log, void (*flush)(void *arg), void *arg)
 {
 	struct tcp *t = memory_zeroed(1, sizeof(*t));
@@ -52,10 +52,9 @@ struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, const struc
 	t->log = log;
 	t->flush = flush;
 	t->arg = arg;
-	tcp_set_conf(t, conf);
 	list_init(&t->free);
 	list_init(&t->idle);
-	t->count = conf->tcp_connections;
+	t->count = connections;
 	t->connections = memory_zeroed(t->count, sizeof(*t->connections));
 	t->bucket_mask = 4095;
 	t->buckets = memory_zeroed(t->bucket_mask + 1, sizeof(*t->buckets));

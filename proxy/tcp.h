@@ -10,7 +10,7 @@
  *      |                                                         |
  *      +--(client's FIN)--> ENDING (no more queries, answers still owed) --> closed
  *
- * Owns:     the connections, in a table sized by the configuration; large buffers in a pool.
+ * Owns:     the connections, in a table made once; large buffers in a pool.
  * Threads:  one per worker, inside its loop; tcp_bind() in control.
  * Memory:   all of it in tcp_new(). A connection has a small buffer of its own; a message or
  *           backlog that is longer borrows a large one.
@@ -27,7 +27,8 @@
 
 struct tcp;
 
-struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, const struct conf *conf,
+/* tcp_set_conf() follows. */
+struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, unsigned connections,
 		    struct transfer_log *log, void (*flush)(void *arg), void *arg);
 void tcp_free(struct tcp *t);		/* closes everything; NULL is fine */
 

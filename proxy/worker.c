@@ -392,7 +392,7 @@ static void init_parts(struct worker *w, const struct plan *plan, const struct w
 	shell.dispatch = w->dispatch;
 	w->upstreams = upstreams_new(&shell);
 	w->udp = udp_new(w->loop, w->dispatch, flush, w);
-	w->tcp = tcp_new(w->crowd.loop, w->dispatch, plan->conf, conf->transfers, flush, w);
+	w->tcp = tcp_new(w->crowd.loop, w->dispatch, conf->tcp_connections, conf->transfers, flush, w);
 }
 
 struct worker *worker_new(const struct worker_conf *conf, const struct plan *plan, FILE *errors)

@@ -31,6 +31,7 @@ struct worker_conf {
 	struct mirror *mirror;			/* is told of NOTIFY */
 	struct transfer_log *transfers;		/* is told of zone transfers to clients */
 	struct notifier *notifier;		/* is told of NOTIFY that goes on, or is refused */
+	unsigned tcp_connections;		/* clients, at the most */
 	const uint8_t *cookie_secret;		/* COOKIE_SECRET_LEN bytes, the same for all workers */
 };
 

@@ -380,6 +380,7 @@ class Understudy(Server):
         os.makedirs(self.state, exist_ok=True)
         self.conf = self.path("understudy.conf")
         self.env = {}
+        self.wrapper = []           # a program that starts it
         self.configure(conf)
 
     def configure(self, conf):
@@ -392,7 +393,7 @@ class Understudy(Server):
 
     def start(self, wait=True):
         self.started = time.monotonic()
-        self.spawn([os.path.join(BUILD, "understudy"), "-c", self.conf], env=self.env)
+        self.spawn([*self.wrapper, os.path.join(BUILD, "understudy"), "-c", self.conf], env=self.env)
         if wait:
             wait_for(self.is_answering, "Understudy to answer", 60)
         return self

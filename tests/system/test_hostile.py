@@ -6,6 +6,7 @@ has exactly one answer, the right one, in time; the accounts balance; nothing gr
 import contextlib
 import os
 import random
+import re
 import resource
 import signal
 import socket
@@ -395,6 +396,34 @@ def test_want_of_descriptors_stops_no_query(theatre, lonely):
         resource.prlimit(front.process.pid, resource.RLIMIT_NOFILE, (soft, hard))
         for connection in crowd:
             connection.close()
+
+
+def test_few_open_files_are_not_all_for_clients(theatre):
+    """What is left for TCP clients is told of; sockets to servers and transfers have theirs, come as many as may."""
+    conf = configurations.failover(theatre.nsd.where).replace("workers   = 2", "workers   = 1\ntcp-per-client = 1000")
+    front = theatre.stage.understudy(conf, name="few")
+    front.wrapper = ["prlimit", "--nofile=700:700"]
+    front.start()
+    front.wait_event("zone_transferred")
+    note = re.search(r"open files are limited to 700, \d+ are wanted: each worker takes (\d+) TCP clients", front.log_text())
+    most = int(note[1])
+    crowd = []
+    try:
+        for _ in range(most + 200):
+            crowd.append(connect(front.where))
+            send_message(crowd[-1], question("www.example.com"))
+            assert receive_message(crowd[-1])
+        assert open_files(front) < most + 150
+        since = time.monotonic()
+        front.ctl("retransfer", "example.com")
+        front.wait_event("zone_transferred", since=since)
+        count = ask_udp(front.where, queries(50), rate=100)
+        count.assert_one_each()
+        count.assert_true(theatre.nsd.where)
+    finally:
+        for connection in crowd:
+            connection.close()
+        front.stop()
 
 
 def listening(theatre, ports):
