@@ -5,7 +5,8 @@ import os
 import resource
 import subprocess
 
-from measure import (BENCHES, BUSY_CLIENTS, CLIENT_CPU, CLIENTS, SECONDS, SERVER_CPU, cpu_ns, memory, on_cpu, pin, table)
+from measure import (BENCHES, BUSY_CLIENTS, CLIENT_CPU, CLIENTS, SECONDS, SERVER_CPU, cpu_ns, memory, on_cpu, pin, settled_memory,
+                     table)
 from peers import Dnsdist
 from stages import HEAD, nsd_of
 
@@ -13,6 +14,7 @@ RATE = 10_000
 PIPELINE = 16
 FILES_BESIDE = 1000     # what a server opens besides its clients
 PATIENT = HEAD + f'tcp-connections = {min(65536, CLIENTS + BUSY_CLIENTS + 100)}\ntcp-idle = "10m"\n'
+ALONE = HEAD + "tcp-connections = 1\n"
 
 
 def allow_files(count):
@@ -27,9 +29,14 @@ def allow_files(count):
     return count
 
 
-def crowd(server, questions, idle):
+def without_clients(world, make):
+    """What it takes before it has room for any: its table of connections is made at start."""
+    with world.playing(make(head=ALONE, name="understudy-alone")) as server:
+        return settled_memory(server)
+
+
+def crowd(server, questions, idle, before):
     """All connections held, then the busy ones ask at RATE, and the idle ones once more."""
-    before = memory(server)
     with on_cpu(CLIENT_CPU):
         client = subprocess.Popen(
             [os.path.join(BENCHES, "crowd"), "-s", f"127.0.0.1:{server.port}", "-q", questions, "-i", str(idle),
@@ -52,7 +59,7 @@ def crowd(server, questions, idle):
 def tcp_clients(world):
     """
     Idle clients by TCP, and busy ones that pipeline 10,000 queries a second: who is taken, what each costs the
-    server's process in memory over what it had before (the kernel's buffers aside), how long answers take, how many of the idle
+    server's process in memory over what it has without (the kernel's buffers aside), how long answers take, how many of the idle
     ones are answered at the end.
     """
     room = allow_files(CLIENTS + BUSY_CLIENTS)
@@ -66,7 +73,10 @@ def tcp_clients(world):
         dnsdist.start()
         contenders = {"understudy": world.proxy(nsd, head=PATIENT), "dnsdist": dnsdist,
                       "understudy-mirror": world.mirror(nsd, head=PATIENT)}
-    rows = {name: crowd(server, world.positive, idle) for name, server in contenders.items()}
+        before = {"understudy": without_clients(world, lambda **options: world.proxy(nsd, **options)),
+                  "dnsdist": settled_memory(dnsdist),
+                  "understudy-mirror": without_clients(world, lambda **options: world.mirror(nsd, **options))}
+    rows = {name: crowd(server, world.positive, idle, before[name]) for name, server in contenders.items()}
     return table(f"{idle} idle clients by TCP, {BUSY_CLIENTS} with {PIPELINE} queries under way each, {RATE} q/s in all", rows,
                  {"connected": ("taken", "d"), "held": ("still there", "d"), "bytes_connection": ("bytes each", ".0f"),
                   "resident_mb": ("MB in all", ".1f"),
