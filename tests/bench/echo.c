@@ -5,7 +5,7 @@
  * Purpose:  what `make bench` holds answers from a mirror against. No server on ordinary sockets can
  *           cost less: it looks at nothing, and makes two system calls for a batch.
  *
- *   echo ADDR:PORT
+ *   echo ADDR:PORT [PROCESSES]
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "cache/address.h"
+#include "tests/bench/several.h"
 
 enum { BATCH = 64, MESSAGE_MAX = 4096 };
 
@@ -49,12 +50,15 @@ int main(int argc, char **argv)
 	struct address a;
 	int fd, size = 4 << 20;
 
-	if (argc != 2 || !address_from_text(argv[1], 53, &a)) {
-		fprintf(stderr, "usage: echo ADDR:PORT\n");
+	if (argc < 2 || argc > 3 || !address_from_text(argv[1], 53, &a)) {
+		fprintf(stderr, "usage: echo ADDR:PORT [PROCESSES]\n");
 		return 2;
 	}
+	if (argc == 3)
+		become_several(argv[2]);
 	fd = socket(a.storage.ss_family, SOCK_DGRAM, 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	share_port(fd);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a.storage, a.len) < 0) {
 		fprintf(stderr, "%s: %s\n", argv[1], strerror(errno));
 		return 1;

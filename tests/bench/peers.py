@@ -15,12 +15,13 @@ from servers import NameServer, free_port
 
 
 class Limit(NameServer):
-    """echo, or relay before `backend`."""
+    """echo, or relay before `backend`; so many processes of it."""
 
-    def __init__(self, folder, name, backend=None, address="127.0.0.1"):
+    def __init__(self, folder, name, backend=None, address="127.0.0.1", count=1):
         super().__init__(folder, name, (address, free_port(address)))
         self.command = [os.path.join(BENCHES, name), f"{self.address}:{self.port}"]
         self.command += [f"127.0.0.1:{backend.port}"] if backend else []
+        self.command += [str(count)]
 
     def start(self):
         self.spawn(self.command)

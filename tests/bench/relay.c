@@ -5,7 +5,7 @@
  * Purpose:  what `make bench` holds forwarded queries against. It keeps who asked under the ID that it
  *           gave out, one after the other, and looks at nothing else.
  *
- *   relay ADDR:PORT BACKEND:PORT
+ *   relay ADDR:PORT BACKEND:PORT [PROCESSES]
  */
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 
 #include "cache/address.h"
+#include "tests/bench/several.h"
 
 enum { BATCH = 64, MESSAGE_MAX = 4096 };
 
@@ -86,6 +87,8 @@ static int opened(const char *text, const struct address *a, bool is_front)
 	const struct sockaddr *sa = (const struct sockaddr *)&a->storage;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (is_front)
+		share_port(fd);
 	if (fd < 0 || (is_front ? bind(fd, sa, a->len) : connect(fd, sa, a->len)) < 0) {
 		fprintf(stderr, "%s: %s\n", text, strerror(errno));
 		exit(1);
@@ -98,10 +101,12 @@ int main(int argc, char **argv)
 	struct address front, back;
 	struct pollfd fds[2] = { { .events = POLLIN }, { .events = POLLIN } };
 
-	if (argc != 3 || !address_from_text(argv[1], 53, &front) || !address_from_text(argv[2], 53, &back)) {
-		fprintf(stderr, "usage: relay ADDR:PORT BACKEND:PORT\n");
+	if (argc < 3 || argc > 4 || !address_from_text(argv[1], 53, &front) || !address_from_text(argv[2], 53, &back)) {
+		fprintf(stderr, "usage: relay ADDR:PORT BACKEND:PORT [PROCESSES]\n");
 		return 2;
 	}
+	if (argc == 4)
+		become_several(argv[3]);
 	fds[0].fd = opened(argv[1], &front, true);
 	fds[1].fd = opened(argv[2], &back, false);
 	for (unsigned i = 0; i < BATCH; i++) {

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: ISC
 """rows_growth - what stays the same, however much of it there is."""
+import statistics
+
 import configurations
-from measure import (CLIENT_CPU, GROWTH_SECONDS, HOSTS, RECORDS, SERVER_CPU, compare, flood, memory, pin, table)
+from measure import (CLIENT_CPU, GROWTH_SECONDS, HOSTS, RECORDS, SERVER_CPU, compare, cost, flood, memory, pin, table, turns)
 from servers import Nsd
 from stages import FLOODED, HEAD, nsd_of, plain_zone
 
@@ -54,22 +56,37 @@ def backends(world):
     return compare("forwarded, by the number of backends", contenders, world.positive, "1 backends")
 
 
+def growth_of(one, two, limit_one, limit_two):
+    """From one to two, in the same turn; figures are CPU for each query of each turn."""
+    ratios = [second / first for first, second in zip(one, two)]
+    limits = [second / first for first, second in zip(limit_one, limit_two)]
+    return {"growth": statistics.median(ratios), "to_limit": statistics.median(own / limit for own, limit in zip(ratios, limits)),
+            "one_ns": statistics.median(one), "two_ns": statistics.median(two)}
+
+
 def workers(world):
     """
-    CPU for each query with one worker, and with two that answer at the same time: what they share would show.
-    With two processors in all the client (and the backend) take their part of both, so that batches are smaller
-    with two workers, and that shows, too: only where there are more can it be told apart.
+    CPU for each query of two workers to that of one; and the same of the limit as one process and two, which share nothing. Where
+    there are but two processors the client (and the backend) take their part of both, and batches are smaller: that,
+    the limit shows, too. What is left, ours over its, is what our workers cost each other.
     """
     nsd = nsd_of(world)
+    pin(nsd, CLIENT_CPU)
     rows = {}
-    for kind, make in {"mirror": world.mirror, "forwarded": world.proxy}.items():
+    for kind, limit, behind, make in (("mirror", "echo", None, world.mirror), ("forwarded", "relay", nsd, world.proxy)):
         contenders = {}
         for count in (1, 2):
             head = HEAD.replace("workers   = 1", f"workers   = {count}")
-            contenders[f"{kind}, {count} workers"] = make(nsd, head=head, name=f"understudy-{kind}-{count}")
-        rows.update(compare(f"{kind}: one worker and two", contenders, world.positive, f"{kind}, 1 workers",
-                            cpus=(SERVER_CPU, CLIENT_CPU)))
-    return rows
+            contenders[limit, count] = world.limit(limit, behind, count=count)
+            contenders[kind, count] = make(nsd, head=head, name=f"understudy-{kind}-{count}")
+        found = {key: [turn["cpu_ns"] for turn in own]
+                 for key, own in turns(contenders, lambda server: cost(server, server.where, world.positive),
+                                       (SERVER_CPU, CLIENT_CPU)).items()}
+        for name in (limit, kind):
+            rows[name] = growth_of(found[name, 1], found[name, 2], found[limit, 1], found[limit, 2])
+    return table("CPU for each query of two workers to that of one; the limit: as two processes", rows,
+                 {"growth": ("two to one", ".2f"), "to_limit": ("over the limit's", ".2f"), "one_ns": ("ns with one", ".0f"),
+                  "two_ns": ("ns with two", ".0f")})
 
 
 ROWS = {"day": day, "names": names, "backends": backends, "workers": workers}

@@ -103,8 +103,8 @@ class World:
     def proxy(self, backend, head=HEAD, name="understudy-proxy"):
         return self.understudy(configurations.forward_only(backend.where, zones=FLOODED, head=head), name)
 
-    def limit(self, name, backend=None, address="127.0.0.1"):
-        server = self.stage.add(Limit(self.folder, name, backend, address))
+    def limit(self, name, backend=None, address="127.0.0.1", count=1):
+        server = self.stage.add(Limit(self.folder, name, backend, address, count))
         server.start()
         return server
 
