@@ -10,6 +10,7 @@
 #include "cache/clock.h"
 #include "cache/memory.h"
 #include "cache/mirror_parts.h"
+#include "cache/mirror_status.h"
 #include "cache/mirror_zoneconf.h"
 
 static void *must(void *p)
@@ -66,7 +67,7 @@ void mirror_zone_status(struct mirror *m, struct mirror_zone *z, struct mirror_z
 	uint64_t now_us = clock_monotonic_us(), next_us;
 
 	pthread_mutex_lock(&m->mutex);
-	*status = z->work->status;
+	status_unpack(z->work->status, status);
 	next_us = z->work->status_next_us;
 	pthread_mutex_unlock(&m->mutex);
 	status->next_refresh_s = 0;	/* while one is on: now */

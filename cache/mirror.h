@@ -199,7 +199,6 @@ struct mirror_zone_status {
 	uint64_t next_refresh_s;		/* from now; 0: now */
 	uint64_t saved_generation;		/* in Redis; 0: none */
 	uint64_t lacks_since_us;		/* monotonic: Redis has a later one; 0: it has none */
-	char lease_holder[STORE_HOLDER_MAX];	/* who transfers it for all of us; empty: not known */
 	enum zone_hold hold;			/* the operator's order */
 	uint64_t hold_since;			/* wall seconds */
 	uint64_t end_us;			/* monotonic: when it stops answering, its grace included */
@@ -208,11 +207,14 @@ struct mirror_zone_status {
 	bool is_reviewed;			/* a new version is being looked at */
 	enum review_check refused_by;		/* the last version, until another one is taken: */
 	uint32_t refused_serial;
+	struct mirror_catalog_held catalog_held;
+
+	/* texts, all of them: mirror_status.h */
+	char lease_holder[STORE_HOLDER_MAX];	/* who transfers it for all of us; empty: not known */
 	char refused_reason[REVIEW_REASON_MAX];
 	char source[MIRROR_SOURCE_MAX];		/* "192.0.2.53:53", "redis", "snapshot" */
 	char unfaithful[100];			/* why answers would differ; empty: none known */
 	char last_error[256];			/* of the last transfer; empty: none */
-	struct mirror_catalog_held catalog_held;
 };
 
 /* [any] */

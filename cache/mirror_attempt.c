@@ -33,7 +33,7 @@ static void confirm(struct mirror_work *w)
 	times = times_of(&w->schedule);
 	holding_confirm(&w->hold, &times);
 	w->behind = 0;
-	w->last_error[0] = '\0';
+	work_forget_error(w);
 	if (!w->is_holding_back)
 		w->catalog_held.is_held = false;
 	if (failures > 0)
@@ -117,7 +117,7 @@ void attempt_failed(struct mirror_work *w, enum zone_error broken, const char *r
 		settle(w);
 	f.now_us = clock_monotonic_us();
 	f.retry_s = is_last_attempt(w) ? seconds_until(w->schedule.next_us, f.now_us) : 0;
-	snprintf(w->last_error, sizeof(w->last_error), "%s: %s", source, reason);
+	work_note_error(w, "%s: %s", source, reason);
 	w->shop->report(w, w->shop->report_arg);
 	if (broken != ZONE_OK)
 		zonelog_rejected(&w->log, &f);
@@ -201,7 +201,7 @@ void attempt_delivered(struct mirror_work *w, struct generation *g)
 	schedule_news(&w->schedule);
 	times = times_of(&w->schedule);
 	w->behind = 0;
-	w->last_error[0] = '\0';
+	work_forget_error(w);
 	if (fetch_is_ixfr(w->fetch))
 		ixfr_worked(&w->ixfr[w->primary]);
 	w->catalog_held = (struct mirror_catalog_held){ .is_held = false };
@@ -247,7 +247,7 @@ void attempt_withheld(struct mirror_work *w, const char *reason)
 	w->is_blemished = w->is_holding_back = true;
 	if (is_last_attempt(w) && !w->is_delivered)
 		settle(w);
-	snprintf(w->last_error, sizeof(w->last_error), "%s", reason);
+	work_note_error(w, "%s", reason);
 	attempt_over(w);
 }
 

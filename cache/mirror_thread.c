@@ -12,6 +12,7 @@
 #include "cache/mirror_fleet.h"
 #include "cache/mirror_order.h"
 #include "cache/mirror_parts.h"
+#include "cache/mirror_status.h"
 #include "cache/mirror_turn.h"
 #include "cache/priority.h"
 
@@ -23,9 +24,13 @@
 static void on_report(struct mirror_work *w, void *arg)
 {
 	struct mirror *m = arg;
+	struct mirror_zone_status status = { .next_refresh_s = 0 };
+	struct status_packed *old = w->status, *new;	/* this thread alone writes it */
 
+	work_describe(w, &status);
+	new = status_pack(&status);
 	pthread_mutex_lock(&m->mutex);
-	work_describe(w, &w->status);
+	w->status = new;
 	w->status_next_us = w->schedule.next_us;
 	if (!w->is_counted && w->is_snapshot_seen && w->is_store_seen) {
 		w->is_counted = true;
@@ -33,6 +38,7 @@ static void on_report(struct mirror_work *w, void *arg)
 			pthread_cond_broadcast(&m->loaded);
 	}
 	pthread_mutex_unlock(&m->mutex);
+	free(old);
 }
 
 /* ---- Commands, in the thread ---- */

@@ -6,6 +6,7 @@
  */
 #include "cache/mirror_work.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,8 @@ void work_free(struct mirror_work *w)
 		holding_fini(&w->hold);
 	zoneconf_free(w->conf);
 	free(w->refusal.reason);
+	free(w->last_error);
+	free(w->status);
 	free(w->slot);
 	free(w);
 }
@@ -57,6 +60,25 @@ void work_free(struct mirror_work *w)
 static void report(struct mirror_work *w)
 {
 	w->shop->report(w, w->shop->report_arg);
+}
+
+void work_forget_error(struct mirror_work *w)
+{
+	free(w->last_error);
+	w->last_error = NULL;
+}
+
+void work_note_error(struct mirror_work *w, const char *format, ...)
+{
+	char *text;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		abort();
+	va_end(args);
+	free(w->last_error);
+	w->last_error = text;
 }
 
 /* ---- The timer ---- */
@@ -221,8 +243,8 @@ void work_refuse(struct mirror_work *w, const struct generation *g, enum review_
 	w->refusal = now;
 	w->refused_until_us = clock_monotonic_us() + refused_s(held) * US_PER_S;
 	atomic_store_explicit(&w->slot->is_refused, true, memory_order_relaxed);
-	snprintf(w->last_error, sizeof(w->last_error), "%s: serial %u is refused by %s: %.160s", source,
-		 now.serial, review_check_text(failed), reason);
+	work_note_error(w, "%s: serial %u is refused by %s: %.160s", source, now.serial,
+			review_check_text(failed), reason);
 	report(w);
 	if (is_news)
 		zonelog_refused(&w->log, &now, held, source, clock_monotonic_us());
@@ -380,5 +402,5 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	snprintf(s->unfaithful, sizeof(s->unfaithful), "%s", unfaithful ? unfaithful : "");
 	snprintf(s->source, sizeof(s->source), "%s", w->hold.source);
 	s->catalog_held = w->catalog_held;
-	snprintf(s->last_error, sizeof(s->last_error), "%s", w->last_error);
+	snprintf(s->last_error, sizeof(s->last_error), "%s", w->last_error ? w->last_error : "");
 }

@@ -100,9 +100,9 @@ struct mirror_work {
 	struct mirror_work *wanted_next;	/* good until `wants` is cleared */
 
 	struct mirror_catalog_held catalog_held;	/* mirror_catalog.h */
-	char last_error[256];
+	char *last_error;		/* of the last transfer; NULL: none */
 	/* guarded by the mirror's mutex */
-	struct mirror_zone_status status;
+	struct status_packed *status;	/* NULL: nothing is known yet */
 	uint64_t status_next_us;
 };
 
@@ -164,6 +164,11 @@ void work_on_followed(struct mirror_work *w, struct generation *g, const struct 
 void work_on_spoilt(struct mirror_work *w, uint64_t generation);
 void work_on_wanted(struct mirror_work *w, uint32_t serial);
 void work_on_older(struct mirror_work *w, uint64_t generation);
+
+/* What operators see of the last transfer: why it failed, or nothing. */
+void work_note_error(struct mirror_work *w, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+void work_forget_error(struct mirror_work *w);
 
 /* Fills in the status; next_refresh_s is left to the reader. */
 void work_describe(const struct mirror_work *w, struct mirror_zone_status *status);

@@ -24,16 +24,23 @@ void tcp_set_conf(struct tcp *t, const struct conf *conf)
 	t->message_us = conf->tcp_message_us;
 }
 
+/* One that nobody has had: until then the kernel need not give its memory. NULL: there is none. */
+static struct connection *make_connection(struct tcp *t)
+{
+	struct connection *c;
+
+	if (t->used == t->count)
+		return NULL;
+	c = &t->connections[t->used++];
+	c->owner = t;
+	wheel_item_init(&c->timer, TIMER_SHELL);
+	list_init(&c->same_bucket);
+	list_init(&c->link);
+	return c;
+}
+
 static void init_tables(struct tcp *t)
 {
-	for (size_t i = 0; i < t->count; i++) {
-		struct connection *c = &t->connections[i];
-
-		c->owner = t;
-		wheel_item_init(&c->timer, TIMER_SHELL);
-		list_init(&c->same_bucket);
-		list_append(&t->free, &c->link);
-	}
 	for (uint32_t i = 0; i <= t->bucket_mask; i++)
 		list_init(&t->buckets[i]);
 	for (size_t i = 0; i < TCP_LARGE_COUNT; i++) {
@@ -69,7 +76,7 @@ void tcp_free(struct tcp *t)
 {
 	if (!t)
 		return;
-	for (size_t i = 0; i < t->count; i++) {
+	for (size_t i = 0; i < t->used; i++) {
 		struct connection *c = &t->connections[i];
 
 		if (c->transfer)
@@ -130,7 +137,10 @@ static unsigned connections_from(struct tcp *t, const struct client *client)
 static struct connection *take_free(struct tcp *t)
 {
 	struct link *l = list_first(&t->free);
+	struct connection *fresh = l ? NULL : make_connection(t);
 
+	if (fresh)
+		return fresh;
 	if (!l && (l = list_first(&t->idle))) {	/* the longest idle one makes room */
 		counter_add(&t->dispatch->stats->tcp_closed_idle, 1);
 		connection_close(list_entry(l, struct connection, link));
@@ -255,7 +265,7 @@ void tcp_stop_all(struct tcp *t)
 	for (unsigned i = 0; i < TCP_LISTENERS_MAX; i++)
 		if (t->listeners[i].is_open)
 			listener_close(&t->listeners[i]);
-	for (size_t i = 0; i < t->count; i++) {
+	for (size_t i = 0; i < t->used; i++) {
 		struct connection *c = &t->connections[i];
 
 		if (c->is_open)
@@ -268,7 +278,7 @@ size_t tcp_busy_count(const struct tcp *t)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < t->count; i++)
+	for (size_t i = 0; i < t->used; i++)
 		n += t->connections[i].is_open && connection_is_busy(&t->connections[i]);
 	return n;
 }

@@ -64,8 +64,8 @@ struct tcp {
 	unsigned per_client, pipeline;
 	uint64_t idle_us, message_us;
 	struct tcp_listener listeners[TCP_LISTENERS_MAX];
-	struct connection *connections;
-	size_t count;
+	struct connection *connections;	/* the first `used` of `count` are made */
+	size_t used, count;
 	struct link free, idle;		/* idle: the longest first */
 	struct link *buckets;
 	uint32_t bucket_mask;
