@@ -13,6 +13,8 @@
 
 enum {
 	LOOKS_MAX = 8192,	/* gates looked at in one tick, of all pools */
+	LOOKS_LEAST = 256,	/* and of each pool that has as many; */
+	LOOKS_ROUND = 10,	/* of more so many that a round takes about a second */
 	ASKS_RETURNING = 256,	/* questions that may begin in one tick, to one backend */
 	ASKS_SERVING = 64,
 	ASKS_OUT_MAX = 64,	/* under way to one backend */
@@ -294,8 +296,9 @@ void gates_tick(struct watch *w, uint64_t now)
 	for (unsigned i = 0; i < w->pool_count; i++) {
 		struct watched_pool *p = &w->pools[i];
 		size_t most = LOOKS_MAX / w->pool_count / (p->plan->target_count + 1) + 1;
+		size_t due = LOOKS_LEAST + p->zone_count / LOOKS_ROUND;
 
-		for (size_t n = 0; n < p->zone_count && n < most; n++) {
+		for (size_t n = 0; n < p->zone_count && n < most && n < due; n++) {
 			gates_look(p, p->cursor, now);
 			p->cursor = (p->cursor + 1) % p->zone_count;
 		}
