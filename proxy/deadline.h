@@ -2,8 +2,8 @@
 /*
  * deadline - the one timer of a worker's loop.
  *
- * Purpose:  rings when the earliest deadline has come, or before. Setting it later costs nothing: it
- *           is left alone, rings too early, and is set anew then. So a query that is answered
+ * Purpose:  rings when the earliest deadline has come, or before. Setting it later costs nothing:
+ *           it is left alone, rings too early, and is set anew then. So a query that is answered
  *           in time sets no timer, and neither does the loop each time that it goes to sleep: a
  *           timer that is due within milliseconds is one that the kernel gives to the hardware,
  *           which on a virtual machine costs more than the query.
