@@ -94,13 +94,20 @@ void udp_free(struct udp *u)
 
 /* ---- Sockets ---- */
 
+void udp_set_buffers(int fd, int size)
+{
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size)) < 0)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 static int set_options(int fd, const struct address *address)
 {
-	int on = 1, size = SOCKET_BUFFER, omit = IP_PMTUDISC_OMIT;
+	int on = 1, omit = IP_PMTUDISC_OMIT;
 	bool is_v6 = address->storage.ss_family == AF_INET6;
 
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+	udp_set_buffers(fd, SOCKET_BUFFER);
 	/* Forged ICMP must not make us fragment: RFC 9715. */
 	setsockopt(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER,
 		   &omit, sizeof(omit));

@@ -27,6 +27,12 @@ void udp_free(struct udp *u);		/* closes its sockets; NULL is fine */
 /* Binds a socket; the worker starts it later. The descriptor, or -errno. */
 int udp_bind(const struct address *address);
 
+/*
+ * Room for packets that wait while we do something else: `size` bytes each way where we may go over
+ * the system's limits (net.core.rmem_max; CAP_NET_ADMIN), else as many as these allow.
+ */
+void udp_set_buffers(int fd, int size);
+
 /* Listens on `fd` (owned from now on), which udp_bind() made for `address`. */
 void udp_start(struct udp *u, int fd, const struct address *address);
 

@@ -10,6 +10,7 @@
 #include "cache/clock.h"
 #include "cache/dns.h"
 #include "cache/memory.h"
+#include "proxy/udp.h"
 
 enum {
 	SOCKETS_ACTIVE = 4,		/* for each backend */
@@ -106,12 +107,11 @@ static struct socket *take_free(struct upstream_udp *u)
 /* The kernel picks the port at random from its range (RFC 6056). -1 with errno. */
 static int open_connected(const struct address *to)
 {
-	int size = SOCKET_BUFFER;
 	int fd = socket(to->storage.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -1;
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	udp_set_buffers(fd, SOCKET_BUFFER);
 	if (connect(fd, (const struct sockaddr *)&to->storage, to->len) < 0) {
 		close(fd);
 		return -1;
