@@ -216,6 +216,7 @@ struct sim {
 	struct watch *watch;
 	uint64_t watch_us;		/* when its timer ends */
 	bool is_woken;
+	uint64_t stirred_us;			/* when something of the world last happened */
 	uint64_t held_until_us, held_us;	/* the whole process is held up; so long in all */
 	bool lacks_descriptors;
 	uint64_t blind_us;		/* the last time that it had none to probe with */

@@ -196,10 +196,16 @@ static uint64_t next_us(void)
 	return watch < next ? watch : next;
 }
 
+/* Two rounds of probes have seen the world as it is: in a leap there are none. */
+static bool is_seen(void)
+{
+	return sim.now_us > sim.stirred_us + 2 * sim.plan->pools[0].conf->health.interval_us + US_PER_S;
+}
+
 /* Nothing is on its way, nobody waits, and health has said its last word on the world as it is. */
 static bool is_calm(void)
 {
-	return sim.on_the_way == 0 && sim.open_count == 0 && sim.now_us >= sim.held_until_us
+	return is_seen() && sim.on_the_way == 0 && sim.open_count == 0 && sim.now_us >= sim.held_until_us
 	       && wheel_next_us(&sim.dispatch->wheel) == UINT64_MAX && sim_watch_is_at_rest();
 }
 
@@ -228,6 +234,8 @@ static void step(void)
 	while (sim.event_count && sim.events[0].at_us <= sim.now_us && !sim.has_failed) {
 		struct sim_event e = take_first();
 
+		if (e.kind >= EVENT_OF_WORLD)
+			sim.stirred_us = sim.now_us;
 		happen(&e);
 	}
 	if (sim.now_us >= sim.held_until_us) {
