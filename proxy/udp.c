@@ -49,6 +49,7 @@ struct udp {
 	void (*flush)(void *arg);
 	void *arg;
 	struct listener listeners[LISTENERS_MAX];
+	unsigned slot_count;		/* those behind have never been used */
 	struct batch in, out;
 	uint8_t in_bytes[BATCH_MAX][QUERY_BYTES + APART];
 	struct arrival arrivals[BATCH_MAX];
@@ -302,19 +303,24 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 		;
 }
 
-static bool is_asked_at(const struct listener *l, const struct in6_addr *asked, uint16_t port,
-			bool is_v6)
+/*
+ * How well a listener suits a query to this address; 0: not at all. One that a reload has stopped
+ * comes last: what arrived before the program in the kernel knew of it is answered, too.
+ */
+static unsigned suits(const struct listener *l, const struct in6_addr *asked, uint16_t port,
+		      bool is_v6)
 {
 	const void *storage = &l->address.storage;
 	const struct sockaddr_in6 *v6 = storage;
 	const struct sockaddr_in *v4 = storage;
 
-	if (!l->is_open || l->close_us != UINT64_MAX || address_port(&l->address) != port ||
+	if (!l->is_open || address_port(&l->address) != port ||
 	    l->address.storage.ss_family != (is_v6 ? AF_INET6 : AF_INET))
-		return false;
-	if (l->is_wildcard)
-		return true;
-	return is_v6 ? memcmp(&v6->sin6_addr, asked, 16) == 0 : memcmp(&v4->sin_addr, asked, 4) == 0;
+		return 0;
+	if (!l->is_wildcard && (is_v6 ? memcmp(&v6->sin6_addr, asked, 16)
+				      : memcmp(&v4->sin_addr, asked, 4)) != 0)
+		return 0;
+	return (l->close_us == UINT64_MAX ? 3u : 1u) + (l->is_wildcard ? 0 : 1);
 }
 
 bool udp_adopt(struct udp *u, const struct in6_addr *asked, uint16_t port, unsigned interface,
@@ -322,10 +328,16 @@ bool udp_adopt(struct udp *u, const struct in6_addr *asked, uint16_t port, unsig
 {
 	bool is_v6 = c->address.sa.sa_family == AF_INET6;
 	const struct listener *found = NULL;
+	unsigned best = 0;
 
-	for (unsigned i = 0; i < LISTENERS_MAX && (!found || found->is_wildcard); i++)
-		if (is_asked_at(&u->listeners[i], asked, port, is_v6))
+	for (unsigned i = 0; i < u->slot_count; i++) {
+		unsigned n = suits(&u->listeners[i], asked, port, is_v6);
+
+		if (n > best) {
+			best = n;
 			found = &u->listeners[i];
+		}
+	}
 	if (!found)
 		return false;
 	c->listener = (uint16_t)found->index;
@@ -334,8 +346,6 @@ bool udp_adopt(struct udp *u, const struct in6_addr *asked, uint16_t port, unsig
 		c->local = *asked;
 		c->interface = interface;
 	}
-	if (is_v6 && IN6_IS_ADDR_LINKLOCAL(&c->address.v6.sin6_addr))
-		c->address.v6.sin6_scope_id = interface;
 	return true;
 }
 
@@ -398,6 +408,8 @@ void udp_start(struct udp *u, int fd, const struct address *address)
 		drain_old(u, l);
 	else
 		l = take_slot(u);
+	if (l->index >= u->slot_count)
+		u->slot_count = l->index + 1;
 	l->owner = u;
 	l->is_open = true;
 	l->is_wildcard = address_is_any(address);

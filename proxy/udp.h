@@ -51,8 +51,8 @@ uint8_t *udp_room(struct udp *u, size_t want);
 void udp_answer(struct udp *u, const struct client *to, const uint8_t *bytes, size_t len);
 
 /*
- * A query to this address (of IPv4 the first four bytes) and port came past our sockets: `c`, with
- * its address set, becomes a client of the socket there. False: none listens.
+ * A query to this address (of IPv4 the first four bytes; never link-local) and port came past our
+ * sockets: `c`, with its address set, becomes a client of the socket there. False: there is none.
  */
 bool udp_adopt(struct udp *u, const struct in6_addr *asked, uint16_t port, unsigned interface,
 	       struct client *c);
