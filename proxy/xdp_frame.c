@@ -7,12 +7,39 @@
 
 enum {
 	STATION_LEN = 6,		/* an Ethernet address */
+	GROUP = 1,			/* in its first byte: of many stations */
 	TYPE_IPV4 = 0x0800,
 	TYPE_IPV6 = 0x86dd,
 	PROTOCOL_UDP = 17,
 	HOPS = 64,
 	IPV4_MORE_OR_OFFSET = 0x3fff,	/* any of these bits: a fragment */
 };
+
+/* ---- Sums ---- */
+
+static uint64_t sum_words(uint64_t sum, const uint8_t *p, size_t len)
+{
+	for (; len >= 4; p += 4, len -= 4)
+		sum += wire_get_u32(p);
+	if (len >= 2) {
+		sum += (uint64_t)wire_get_u16(p) << 16;
+		p += 2;
+		len -= 2;
+		if (len)
+			sum += (uint64_t)p[0] << 8;
+	} else if (len) {
+		sum += (uint64_t)p[0] << 24;
+	}
+	return sum;
+}
+
+/* Of 32-bit words: folded, their ones' complement sum is that of 16-bit words. */
+static uint16_t checksum(uint64_t sum)
+{
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
 
 /* ---- A query ---- */
 
@@ -37,6 +64,8 @@ static size_t datagram_v4(const uint8_t *ip, size_t len)
 	if (len < XDP_IPV4_LEN || ip[0] != 0x45 || ip[9] != PROTOCOL_UDP || is_nobody_v4(ip + 12) ||
 	    (wire_get_u16(ip + 6) & IPV4_MORE_OR_OFFSET))
 		return 0;
+	if (checksum(sum_words(0, ip, XDP_IPV4_LEN)) != 0)
+		return 0;
 	total = wire_get_u16(ip + 2);
 	return total <= len && total >= XDP_IPV4_LEN ? total - XDP_IPV4_LEN : 0;
 }
@@ -57,7 +86,7 @@ bool xdp_frame_parse(const uint8_t *bytes, size_t len, struct xdp_frame *f)
 	size_t datagram, said;
 	unsigned type;
 
-	if (len < XDP_ETHERNET_LEN)
+	if (len < XDP_ETHERNET_LEN || ((bytes[0] | bytes[STATION_LEN]) & GROUP))
 		return false;
 	type = wire_get_u16(bytes + 12);
 	f->is_v6 = type == TYPE_IPV6;
@@ -70,6 +99,8 @@ bool xdp_frame_parse(const uint8_t *bytes, size_t len, struct xdp_frame *f)
 	udp = ip + (f->is_v6 ? XDP_IPV6_LEN : XDP_IPV4_LEN);
 	said = wire_get_u16(udp + 4);
 	if (said < XDP_UDP_LEN || said > datagram || wire_get_u16(udp) == 0)
+		return false;
+	if (f->is_v6 && wire_get_u16(udp + 6) == 0)	/* RFC 8200 s.8.1: there must be a sum */
 		return false;
 	f->bytes = bytes;
 	f->message = udp + XDP_UDP_LEN;
@@ -112,30 +143,6 @@ void xdp_frame_asked(const struct xdp_frame *f, struct in6_addr *address, uint16
 }
 
 /* ---- Its answer ---- */
-
-static uint64_t sum_words(uint64_t sum, const uint8_t *p, size_t len)
-{
-	for (; len >= 4; p += 4, len -= 4)
-		sum += wire_get_u32(p);
-	if (len >= 2) {
-		sum += (uint64_t)wire_get_u16(p) << 16;
-		p += 2;
-		len -= 2;
-		if (len)
-			sum += (uint64_t)p[0] << 8;
-	} else if (len) {
-		sum += (uint64_t)p[0] << 24;
-	}
-	return sum;
-}
-
-/* Of 32-bit words: folded, their ones' complement sum is that of 16-bit words. */
-static uint16_t checksum(uint64_t sum)
-{
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
-}
 
 static void put_v4(const uint8_t *asked, uint8_t *ip, size_t total)
 {

@@ -4,12 +4,13 @@
  *
  * Purpose:  with AF_XDP the kernel leaves to us what its sockets do: who asked, at which address,
  *           and the headers and checksums of what goes back.
- * Not here: rings and memory (xdp_socket.h); which frames come to us at all (xdp_steer.c).
+ * Not here: rings and memory (xdp.h); which frames come to us at all (xdp_steer.c).
  * Threads:  any; pure.
  * Failure:  a frame that is not wholly right is nobody's query.
- * Not done: the UDP checksum of a query is not verified: network cards have done it, and virtual
- *           ones leave it out. An answer goes back to the station that the query came from.
- * Spec:     RFC 791, RFC 8200, RFC 768, RFC 1624.
+ * Not done: the UDP checksum of a query is not verified: virtual interfaces leave it for cards to
+ *           put in, and the frame does not tell. An answer goes back to the station that the query
+ *           came from.
+ * Spec:     RFC 791, RFC 1071, RFC 1122 s.3.2.1.2 (IPv4's checksum is verified), RFC 8200, RFC 768.
  */
 #ifndef XDP_FRAME_H
 #define XDP_FRAME_H
@@ -36,8 +37,8 @@ struct xdp_frame {
 };
 
 /*
- * False: no whole UDP datagram over IP without options or extensions, a fragment, or from an
- * address or port to which no answer can go.
+ * False: no whole UDP datagram over IP without options or extensions, a fragment, or between
+ * addresses, ports or stations that no answer can go between.
  */
 bool xdp_frame_parse(const uint8_t *bytes, size_t len, struct xdp_frame *f);
 

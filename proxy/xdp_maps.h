@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * xdp_maps - what the program in the kernel (xdp_steer.c) and we (xdp_port.c) both know.
+ * xdp_maps - what the program in the kernel (xdp_steer.c) and we (xdp_interface.h) both know.
  *
  * Threads:  none; types only.
  */

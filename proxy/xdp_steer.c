@@ -4,7 +4,7 @@
  *
  * Purpose:  UDP to an address and port that we listen on goes to the AF_XDP socket of its receive
  *           queue; everything else, and what has no such socket, takes the kernel's way.
- * Not here: who puts addresses and sockets into the maps (xdp_port.h); looking at the query
+ * Not here: who puts addresses and sockets into the maps (xdp_interface.h); looking at the query
  *           (xdp_frame.h).
  */
 #include <linux/bpf.h>
@@ -19,7 +19,13 @@
 
 #include "proxy/xdp_maps.h"
 
-enum { FRAGMENT = 0x3fff, NO_OPTIONS = 5 };
+enum {
+	GROUP = 1,			/* in an Ethernet address: of many stations */
+	FRAGMENT = 0x3fff,
+	NO_OPTIONS = 5,
+	LINK_LOCAL = 0xfe80,
+	LINK_LOCAL_MASK = 0xffc0,
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_XSKMAP);
@@ -45,8 +51,13 @@ int xdp_steer(struct xdp_md *context)
 	struct xdp_asked asked = { 0 };
 	struct udphdr *udp;
 
-	/* What is longer than frames of ours, or begins after a VLAN tag, is no matter of ours. */
-	if ((void *)ethernet + XDP_FRAME_MAX < end)
+	/*
+	 * What is longer than frames of ours, begins after a VLAN tag, or went to more stations than
+	 * ours is no matter of ours. Who asks from a link-local address may do so at a bridge that
+	 * this interface is part of: the kernel knows.
+	 */
+	if ((void *)(ethernet + 1) > end || (void *)ethernet + XDP_FRAME_MAX < end ||
+	    (ethernet->h_dest[0] & GROUP))
 		return XDP_PASS;
 	if ((void *)(v4 + 1) <= end && ethernet->h_proto == bpf_htons(ETH_P_IP)) {
 		if (v4->ihl != NO_OPTIONS || v4->protocol != IPPROTO_UDP ||
@@ -56,7 +67,8 @@ int xdp_steer(struct xdp_md *context)
 		asked.family = XDP_ASKED_V4;
 		__builtin_memcpy(asked.address, &v4->daddr, sizeof(v4->daddr));
 	} else if ((void *)(v6 + 1) <= end && ethernet->h_proto == bpf_htons(ETH_P_IPV6)) {
-		if (v6->nexthdr != IPPROTO_UDP)
+		if (v6->nexthdr != IPPROTO_UDP ||
+		    (v6->saddr.s6_addr16[0] & bpf_htons(LINK_LOCAL_MASK)) == bpf_htons(LINK_LOCAL))
 			return XDP_PASS;
 		udp = (void *)(v6 + 1);
 		asked.family = XDP_ASKED_V6;

@@ -12,6 +12,9 @@ import time
 import dns.edns
 import dns.flags
 import dns.message
+import dns.opcode
+import dns.rcode
+import dns.tsig
 import pytest
 
 import configurations
@@ -181,7 +184,13 @@ def test_what_is_not_ours_takes_the_kernels_way(stage, cable):
         capture_output=True, text=True).stdout if os.path.exists("/bin/ping") else True
 
 
-def frame(act, udp_len=None, total=None, source=bytes([10, 53, 0, 2]), port=4000, ttl_first=0x45, protocol=17, cut=None):
+def internet_sum(header):
+    """RFC 1071."""
+    total = sum(struct.unpack(f"!{len(header) // 2}H", header))
+    return 0xffff - ((total & 0xffff) + (total >> 16))
+
+
+def frame(act, udp_len=None, total=None, source=bytes([10, 53, 0, 2]), port=4000, ttl_first=0x45, protocol=17, to=None, wrong=0):
     """An Ethernet frame with a query whose headers may lie."""
     message = dns.message.make_query("www.x.test", "A").to_wire()
     station = {}
@@ -192,7 +201,8 @@ def frame(act, udp_len=None, total=None, source=bytes([10, 53, 0, 2]), port=4000
     udp = struct.pack("!HHHH", port, act.front.port, 8 + len(message) if udp_len is None else udp_len, 0) + message
     header = struct.pack("!BBHHHBBH4s4s", ttl_first, 0, 20 + len(udp) if total is None else total, 1, 0, 64, protocol, 0,
                          source, socket.inet_aton(Cable.server()))
-    return (station["here"] + station["there"] + b"\x08\x00" + header + udp)[:cut]
+    header = header[:10] + struct.pack("!H", internet_sum(header) ^ wrong) + header[12:]
+    return (to or station["here"]) + station["there"] + b"\x08\x00" + header + udp
 
 
 HOSTILE = {
@@ -202,7 +212,7 @@ HOSTILE = {
     "half a UDP header": {"total": 24}, "port 0": {"port": 0},
     "from loopback": {"source": bytes([127, 0, 0, 1])}, "from multicast": {"source": bytes([224, 0, 0, 1])},
     "from broadcast": {"source": b"\xff" * 4}, "from nowhere": {"source": b"\0" * 4},
-    "version 5": {"ttl_first": 0x55}, "short header": {"ttl_first": 0x44},
+    "version 5": {"ttl_first": 0x55}, "short header": {"ttl_first": 0x44}, "wrong sum": {"wrong": 1},
 }
 
 
@@ -220,6 +230,41 @@ def test_hostile_frames_are_answered_to_nobody(stage, cable):
     wait_for(lambda: act.front.stat("dropped_malformed") >= len(HOSTILE) - 5, "what the program took to be dropped")
     with act.taken(1):
         assert act.ask("www.x.test").answer
+
+
+def kinds():
+    """One message of each kind, as bytes."""
+    query = dns.message.make_query("www.x.test", "A", id=7)
+    notify = dns.message.make_query("x.test", "SOA", id=7)
+    notify.set_opcode(dns.opcode.NOTIFY)
+    update = dns.message.make_query("x.test", "SOA", id=7)
+    update.set_opcode(dns.opcode.UPDATE)
+    signed = dns.message.make_query("www.x.test", "A", id=7)
+    signed.use_tsig(dns.tsig.Key("nobody.", b"secret"))
+    return {
+        "query": query.to_wire(), "NOTIFY": notify.to_wire(), "UPDATE": update.to_wire(), "signed by a stranger": signed.to_wire(),
+        "a later EDNS": dns.message.make_query("www.x.test", "A", id=7, use_edns=1).to_wire(),
+        "transfer": dns.message.make_query("x.test", "AXFR", id=7).to_wire(),
+        "nothing after the header": query.to_wire()[:12], "cut": query.to_wire()[:-1],
+    }
+
+
+def test_other_messages_get_what_the_kernels_get(stage, cable):
+    act = Act(stage, cable)
+    act.attached()
+    with cable.client():
+        there = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with there, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as here, act.taken(len(kinds())):
+        for what, message in kinds().items():
+            answers = []
+            for client, address in ((there, Cable.server()), (here, "127.0.0.1")):
+                client.settimeout(ANSWER_S)
+                client.sendto(message, (address, act.front.port))
+                answers.append(client.recv(4096))
+            if what == "NOTIFY":        # here is where the primary is
+                assert [dns.message.from_wire(answer).rcode() for answer in answers] == [dns.rcode.REFUSED, dns.rcode.NOERROR]
+            else:
+                assert answers[0] == answers[1], what
 
 
 def test_unknown_interface_is_told_and_the_kernel_serves(stage, cable):

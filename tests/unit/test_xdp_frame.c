@@ -11,7 +11,7 @@ enum { FRAME_MAX = 2048, V4_HEAD = 42, V6_HEAD = 62 };
 
 static const uint8_t v4_query[] = {
 	2, 0, 0, 0, 0, 1,	2, 0, 0, 0, 0, 2,	8, 0,
-	0x45, 0, 0, 20 + 8 + 5,	0, 7, 0x40, 0,	64, 17, 0, 0,
+	0x45, 0, 0, 20 + 8 + 5,	0, 7, 0x40, 0,	64, 17, 0xb6, 0xc1,
 	192, 0, 2, 2,		192, 0, 2, 1,
 	0x10, 0x00,		0, 53,		0, 8 + 5,	0, 0,
 	0xab, 0xcd, 'a', 'b', 'c',
@@ -22,7 +22,7 @@ static const uint8_t v6_query[] = {
 	0x60, 0, 0, 0,		0, 8 + 5,	17, 64,
 	0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2,
 	0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1,
-	0x10, 0x00,		0, 53,		0, 8 + 5,	0, 0,
+	0x10, 0x00,		0, 53,		0, 8 + 5,	0x23, 0xfa,
 	0xab, 0xcd, 'a', 'b', 'c',
 };
 
@@ -51,6 +51,17 @@ static void check_sums(const uint8_t *frame, size_t len, bool is_v6)
 	ck_assert(is_right(sum_of(sum, udp, datagram)));
 	ck_assert_uint_eq(wire_get_u16(udp + 4), datagram);
 	ck_assert_uint_ne(wire_get_u16(udp + 6), 0);
+}
+
+static void put_right_sum(uint8_t *frame)
+{
+	uint32_t sum;
+
+	wire_put_u16(frame + 24, 0);
+	sum = sum_of(0, frame + XDP_ETHERNET_LEN, XDP_IPV4_LEN);
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	wire_put_u16(frame + 24, (uint16_t)~sum);
 }
 
 START_TEST(query_is_found_in_its_frame)
@@ -108,7 +119,10 @@ START_TEST(cut_frame_is_nobodys_query)
 }
 END_TEST
 
+/* Each with a right sum of its IPv4 header: that is not what it is known by. */
 static const struct { bool is_v6; unsigned at, value; const char *what; } lies[] = {
+	{ false, 0, 0xff, "to many stations" },
+	{ false, 6, 0x33, "from many stations" },
 	{ false, 12, 0x81, "a VLAN tag" },
 	{ false, 14, 0x46, "IPv4 with options" },
 	{ false, 14, 0x65, "another version" },
@@ -126,6 +140,7 @@ static const struct { bool is_v6; unsigned at, value; const char *what; } lies[]
 	{ false, 34, 0, "from port 0" },
 	{ false, 39, 7, "a datagram without its header" },
 	{ false, 38, 1, "a datagram longer than its packet" },
+	{ true, 0, 0x33, "to many stations" },
 	{ true, 14, 0x40, "another version" },
 	{ true, 19, 8 + 6, "longer than the frame" },
 	{ true, 20, 44, "a fragment" },
@@ -142,7 +157,26 @@ START_TEST(frame_that_lies_is_nobodys_query)
 
 	memcpy(frame, lies[_i].is_v6 ? v6_query : v4_query, len);
 	frame[lies[_i].at] = (uint8_t)lies[_i].value;
+	if (!lies[_i].is_v6)
+		put_right_sum(frame);
 	ck_assert_msg(!xdp_frame_parse(frame, len, &f), "%s", lies[_i].what);
+}
+END_TEST
+
+/* RFC 1122 s.3.2.1.2, RFC 8200 s.8.1 */
+START_TEST(frame_with_a_wrong_sum_is_nobodys_query)
+{
+	uint8_t frame[sizeof(v6_query)];
+	struct xdp_frame f;
+
+	for (unsigned bit = 0; bit < 8 * XDP_IPV4_LEN; bit++) {
+		memcpy(frame, v4_query, sizeof(v4_query));
+		frame[XDP_ETHERNET_LEN + bit / 8] ^= (uint8_t)(1 << bit % 8);
+		ck_assert(!xdp_frame_parse(frame, sizeof(v4_query), &f));
+	}
+	memcpy(frame, v6_query, sizeof(frame));
+	wire_put_u16(frame + V6_HEAD - 2, 0);
+	ck_assert(!xdp_frame_parse(frame, sizeof(frame), &f));
 }
 END_TEST
 
@@ -215,6 +249,7 @@ int main(void)
 	tcase_add_test(tc, padding_is_no_part_of_the_message);
 	tcase_add_test(tc, cut_frame_is_nobodys_query);
 	tcase_add_loop_test(tc, frame_that_lies_is_nobodys_query, 0, (int)(sizeof(lies) / sizeof(*lies)));
+	tcase_add_test(tc, frame_with_a_wrong_sum_is_nobodys_query);
 	tcase_add_test(tc, nobody_is_at_the_unspecified_address_or_at_loopback);
 	tcase_add_loop_test(tc, answer_goes_back_with_right_sums, 0, 2);
 	tcase_add_test(tc, sum_of_zero_is_sent_as_ones);
