@@ -68,7 +68,7 @@ LINK = $(CC) $(HARDEN) $(CFLAGS) $(JOIN) $(HARDEN_LINK) $(LDFLAGS)
 
 MAINS = proxy/main.c proxy/understudyctl.c
 KERNEL_SOURCES = proxy/xdp_steer.c
-NO_SOURCES = $(if $(XDP),proxy/xdp_absent.c,proxy/xdp.c proxy/xdp_interface.c)
+NO_SOURCES = $(if $(XDP),proxy/xdp_absent.c,proxy/xdp.c proxy/xdp_asked.c proxy/xdp_interface.c)
 LIB_SOURCES = $(filter-out $(MAINS) $(KERNEL_SOURCES) $(NO_SOURCES),$(sort $(wildcard cache/*.c proxy/*.c)))
 LIB = $(BUILD)/libunderstudy.a
 OBJ = $(BUILD)/obj

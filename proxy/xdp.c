@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -32,7 +32,7 @@ enum {
 	BATCH_MAX = 1 << BATCH_BITS,
 	BATCHES_MAX = 4,		/* for each wake-up: then the others run */
 	SPARE_LOW = 2 * BATCH_MAX,	/* so few: look what has been sent */
-	KICKS_MAX = 8,			/* each sends a few dozen of the queued answers */
+	KICKS_MAX = 8,			/* each sends 32 of the queued answers */
 	RETRY_MS = 1,			/* when it did not take them all */
 	SEND_BUFFER = 4 << 20,
 };
@@ -49,7 +49,8 @@ struct xdp_queue {
 	uint64_t spare[ANSWER_FRAMES];	/* addresses in `area` */
 	unsigned spare_count;
 	unsigned queued;		/* answers that the kernel has not been told of */
-	unsigned interface, mtu;
+	unsigned interface;
+	atomic_uint mtu;		/* control's */
 };
 
 struct xdp {
@@ -61,54 +62,13 @@ struct xdp {
 	struct xdp_queue *queues[XDP_QUEUES_MAX];
 	unsigned queue_count;
 	struct xdp_queue *current;	/* whose batch is at hand; NULL: none is */
-	uint32_t batch;			/* its number: client.frame has it, too */
+	uint32_t batch;			/* its number; client.frame: it, then the place in `frames` */
 	uint64_t addresses[BATCH_MAX];
 	struct xdp_frame frames[BATCH_MAX];
 	struct arrival arrivals[BATCH_MAX];
 };
 
 /* ---- Sockets ---- */
-
-static unsigned mtu_of(const char *interface)
-{
-	struct ifreq request = { .ifr_mtu = 0 };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return 0;
-	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface);
-	if (ioctl(fd, SIOCGIFMTU, &request) < 0)
-		request.ifr_mtu = 0;
-	close(fd);
-	return (unsigned)request.ifr_mtu;
-}
-
-static int open_rings(struct xdp_queue *q, const char *interface, unsigned queue)
-{
-	static const struct xsk_umem_config memory = {
-		.fill_size = 2 * QUERY_FRAMES, .comp_size = 2 * ANSWER_FRAMES,
-		.frame_size = FRAME_SIZE,
-	};
-	static const struct xsk_socket_config rings = {
-		.rx_size = 2 * QUERY_FRAMES, .tx_size = 2 * ANSWER_FRAMES,
-		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
-		.bind_flags = XDP_USE_NEED_WAKEUP,
-	};
-	int size = SEND_BUFFER, result;
-
-	q->area = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (q->area == MAP_FAILED) {
-		q->area = NULL;
-		return -errno;
-	}
-	result = xsk_umem__create(&q->umem, q->area, AREA_SIZE, &q->fill, &q->sent, &memory);
-	if (result == 0)
-		result = xsk_socket__create(&q->socket, interface, queue, q->umem, &q->received,
-					    &q->answers, &rings);
-	if (result == 0)
-		setsockopt(xsk_socket__fd(q->socket), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
-	return result;
-}
 
 /* Query frames for the kernel to fill. */
 static void give_back(struct xdp_queue *q, const uint64_t *addresses, unsigned count)
@@ -122,18 +82,8 @@ static void give_back(struct xdp_queue *q, const uint64_t *addresses, unsigned c
 	xsk_ring_prod__submit(&q->fill, count);
 }
 
-struct xdp_queue *xdp_queue_open(const char *interface, unsigned queue)
+static void put_frames(struct xdp_queue *q)
 {
-	struct xdp_queue *q = memory_zeroed(1, sizeof(*q));
-	int result = open_rings(q, interface, queue);
-
-	if (result < 0) {
-		xdp_queue_close(q);
-		errno = -result;
-		return NULL;
-	}
-	q->interface = if_nametoindex(interface);
-	q->mtu = mtu_of(interface);
 	for (uint64_t i = 0; i < QUERY_FRAMES; i++) {
 		uint64_t address = i * FRAME_SIZE;
 
@@ -141,12 +91,60 @@ struct xdp_queue *xdp_queue_open(const char *interface, unsigned queue)
 	}
 	for (uint64_t i = 0; i < ANSWER_FRAMES; i++)
 		q->spare[q->spare_count++] = (QUERY_FRAMES + i) * FRAME_SIZE;
+}
+
+static int open_rings(struct xdp_queue *q, const char *interface, unsigned queue, bool is_generic)
+{
+	static const struct xsk_umem_config memory = {
+		.fill_size = 2 * QUERY_FRAMES, .comp_size = 2 * ANSWER_FRAMES,
+		.frame_size = FRAME_SIZE,
+	};
+	const struct xsk_socket_config rings = {
+		.rx_size = 2 * QUERY_FRAMES, .tx_size = 2 * ANSWER_FRAMES,
+		.libxdp_flags = XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
+		/* A driver without the program would take frames of ours, and never send them. */
+		.bind_flags = XDP_USE_NEED_WAKEUP | (is_generic ? XDP_COPY : 0),
+	};
+	int size = SEND_BUFFER, result;
+
+	q->area = mmap(NULL, AREA_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (q->area == MAP_FAILED) {
+		q->area = NULL;
+		return -errno;
+	}
+	result = xsk_umem__create(&q->umem, q->area, AREA_SIZE, &q->fill, &q->sent, &memory);
+	if (result < 0)
+		return result;
+	put_frames(q);		/* first: drivers take theirs when the socket is bound */
+	result = xsk_socket__create(&q->socket, interface, queue, q->umem, &q->received, &q->answers,
+				    &rings);
+	if (result == 0)
+		setsockopt(xsk_socket__fd(q->socket), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	return result;
+}
+
+struct xdp_queue *xdp_queue_open(const char *interface, unsigned queue, bool is_generic)
+{
+	struct xdp_queue *q = memory_zeroed(1, sizeof(*q));
+	int result = open_rings(q, interface, queue, is_generic);
+
+	if (result < 0) {
+		xdp_queue_close(q);
+		errno = -result;
+		return NULL;
+	}
+	q->interface = if_nametoindex(interface);
 	return q;
 }
 
 int xdp_queue_fd(const struct xdp_queue *q)
 {
 	return xsk_socket__fd(q->socket);
+}
+
+void xdp_queue_set_mtu(struct xdp_queue *q, unsigned mtu)
+{
+	atomic_store_explicit(&q->mtu, mtu, memory_order_relaxed);
 }
 
 void xdp_queue_close(struct xdp_queue *q)
@@ -174,15 +172,20 @@ static void reclaim(struct xdp_queue *q)
 		xsk_ring_cons__release(&q->sent, n);
 }
 
-/* Its frame, if it is of the batch at hand and `len` bytes of answer fit. */
+static bool has_room(struct xdp_queue *q, const struct xdp_frame *f, size_t len)
+{
+	unsigned mtu = atomic_load_explicit(&q->mtu, memory_order_relaxed);
+
+	return q->spare_count > 0 && xsk_prod_nb_free(&q->answers, 1) > 0 &&
+	       f->head_len - XDP_ETHERNET_LEN + len <= mtu && f->head_len + len <= FRAME_SIZE;
+}
+
+/* The client's frame, if it is of the batch at hand and `len` bytes of answer fit. */
 static const struct xdp_frame *frame_of(struct xdp *x, const struct client *to, size_t len)
 {
-	struct xdp_queue *q = x->current;
 	const struct xdp_frame *f = &x->frames[to->frame % BATCH_MAX];
 
-	if (!q || to->frame >> BATCH_BITS != x->batch || q->spare_count == 0 ||
-	    xsk_prod_nb_free(&q->answers, 1) == 0 ||
-	    f->head_len - XDP_ETHERNET_LEN + len > q->mtu || f->head_len + len > FRAME_SIZE)
+	if (!x->current || to->frame >> BATCH_BITS != x->batch || !has_room(x->current, f, len))
 		return NULL;
 	return f;
 }
@@ -258,25 +261,33 @@ void xdp_flush(struct xdp *x)
 
 /* ---- Queries ---- */
 
+/* False: it has no client of ours. */
+static bool find_client(struct xdp *x, const struct xdp_queue *q, const struct xdp_frame *f,
+			struct client *c)
+{
+	struct in6_addr asked;
+	uint16_t port;
+
+	xdp_frame_source(f, &c->address.v6);
+	xdp_frame_asked(f, &asked, &port);
+	return udp_adopt(x->udp, &asked, port, q->interface, c);
+}
+
 /* False: nobody can be answered there. */
 static bool take_query(struct xdp *x, struct xdp_queue *q, unsigned i, uint32_t len, unsigned taken)
 {
 	struct arrival *a = &x->arrivals[taken];
 	struct xdp_frame *f = &x->frames[taken];
-	struct in6_addr asked;
-	uint16_t port;
 
-	if (!xdp_frame_parse(q->area + x->addresses[i], len, f)) {
-		counter_add(&x->dispatch->stats->queries_udp, 1);
-		counter_add(&x->dispatch->stats->dropped_malformed, 1);
-		return false;
-	}
-	a->packet = f->message;
-	a->len = f->message_len;
 	a->client = (struct client){ .frame = x->batch << BATCH_BITS | taken };
-	xdp_frame_source(f, &a->client.address.v6);
-	xdp_frame_asked(f, &asked, &port);
-	return udp_adopt(x->udp, &asked, port, q->interface, &a->client);
+	if (xdp_frame_parse(q->area + x->addresses[i], len, f) && find_client(x, q, f, &a->client)) {
+		a->packet = f->message;
+		a->len = f->message_len;
+		return true;
+	}
+	counter_add(&x->dispatch->stats->queries_udp, 1);
+	counter_add(&x->dispatch->stats->dropped_malformed, 1);
+	return false;
 }
 
 /* Numbers of batches are not 0, and come again after 67 million: no query waits as long. */
@@ -315,14 +326,12 @@ static unsigned read_batch(struct xdp_queue *q)
 	return n;
 }
 
-/* A wake-up without a frame: the driver wants to be told of frames, or the interface is gone. */
+/* A wake-up without a frame: the interface may be gone. */
 static void look_after(struct xdp_queue *q)
 {
 	int problem = 0;
 	socklen_t len = sizeof(problem);
 
-	if (xsk_ring_prod__needs_wakeup(&q->fill))
-		recvfrom(xdp_queue_fd(q), NULL, 0, MSG_DONTWAIT, NULL, NULL);
 	if (getsockopt(xdp_queue_fd(q), SOL_SOCKET, SO_ERROR, &problem, &len) < 0 || problem)
 		ev_io_stop(q->owner->loop, &q->io);
 }
@@ -338,7 +347,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 		look_after(q);
 	for (unsigned i = 1; i < BATCHES_MAX && n == BATCH_MAX; i++)
 		n = read_batch(q);
-	if (xsk_ring_prod__needs_wakeup(&q->fill))
+	if (xsk_ring_prod__needs_wakeup(&q->fill))	/* the driver had no frame left to fill */
 		recvfrom(xdp_queue_fd(q), NULL, 0, MSG_DONTWAIT, NULL, NULL);
 }
 
@@ -372,10 +381,14 @@ bool xdp_take(struct xdp *x, struct xdp_queue *q)
 void xdp_stop(struct xdp *x)
 {
 	for (unsigned i = 0; i < x->queue_count; i++) {
-		ev_io_stop(x->loop, &x->queues[i]->io);
-		for (unsigned n = 0; n < QUERY_FRAMES && read_batch(x->queues[i]) > 0; n++)
+		struct xdp_queue *q = x->queues[i];
+
+		ev_io_stop(x->loop, &q->io);
+		for (unsigned n = 0; n < QUERY_FRAMES && read_batch(q) > 0; n++)
 			;
-		ev_timer_stop(x->loop, &x->queues[i]->retry);
+		ev_timer_stop(x->loop, &q->retry);
+		for (unsigned n = 0; n < ANSWER_FRAMES && !is_sent(q); n++)
+			;
 	}
 }
 

@@ -9,7 +9,8 @@
  * Not here: which frames come (xdp_steer.c), attaching to interfaces (xdp_interface.h), headers
  *           (xdp_frame.h), any decision (dispatch.h).
  * Owns:     its sockets, their rings and the memory of their frames: 8 MiB for each queue.
- * Threads:  xdp_queue_*() and xdp_take() by control before the worker runs; the rest inside it.
+ * Threads:  xdp_queue_*() and xdp_take() by control, all but the MTU before the worker runs; the
+ *           rest inside it.
  * Memory:   all of it in xdp_queue_open().
  * Failure:  an interface that goes away is left alone; frames that nobody can answer are counted
  *           as dropped_malformed.
@@ -24,9 +25,13 @@
 struct xdp;
 struct xdp_queue;
 
-/* The socket of one receive queue. NULL, and errno, when the kernel gives none. */
-struct xdp_queue *xdp_queue_open(const char *interface, unsigned queue);
+/*
+ * The socket of one receive queue. `is_generic`: the program is not in the driver. NULL, and errno,
+ * when the kernel gives none.
+ */
+struct xdp_queue *xdp_queue_open(const char *interface, unsigned queue, bool is_generic);
 int xdp_queue_fd(const struct xdp_queue *q);
+void xdp_queue_set_mtu(struct xdp_queue *q, unsigned mtu);	/* of its interface; at any time */
 void xdp_queue_close(struct xdp_queue *q);	/* one that no worker took; NULL is fine */
 
 struct xdp *xdp_new(struct ev_loop *loop, struct dispatch *dispatch, struct udp *udp,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * In place of xdp.c and xdp_interface.c where libxdp, libbpf or clang are missing (see the
- * Makefile): the operator who wishes for AF_XDP is told, and everything takes the kernel's way.
+ * In place of xdp.c, xdp_asked.c and xdp_interface.c where libxdp, libbpf or clang are missing
+ * (see the Makefile): the operator who wishes for AF_XDP is told, and everything takes the
+ * kernel's way.
  */
 #include <stdlib.h>
 

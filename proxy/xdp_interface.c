@@ -2,7 +2,6 @@
 #include "proxy/xdp_interface.h"
 
 #include <errno.h>
-#include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,13 +11,12 @@
 #include <bpf/libbpf.h>
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
-#include <linux/if_vlan.h>
 #include <linux/sockios.h>
 
 #include "cache/event.h"
 #include "cache/memory.h"
 #include "proxy/xdp.h"
-#include "proxy/xdp_maps.h"
+#include "proxy/xdp_asked.h"
 
 enum { LOOK_S = 2, REASON_MAX = 160 };
 
@@ -27,9 +25,11 @@ struct interface {
 	unsigned index;			/* the kernel's; 0: not attached */
 	struct bpf_object *object;
 	int link;			/* holds the program at the interface; -1: none */
+	bool is_generic;		/* it runs where frames have become the kernel's packets */
 	int sockets, asked;		/* its maps */
-	struct xdp_asked now[XDP_ASKED_MAX];	/* what `asked` holds */
-	size_t now_count;
+	struct xdp_asked_list now;	/* what `asked` holds */
+	struct xdp_queue *queues[XDP_QUEUES_MAX];	/* borrowed from the workers */
+	unsigned queue_count;
 };
 
 struct xdp_interfaces {
@@ -38,6 +38,8 @@ struct xdp_interfaces {
 	const struct conf *conf;	/* the plan's: whose listeners are asked */
 	struct interface *all;
 	size_t count;
+	struct worker *const *workers;
+	unsigned worker_count, next_worker;	/* whose turn it is to get a queue */
 };
 
 /* The program, compiled: see the Makefile. */
@@ -82,104 +84,15 @@ static void tell_error(const struct interface *i, const char *step, int error)
 	tell_failed(i, reason);
 }
 
-static void tell_attached(const struct interface *i, const char *mode, unsigned queues)
+static void tell_attached(const struct interface *i)
 {
 	struct event e;
 
 	event_begin(&e, EVENT_NOTICE, "xdp_attached");
 	event_text(&e, "interface", i->name);
-	event_text(&e, "mode", mode);
-	event_number(&e, "queues", queues);
+	event_text(&e, "mode", i->is_generic ? "generic" : "driver");
+	event_number(&e, "queues", i->queue_count);
 	event_end(&e);
-}
-
-/* ---- Which addresses are ours ---- */
-
-/* `own`: an address of this machine. */
-static bool is_listening(const struct address *a, const struct sockaddr *own)
-{
-	struct address b = { .len = a->len };
-
-	if (own->sa_family != a->storage.ss_family)
-		return false;
-	memcpy(&b.storage, own, own->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-							    : sizeof(struct sockaddr_in));
-	return address_is_any(a) || address_is_same_host(a, &b);
-}
-
-struct asked_list { struct xdp_asked *list; size_t count; };
-
-static bool has(const struct xdp_asked *list, size_t count, const struct xdp_asked *a)
-{
-	for (size_t i = 0; i < count; i++)
-		if (memcmp(&list[i], a, sizeof(*a)) == 0)
-			return true;
-	return false;
-}
-
-/* Who asks there has no address that frames could go to. */
-static bool is_loopback(const struct xdp_asked *a)
-{
-	static const uint8_t v6[16] = { [15] = 1 };
-
-	return a->family == XDP_ASKED_V4 ? a->address[0] == 127 : memcmp(a->address, v6, 16) == 0;
-}
-
-static void add_asked(struct asked_list *l, const struct sockaddr *sa, uint16_t port)
-{
-	struct xdp_asked a = { .port = port };
-
-	if (sa->sa_family == AF_INET) {
-		a.family = XDP_ASKED_V4;
-		memcpy(a.address, &((const struct sockaddr_in *)(const void *)sa)->sin_addr, 4);
-	} else {
-		a.family = XDP_ASKED_V6;
-		memcpy(a.address, &((const struct sockaddr_in6 *)(const void *)sa)->sin6_addr, 16);
-	}
-	if (l->count < XDP_ASKED_MAX && !is_loopback(&a) && !has(l->list, l->count, &a))
-		l->list[l->count++] = a;
-}
-
-/* Cards take the tag out of a frame, and its answer would go back without it. */
-static bool is_vlan(int fd, const char *interface)
-{
-	struct vlan_ioctl_args request = { .cmd = GET_VLAN_REALDEV_NAME_CMD };
-
-	snprintf(request.device1, sizeof(request.device1), "%s", interface);
-	return ioctl(fd, SIOCGIFVLAN, &request) == 0;
-}
-
-/* A listener to all addresses is one to each that this machine has, and to none that it has not. */
-static void gather(const struct conf *conf, struct asked_list *l)
-{
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifaddrs *own = NULL;
-
-	if (fd < 0 || getifaddrs(&own) < 0)
-		own = NULL;
-	for (const struct ifaddrs *o = own; o; o = o->ifa_next)
-		for (size_t i = 0; i < conf->listen_count; i++)
-			if (o->ifa_addr && is_listening(&conf->listen[i], o->ifa_addr) &&
-			    !is_vlan(fd, o->ifa_name))
-				add_asked(l, o->ifa_addr, address_port(&conf->listen[i]));
-	if (own)
-		freeifaddrs(own);
-	if (fd >= 0)
-		close(fd);
-}
-
-static void publish(struct interface *i, const struct asked_list *l)
-{
-	static const uint8_t yes = 1;
-
-	for (size_t n = 0; n < i->now_count; n++)
-		if (!has(l->list, l->count, &i->now[n]))
-			bpf_map_delete_elem(i->asked, &i->now[n]);
-	for (size_t n = 0; n < l->count; n++)
-		if (!has(i->now, i->now_count, &l->list[n]))
-			bpf_map_update_elem(i->asked, &l->list[n], &yes, BPF_ANY);
-	memcpy(i->now, l->list, l->count * sizeof(*l->list));
-	i->now_count = l->count;
 }
 
 /* ---- An interface ---- */
@@ -208,20 +121,24 @@ static int load(struct interface *i)
 	return i->sockets < 0 ? i->sockets : i->asked < 0 ? i->asked : 0;
 }
 
-/* In the driver if it can, else where frames have become the kernel's packets already. */
-static int attach(struct interface *i, const char **mode)
+static int attach_as(struct interface *i, bool is_generic)
 {
 	struct bpf_program *program = bpf_object__find_program_by_name(i->object, "xdp_steer");
-	struct bpf_link_create_opts options = { .sz = sizeof(options), .flags = XDP_FLAGS_DRV_MODE };
+	struct bpf_link_create_opts options = {
+		.sz = sizeof(options), .flags = is_generic ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE,
+	};
 
-	*mode = "driver";
-	i->link = bpf_link_create(bpf_program__fd(program), (int)i->index, BPF_XDP, &options);
-	if (i->link >= 0 || errno == EBUSY || errno == EEXIST)
-		return i->link >= 0 ? 0 : -errno;
-	*mode = "generic";
-	options.flags = XDP_FLAGS_SKB_MODE;
+	i->is_generic = is_generic;
 	i->link = bpf_link_create(bpf_program__fd(program), (int)i->index, BPF_XDP, &options);
 	return i->link >= 0 ? 0 : -errno;
+}
+
+/* In the driver if it can. */
+static int attach(struct interface *i)
+{
+	int result = attach_as(i, false);
+
+	return result == 0 || result == -EBUSY || result == -EEXIST ? result : attach_as(i, true);
 }
 
 /* A driver that does not tell has one. */
@@ -240,54 +157,110 @@ static unsigned queues_of(const char *name)
 	return count == 0 ? 1 : count > XDP_QUEUES_MAX ? XDP_QUEUES_MAX : count;
 }
 
-/* A socket for each queue that has one to give, to the workers in turn. How many. */
-static unsigned give_queues(struct interface *i, struct worker *const *workers, unsigned count)
+/* A socket for one of its queues, to the worker whose turn it is. */
+static bool give_queue(struct xdp_interfaces *x, struct interface *i, uint32_t queue)
 {
-	unsigned queues = queues_of(i->name), given = 0;
+	struct xdp_queue *q = xdp_queue_open(i->name, queue, i->is_generic);
+	int fd = q ? xdp_queue_fd(q) : -1;
 
-	for (uint32_t n = 0; n < queues; n++) {
-		struct xdp_queue *q = xdp_queue_open(i->name, n);
-		int fd = q ? xdp_queue_fd(q) : -1;
-
-		if (!q || bpf_map_update_elem(i->sockets, &n, &fd, BPF_ANY) < 0) {
-			tell_error(i, "a socket for one of its queues", errno);
-			xdp_queue_close(q);
-			break;
-		}
-		if (!worker_take_queue(workers[given % count], q)) {
-			bpf_map_delete_elem(i->sockets, &n);
-			xdp_queue_close(q);
-			break;
-		}
-		given++;
+	if (!q || bpf_map_update_elem(i->sockets, &queue, &fd, BPF_ANY) < 0) {
+		tell_error(i, "a socket for one of its queues", errno);
+		xdp_queue_close(q);
+		return false;
 	}
-	return given;
+	if (!worker_take_queue(x->workers[x->next_worker], q)) {
+		bpf_map_delete_elem(i->sockets, &queue);
+		xdp_queue_close(q);
+		tell_failed(i, "the workers have as many queues as they can: fewer (ethtool -L), or more "
+			       "workers");
+		return false;
+	}
+	x->next_worker = (x->next_worker + 1) % x->worker_count;
+	i->queues[i->queue_count++] = q;
+	return true;
 }
 
-static void open_one(struct interface *i, struct worker *const *workers, unsigned count)
+static void open_one(struct xdp_interfaces *x, struct interface *i)
 {
-	const char *step = "loading the program", *mode;
+	const char *step = "loading the program";
 	unsigned queues;
 	int result;
 
 	i->index = if_nametoindex(i->name);
 	if (i->index == 0) {
-		tell_error(i, "looking for it", ENODEV);
+		tell_error(i, "looking for it", errno);
 		return;
 	}
 	result = load(i);
 	if (result == 0) {
 		step = "attaching the program";
-		result = attach(i, &mode);
+		result = attach(i);
 	}
-	queues = result == 0 ? give_queues(i, workers, count) : 0;
 	if (result < 0)
 		tell_error(i, step, -result);
-	if (queues == 0) {
+	queues = result < 0 ? 0 : queues_of(i->name);
+	while (i->queue_count < queues && give_queue(x, i, i->queue_count))
+		;
+	if (i->queue_count == 0)
 		detach(i);
+	else
+		tell_attached(i);
+}
+
+/* ---- What changes about it ---- */
+
+/* 0: it cannot be told now. */
+static unsigned mtu_of(const char *name)
+{
+	struct ifreq request = { .ifr_mtu = 0 };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return 0;
+	memcpy(request.ifr_name, name, IFNAMSIZ);
+	if (ioctl(fd, SIOCGIFMTU, &request) < 0)
+		request.ifr_mtu = 0;
+	close(fd);
+	return (unsigned)request.ifr_mtu;
+}
+
+static void publish(struct interface *i, const struct xdp_asked_list *l)
+{
+	static const uint8_t yes = 1;
+
+	for (size_t n = 0; n < i->now.count; n++)
+		if (!xdp_asked_has(l, &i->now.list[n]))
+			bpf_map_delete_elem(i->asked, &i->now.list[n]);
+	for (size_t n = 0; n < l->count; n++)
+		if (!xdp_asked_has(&i->now, &l->list[n]))
+			bpf_map_update_elem(i->asked, &l->list[n], &yes, BPF_ANY);
+	i->now = *l;
+}
+
+/* Who has no descriptor left cannot look, and it may be there. */
+static bool is_gone(const struct interface *i)
+{
+	unsigned index = if_nametoindex(i->name);
+
+	return index == 0 ? errno == ENODEV : index != i->index;
+}
+
+static void look(struct interface *i, const struct xdp_asked_list *l)
+{
+	unsigned mtu;
+
+	if (i->index == 0)
+		return;
+	if (is_gone(i)) {
+		detach(i);
+		tell_failed(i, "the interface is gone: when it is back, a restart takes it up again");
 		return;
 	}
-	tell_attached(i, mode, queues);
+	mtu = mtu_of(i->name);
+	for (unsigned n = 0; mtu > 0 && n < i->queue_count; n++)
+		xdp_queue_set_mtu(i->queues[n], mtu);
+	if (l)
+		publish(i, l);
 }
 
 /* ---- All of them ---- */
@@ -295,23 +268,14 @@ static void open_one(struct interface *i, struct worker *const *workers, unsigne
 static void on_look(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct xdp_interfaces *x = timer->data;
-	struct asked_list l = { .list = memory_zeroed(XDP_ASKED_MAX, sizeof(*l.list)) };
+	struct xdp_asked_list *l = memory_zeroed(1, sizeof(*l));
+	bool is_found = xdp_asked_find(l, x->conf);
 
 	(void)loop;
 	(void)revents;
-	gather(x->conf, &l);
-	for (size_t n = 0; n < x->count; n++) {
-		struct interface *i = &x->all[n];
-
-		if (i->index != 0 && if_nametoindex(i->name) != i->index) {
-			detach(i);
-			tell_failed(i, "the interface is gone: when it is back, a restart takes it up "
-				       "again");
-		}
-		if (i->index != 0)
-			publish(i, &l);
-	}
-	free(l.list);
+	for (size_t n = 0; n < x->count; n++)
+		look(&x->all[n], is_found ? l : NULL);
+	free(l);
 }
 
 void xdp_interfaces_listen(struct xdp_interfaces *x, const struct conf *conf)
@@ -338,12 +302,14 @@ struct xdp_interfaces *xdp_interfaces_open(struct ev_loop *loop, const struct co
 	libbpf_set_print(be_silent);
 	x = memory_zeroed(1, sizeof(*x));
 	x->loop = loop;
+	x->workers = workers;
+	x->worker_count = worker_count;
 	x->count = conf->listen_xdp.count;
 	x->all = memory_zeroed(x->count, sizeof(*x->all));
 	for (size_t i = 0; i < x->count; i++) {
 		memcpy(x->all[i].name, conf->listen_xdp.name[i], IFNAMSIZ);
 		x->all[i].link = -1;
-		open_one(&x->all[i], workers, worker_count);
+		open_one(x, &x->all[i]);
 	}
 	ev_timer_init(&x->look, on_look, LOOK_S, LOOK_S);
 	x->look.data = x;

@@ -4,10 +4,10 @@
  *
  * Purpose:  puts our program (xdp_steer.c) on each interface and a socket on each of its receive
  *           queues, which the workers get in turn; tells the program which addresses we listen on.
- * Not here: the sockets (xdp.h).
+ * Not here: the sockets (xdp.h); which addresses those are (xdp_asked.h).
  * Owns:     the programs and their maps. The kernel takes them off when we end, however we end.
  * Threads:  control.
- * Time:     looks every few seconds at this machine's addresses, which may come and go.
+ * Time:     looks every few seconds at this machine's addresses and MTUs, which may change.
  * Failure:  one event with the reason; the interface's queries take the kernel's way, as they do
  *           without all this: nothing is lost but speed.
  */
