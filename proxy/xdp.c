@@ -50,7 +50,8 @@ struct xdp_queue {
 	unsigned spare_count;
 	unsigned queued;		/* answers that the kernel has not been told of */
 	unsigned interface;
-	atomic_uint mtu;		/* control's */
+	atomic_uint next_mtu;		/* control's */
+	unsigned mtu;			/* of the batch at hand: what fitted goes on to fit */
 };
 
 struct xdp {
@@ -144,7 +145,7 @@ int xdp_queue_fd(const struct xdp_queue *q)
 
 void xdp_queue_set_mtu(struct xdp_queue *q, unsigned mtu)
 {
-	atomic_store_explicit(&q->mtu, mtu, memory_order_relaxed);
+	atomic_store_explicit(&q->next_mtu, mtu, memory_order_relaxed);
 }
 
 void xdp_queue_close(struct xdp_queue *q)
@@ -174,10 +175,8 @@ static void reclaim(struct xdp_queue *q)
 
 static bool has_room(struct xdp_queue *q, const struct xdp_frame *f, size_t len)
 {
-	unsigned mtu = atomic_load_explicit(&q->mtu, memory_order_relaxed);
-
 	return q->spare_count > 0 && xsk_prod_nb_free(&q->answers, 1) > 0 &&
-	       f->head_len - XDP_ETHERNET_LEN + len <= mtu && f->head_len + len <= FRAME_SIZE;
+	       f->head_len - XDP_ETHERNET_LEN + len <= q->mtu && f->head_len + len <= FRAME_SIZE;
 }
 
 /* The client's frame, if it is of the batch at hand and `len` bytes of answer fit. */
@@ -294,6 +293,7 @@ static bool take_query(struct xdp *x, struct xdp_queue *q, unsigned i, uint32_t 
 static void begin_batch(struct xdp *x, struct xdp_queue *q)
 {
 	x->current = q;
+	q->mtu = atomic_load_explicit(&q->next_mtu, memory_order_relaxed);
 	x->batch = (x->batch + 1) & (UINT32_MAX >> BATCH_BITS);
 	if (x->batch == 0)
 		x->batch = 1;
