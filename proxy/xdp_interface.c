@@ -47,9 +47,11 @@ __asm__(".section .rodata\n"
 	".balign 8\n"
 	"xdp_steer_begin: .incbin \"" XDP_STEER "\"\n"
 	"xdp_steer_end:\n"
+	".balign 8\n"
+	"xdp_steer_len: .quad xdp_steer_end - xdp_steer_begin\n"
 	".previous\n");
 extern const uint8_t xdp_steer_begin[] __attribute__((visibility("hidden")));
-extern const uint8_t xdp_steer_end[] __attribute__((visibility("hidden")));
+extern const uint64_t xdp_steer_len __attribute__((visibility("hidden")));
 
 /* ---- Events ---- */
 
@@ -110,8 +112,7 @@ static void detach(struct interface *i)
 
 static int load(struct interface *i)
 {
-	i->object = bpf_object__open_mem(xdp_steer_begin, (size_t)(xdp_steer_end - xdp_steer_begin),
-					 NULL);
+	i->object = bpf_object__open_mem(xdp_steer_begin, xdp_steer_len, NULL);
 	if (!i->object)
 		return -errno;
 	if (bpf_object__load(i->object) < 0)
