@@ -142,19 +142,29 @@ static int attach(struct interface *i)
 	return result == 0 || result == -EBUSY || result == -EEXIST ? result : attach_as(i, true);
 }
 
+/* False: it cannot be told, or not now. */
+static bool ask_kernel(const char *name, unsigned long what, struct ifreq *request)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool is_told;
+
+	if (fd < 0)
+		return false;
+	memcpy(request->ifr_name, name, IFNAMSIZ);
+	is_told = ioctl(fd, what, request) == 0;
+	close(fd);
+	return is_told;
+}
+
 /* A driver that does not tell has one. */
 static unsigned queues_of(const char *name)
 {
 	struct ethtool_channels channels = { .cmd = ETHTOOL_GCHANNELS };
 	struct ifreq request = { .ifr_data = (char *)&channels };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	unsigned count = 0;
 
-	memcpy(request.ifr_name, name, IFNAMSIZ);
-	if (fd >= 0 && ioctl(fd, SIOCETHTOOL, &request) == 0)
+	if (ask_kernel(name, SIOCETHTOOL, &request))
 		count = channels.rx_count + channels.combined_count;
-	if (fd >= 0)
-		close(fd);
 	return count == 0 ? 1 : count > XDP_QUEUES_MAX ? XDP_QUEUES_MAX : count;
 }
 
@@ -210,21 +220,6 @@ static void open_one(struct xdp_interfaces *x, struct interface *i)
 
 /* ---- What changes about it ---- */
 
-/* 0: it cannot be told now. */
-static unsigned mtu_of(const char *name)
-{
-	struct ifreq request = { .ifr_mtu = 0 };
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return 0;
-	memcpy(request.ifr_name, name, IFNAMSIZ);
-	if (ioctl(fd, SIOCGIFMTU, &request) < 0)
-		request.ifr_mtu = 0;
-	close(fd);
-	return (unsigned)request.ifr_mtu;
-}
-
 static void publish(struct interface *i, const struct xdp_asked_list *l)
 {
 	static const uint8_t yes = 1;
@@ -248,7 +243,8 @@ static bool is_gone(const struct interface *i)
 
 static void look(struct interface *i, const struct xdp_asked_list *l)
 {
-	unsigned mtu;
+	struct ifreq request = { .ifr_mtu = 0 };
+	bool has_mtu;
 
 	if (i->index == 0)
 		return;
@@ -257,9 +253,9 @@ static void look(struct interface *i, const struct xdp_asked_list *l)
 		tell_failed(i, "the interface is gone: when it is back, a restart takes it up again");
 		return;
 	}
-	mtu = mtu_of(i->name);
-	for (unsigned n = 0; mtu > 0 && n < i->queue_count; n++)
-		xdp_queue_set_mtu(i->queues[n], mtu);
+	has_mtu = ask_kernel(i->name, SIOCGIFMTU, &request);
+	for (unsigned n = 0; has_mtu && n < i->queue_count; n++)
+		xdp_queue_set_mtu(i->queues[n], (unsigned)request.ifr_mtu);
 	if (l)
 		publish(i, l);
 }

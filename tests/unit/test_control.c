@@ -19,9 +19,10 @@
 #include "proxy/ctl_render.h"
 #include "proxy/verbs.h"
 #include "proxy/control_words.h"
+#include "tests/temporary.h"
 
 static struct daemon d;
-static char dir[64], file[96], path[96];
+static char dir[96], file[104], path[104];
 static char heard[1 << 20];
 
 static void write_config(const char *extra)
@@ -44,8 +45,7 @@ static void setup(void)
 {
 	struct mirror_conf conf = { .state_dir = "/nonexistent", .turns = { 4, 4 } };
 
-	snprintf(dir, sizeof(dir), "/tmp/test_control_XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_ptr_nonnull(mkdtemp(temporary_path(dir, sizeof(dir), "test_control")));
 	snprintf(file, sizeof(file), "%s/conf", dir);
 	snprintf(path, sizeof(path), "%s/sock", dir);
 	write_config("");

@@ -10,6 +10,7 @@
 
 #include "cache/cookie.h"
 #include "cache/edns.h"
+#include "tests/temporary.h"
 
 /* RFC 9018 appendix A: client, its cookie, the secret, the time, and our cookie for it. */
 static const struct {
@@ -194,8 +195,8 @@ static const struct { const char *text; unsigned count; const char *problem; } f
 
 START_TEST(file_of_secrets_is_read_or_its_line_named)
 {
-	char path[] = "/tmp/understudy-cookie-XXXXXX", problem[256] = "";
-	int fd = mkstemp(path);
+	char path[256], problem[256 + 256] = "";
+	int fd = mkstemp(temporary_path(path, sizeof(path), "test_cookie"));
 	struct cookie_secrets s;
 	uint8_t first[COOKIE_SECRET_LEN];
 	bool is_read;

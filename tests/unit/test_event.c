@@ -12,10 +12,11 @@
 #include <unistd.h>
 
 #include "cache/event.h"
+#include "tests/temporary.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static char dir[] = "/tmp/understudy-event-XXXXXX", path[64], second[64];
+static char dir[256], path[sizeof(dir) + 8], second[sizeof(dir) + 8];
 static char heard[EVENT_LINE_MAX + 1];
 static size_t heard_count;
 
@@ -31,7 +32,7 @@ static void hear(const char *line, size_t len, void *arg)
 
 static void setup(void)
 {
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_ptr_nonnull(mkdtemp(temporary_path(dir, sizeof(dir), "test_event")));
 	snprintf(path, sizeof(path), "%s/log", dir);
 	snprintf(second, sizeof(second), "%s/second", dir);
 	ck_assert_int_eq(event_open_log(path, EVENT_LOGFMT, EVENT_INFO), 0);

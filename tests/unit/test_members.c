@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proxy/members.h"
+#include "tests/temporary.h"
 #include "tests/unit/fixture.h"
 
 #define CATALOGS_MAX 3
@@ -37,8 +38,8 @@ static void teardown(void)
 
 static void given_conf(const char *rest)
 {
-	char path[] = "/tmp/test_members.XXXXXX";
-	FILE *f = fdopen(mkstemp(path), "w");
+	char path[256];
+	FILE *f = fdopen(mkstemp(temporary_path(path, sizeof(path), "test_members")), "w");
 
 	ck_assert_ptr_nonnull(f);
 	fprintf(f, "listen = 127.0.0.1:5300\n"

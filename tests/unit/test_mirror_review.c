@@ -13,6 +13,7 @@
 #include "cache/mirror_review.h"
 #include "cache/rcu.h"
 #include "cache/wire.h"
+#include "tests/temporary.h"
 #include "tests/unit/fixture.h"
 
 enum { AT_ONCE_MAX = 12 };
@@ -21,8 +22,7 @@ static struct ev_loop *loop;
 static struct reviews reviews;
 static struct review_rules rules;
 static struct review list[AT_ONCE_MAX];
-static char program[64];
-static char folder[] = "/tmp/test_mirror_review.XXXXXX";
+static char folder[256], program[sizeof(folder) + 16];
 static unsigned ended, accepted;
 static enum review_check last_failed;
 static char last_reason[REVIEW_REASON_MAX];
@@ -32,8 +32,7 @@ static char last_reason[REVIEW_REASON_MAX];
 
 static void setup(void)
 {
-	snprintf(folder, sizeof(folder), "/tmp/test_mirror_review.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_ptr_nonnull(mkdtemp(temporary_path(folder, sizeof(folder), "test_mirror_review")));
 	rcu_thread_start();
 	loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	reviews_init(&reviews, loop, folder);
@@ -45,7 +44,7 @@ static void setup(void)
 
 static unsigned files(void)
 {
-	char path[64];
+	char path[sizeof(folder) + 64];
 	struct dirent *e;
 	unsigned count = 0;
 	DIR *d;
@@ -62,7 +61,7 @@ static unsigned files(void)
 
 static void teardown(void)
 {
-	char command[64];
+	char command[sizeof(folder) + 16];
 
 	for (size_t i = 0; i < AT_ONCE_MAX; i++)
 		review_cancel(&list[i]);
@@ -177,7 +176,7 @@ END_TEST
 
 START_TEST(zone_that_cannot_be_written_is_refused)
 {
-	char path[64];
+	char path[sizeof(folder) + 64];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "%s/verify", folder);
@@ -194,7 +193,7 @@ END_TEST
 
 START_TEST(few_programs_run_at_the_same_time)
 {
-	char text[128], path[64];
+	char path[sizeof(folder) + 8], text[sizeof(path) + 64];
 
 	snprintf(path, sizeof(path), "%s/go", folder);
 	snprintf(text, sizeof(text), "until test -e %s; do sleep 0.01; done", path);

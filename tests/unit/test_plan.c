@@ -7,6 +7,7 @@
 
 #include "cache/dns.h"
 #include "proxy/plan.h"
+#include "tests/temporary.h"
 
 static struct mirror_zone_conf handed[8];
 static struct mirror_primary handed_primaries[8][MIRROR_PRIMARIES_MAX];
@@ -30,9 +31,8 @@ void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, si
 
 static struct conf *conf_from(const char *text)
 {
-	char path[] = "/tmp/test_plan.XXXXXX";
-	int fd = mkstemp(path);
-	FILE *f = fdopen(fd, "w");
+	char path[256];
+	FILE *f = fdopen(mkstemp(temporary_path(path, sizeof(path), "test_plan")), "w");
 
 	ck_assert_ptr_nonnull(f);
 	fputs(text, f);

@@ -11,6 +11,7 @@
 
 #include "cache/clock.h"
 #include "cache/program.h"
+#include "tests/temporary.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define LONG_US	(60 * US_PER_S)
@@ -18,7 +19,7 @@
 
 static struct ev_loop *loop;
 static struct programs programs;
-static char folder[] = "/tmp/test_program.XXXXXX", script[64], input[64];
+static char folder[128], script[sizeof(folder) + 8], input[sizeof(folder) + 8];
 static unsigned freed, ends;
 static struct program_end last;
 static char last_line[PROGRAM_LINE_MAX];
@@ -58,8 +59,7 @@ static void given_script(const char *text)
 
 static void setup(void)
 {
-	snprintf(folder, sizeof(folder), "/tmp/test_program.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_ptr_nonnull(mkdtemp(temporary_path(folder, sizeof(folder), "test_program")));
 	snprintf(script, sizeof(script), "%s/script", folder);
 	snprintf(input, sizeof(input), "%s/input", folder);
 	write_file(input, "what it reads\n", 0600);
@@ -71,7 +71,7 @@ static void setup(void)
 
 static void teardown(void)
 {
-	char command[128];
+	char command[sizeof(folder) + 8];
 
 	programs_fini(&programs);
 	ev_loop_destroy(loop);
@@ -180,7 +180,7 @@ static bool is_running(const char *pid_file)
 
 START_TEST(what_a_program_leaves_behind_is_killed)
 {
-	char text[200], pid_file[80];
+	char pid_file[sizeof(folder) + 8], text[sizeof(pid_file) + 64];
 
 	snprintf(pid_file, sizeof(pid_file), "%s/pid", folder);
 	snprintf(text, sizeof(text), "sleep 60 & echo $! > %s; exit 0", pid_file);

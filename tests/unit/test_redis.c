@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cache/redis.h"
+#include "tests/temporary.h"
 
 enum { COMMAND_MS = 150, QUEUE_MAX = 10000 };
 
@@ -30,7 +31,7 @@ int gettimeofday(struct timeval *restrict t, void *restrict zone)
 }
 
 static struct ev_loop *loop;
-static char folder[] = "/tmp/understudy-redis-XXXXXX";
+static char folder[100];		/* with "/s" an address of a socket */
 static struct sockaddr_un where;
 static struct redis *redis;
 
@@ -238,7 +239,7 @@ static void setup(void)
 	server.connection = -1;
 	server.reply = "+OK\r\n";
 	loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_ptr_nonnull(mkdtemp(temporary_path(folder, sizeof(folder), "test_redis")));
 	where.sun_family = AF_UNIX;
 	snprintf(where.sun_path, sizeof(where.sun_path), "%s/s", folder);
 	server_start();
@@ -250,7 +251,6 @@ static void teardown(void)
 	redis = NULL;
 	server_stop();
 	rmdir(folder);
-	memcpy(folder + sizeof(folder) - 7, "XXXXXX", 6);
 	ev_loop_destroy(loop);
 }
 

@@ -16,10 +16,11 @@
 #include "cache/snapshot.h"
 #include "cache/statefile.h"
 #include "cache/wire.h"
+#include "tests/temporary.h"
 
 enum { FILE_MAX = 1000000 };
 
-static char dir[64], path[700];
+static char dir[128], path[800];
 static struct generation *g;
 static const struct zone_times times = { .refreshed_at = 1700000000, .expires_at = 1700086400 };
 static const char *why;
@@ -98,8 +99,7 @@ static void expect_refused(const char *sentence)
 
 static void setup(void)
 {
-	snprintf(dir, sizeof(dir), "/tmp/test_snapshot.XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_ptr_nonnull(mkdtemp(temporary_path(dir, sizeof(dir), "test_snapshot")));
 	g = given_zone("example.com.", 7, 40);
 	ck_assert_int_eq(snapshot_write(dir, g, &times), 0);
 	set_path("example.com.");
@@ -126,7 +126,7 @@ static size_t clear_directory(const char *where)
 
 static void teardown(void)
 {
-	char zones[100];
+	char zones[sizeof(dir) + 16];
 
 	snprintf(zones, sizeof(zones), "%s/zones", dir);
 	clear_directory(zones);
@@ -346,7 +346,7 @@ enum { STRANGE = sizeof(strange) / sizeof(strange[0]) };
 
 START_TEST(strange_zone_names_are_safe_file_names_and_all_differ)
 {
-	char zones[100], name[STATEFILE_NAME_MAX];
+	char zones[sizeof(dir) + 16], name[STATEFILE_NAME_MAX];
 	struct zone_times t;
 
 	for (unsigned i = 0; i < STRANGE; i++) {
@@ -373,7 +373,7 @@ END_TEST
 
 static void expect_old_file_untouched(void)
 {
-	char zones[100];
+	char zones[sizeof(dir) + 16];
 	struct zone_times t;
 	struct generation *h = read_back("example.com.", &t);
 
@@ -405,7 +405,7 @@ END_TEST
 
 START_TEST(read_only_directory_leaves_the_old_file)
 {
-	char zones[100];
+	char zones[sizeof(dir) + 16];
 	struct generation *h = given_zone("example.com.", 8, 3);
 	bool is_root = geteuid() == 0;
 

@@ -20,11 +20,14 @@
 #include <openssl/x509v3.h>
 
 #include "cache/tls.h"
+#include "tests/temporary.h"
 
 #define NAME "ns1.example.com"
 
-static char folder[] = "/tmp/test_tls.XXXXXX";
-static char ca_path[64], other_path[64];
+enum { CERT_PATH_MAX = 256 };
+
+static char folder[128];
+static char ca_path[CERT_PATH_MAX], other_path[CERT_PATH_MAX];
 static EVP_PKEY *key;
 static X509 *cert;
 static char pin_text[TLS_PIN_TEXT_MAX];
@@ -59,9 +62,9 @@ static X509 *certificate_of(EVP_PKEY *k, const char *name)
 	return x;
 }
 
-static void write_cert(char path[64], const char *label, X509 *x)
+static void write_cert(char path[CERT_PATH_MAX], const char *label, X509 *x)
 {
-	snprintf(path, 64, "%s/%s", folder, label);
+	snprintf(path, CERT_PATH_MAX, "%s/%s", folder, label);
 	FILE *f = fopen(path, "w");
 
 	ck_assert_ptr_nonnull(f);
@@ -85,7 +88,7 @@ static void make_certificates(void)
 {
 	EVP_PKEY *other = EVP_EC_gen("P-256");
 
-	ck_assert_ptr_nonnull(mkdtemp(folder));
+	ck_assert_ptr_nonnull(mkdtemp(temporary_path(folder, sizeof(folder), "test_tls")));
 	key = EVP_EC_gen("P-256");
 	cert = certificate_of(key, NAME);
 	make_pin();
@@ -453,7 +456,7 @@ END_TEST
 
 START_TEST(files_are_bounded)
 {
-	char path[64];
+	char path[CERT_PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/long", folder);
 	FILE *f = fopen(path, "w");

@@ -22,6 +22,7 @@
 #include "proxy/suspicion.h"
 #include "proxy/watch.h"
 #include "proxy/watch_newer.h"
+#include "tests/temporary.h"
 
 enum mood { WELL, SILENT, UDP_SILENT, REFUSING, LAME, GARBAGE, TCP_HANGS };
 enum { LINES_MAX = 64, TURN_MS = 10 };
@@ -207,8 +208,8 @@ static void write_zones(FILE *f)
 
 static struct plan *given_plan(const char *health, unsigned number)
 {
-	char path[] = "/tmp/test_watch_XXXXXX";
-	FILE *f = fdopen(mkstemp(path), "w");
+	char path[256];
+	FILE *f = fdopen(mkstemp(temporary_path(path, sizeof(path), "test_watch")), "w");
 	struct conf *conf;
 
 	fprintf(f,
