@@ -308,9 +308,10 @@ PROGRAMS = {
 
 def write_program(stage, name, script):
     path = os.path.join(stage.folder, name)
-    with open(path, "w") as file:
+    with open(path + ".new", "w") as file:      # the old one may be running, and cannot be written to then
         file.write("#!/bin/sh\n" + script + "\n")
-    os.chmod(path, 0o700)
+    os.chmod(path + ".new", 0o700)
+    os.rename(path + ".new", path)
     return path
 
 
@@ -338,9 +339,10 @@ def test_program_decides(stage):
     assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
     wait_for(lambda: os.listdir(folder) == [], "the files to go")
 
-    write_program(stage, "mute", 'test "$UNDERSTUDY_OLD_SERIAL" = 42')      # mended
+    write_program(stage, "mute", 'test "$UNDERSTUDY_OLD_SERIAL" = 42')      # mended, but wrongly
     front.ctl("retransfer", "mute.test")
-    wait_for(lambda: zone_of(front, "mute.test").get("refused_reason"), "its refusal")
+    wait_for(lambda: zone_of(front, "mute.test").get("refused_reason") == "the program ended with exit code 1",
+             "its refusal")
     write_program(stage, "mute", 'test -z "$UNDERSTUDY_OLD_SERIAL"')
     front.ctl("retransfer", "mute.test")
     front.wait_event("zone_transferred", zone="mute.test.")

@@ -137,13 +137,13 @@ def test_zone_that_changes_all_the_time_raises_no_false_alarm(stage):
 
 # ---- Drills ----
 
-@pytest.mark.timing         # shares are counted: no rescue may come between
+@pytest.mark.timing         # shares are counted: few rescues may come between
 def test_drill_serves_its_share_and_ends_by_itself(stage):
     act = Act(stage)
     load = act.load()
     load.wait_more(RATE)
     mirror, primary = act.front.stat("answers_mirror"), act.front.stat("answers_primary")
-    assert mirror == 0
+    assert mirror <= act.front.stat("rescued")
     code, out, err = act.front.ctl("drill", "main", "30", "4s")
     assert code == 0 and "30%" in out, err
     begun, event = act.front.wait_event("drill_begin", pool="main")
@@ -166,9 +166,10 @@ def test_drill_serves_its_share_and_ends_by_itself(stage):
     assert served < 0.35 * (served + others)
     assert "drill_percent" not in act.pool()
     assert act.front.json("explain", "h1.a.test", "A")["answered_by"] == ["ns1"]
+    rescued = act.front.stat("rescued")
     for _ in range(20):
         ask(act.front.where, "h1.a.test")
-    assert act.front.stat("answers_mirror") <= mirrored + 2
+    assert act.front.stat("answers_mirror") <= mirrored + act.front.stat("rescued") - rescued + 2
 
 
 @pytest.mark.timing
