@@ -83,8 +83,11 @@ static void do_forget(struct mirror *m)
 	for (size_t i = 0; i < m->left.count; i++) {
 		const uint8_t *origin = m->left.items[i]->slot->origin;
 
-		if (!work_list_find(&m->works, origin))	/* it may be back, with a new slot */
-			snapshot_remove(m->conf.state_dir, origin);
+		if (work_list_find(&m->works, origin))
+			continue;	/* it is back, with a new slot */
+		snapshot_remove(m->conf.state_dir, origin);
+		if (m->shop.store)
+			store_forget(m->shop.store, origin);
 	}
 	work_list_free_all(&m->left);
 }

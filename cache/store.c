@@ -115,7 +115,10 @@ struct store_zone *store_zone_get(struct store *s, const uint8_t *origin)
 
 	name_to_key(origin, &key);
 	z = tree_get(&s->zones, &key);
-	return z ? z : zone_new(s, origin);
+	if (!z)
+		return zone_new(s, origin);
+	z->is_forgotten = false;
+	return z;
 }
 
 void store_zone_saw_serial(struct store_zone *z, uint64_t generation, uint64_t serial)
@@ -166,6 +169,32 @@ static bool zone_free(void *leaf, void *arg)
 	free(z->key_lease);
 	free(z);
 	return true;
+}
+
+static bool is_at_rest(const struct store_zone *z)
+{
+	return !z->save && !z->is_loading && !z->follow_from && !z->follow && !z->compact &&
+	       !z->is_queued_save && z->errands == 0;
+}
+
+/* Not from inside anything that a zone does. */
+static void free_forgotten(struct store *s)
+{
+	struct store_zone **link = &s->forgotten, *z;
+	struct name_key key;
+
+	while ((z = *link)) {
+		if (z->is_forgotten && !is_at_rest(z)) {
+			link = &z->after_forgotten;
+			continue;
+		}
+		*link = z->after_forgotten;
+		if (!z->is_forgotten)
+			continue;
+		name_to_key(z->origin, &key);
+		tree_del(&s->zones, &key);
+		zone_free(z, NULL);
+	}
 }
 
 /* ---- Who may run ---- */
@@ -219,6 +248,7 @@ static void on_clock(struct ev_loop *loop, ev_timer *t, int revents)
 	(void)loop;
 	(void)revents;
 	store_ask_time(t->data);
+	free_forgotten(t->data);
 }
 
 static bool zone_up(void *leaf, void *arg)
@@ -407,4 +437,23 @@ bool store_serial(struct store *s, const uint8_t *origin, uint32_t *serial)
 uint64_t store_generation(struct store *s, const uint8_t *origin)
 {
 	return store_zone_get(s, origin)->generation;
+}
+
+void store_forget(struct store *s, const uint8_t *origin)
+{
+	struct name_key key;
+	struct store_zone *z;
+
+	free_forgotten(s);	/* after it all that are in the list are forgotten */
+	name_to_key(origin, &key);
+	z = tree_get(&s->zones, &key);
+	if (!z || z->is_forgotten)
+		return;
+	ev_timer_stop(s->loop, &z->retry);
+	wish_drop(&z->wish);
+	z->touch.is_wished = false;
+	z->is_forgotten = true;
+	z->after_forgotten = s->forgotten;
+	s->forgotten = z;
+	free_forgotten(s);
 }

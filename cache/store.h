@@ -176,6 +176,12 @@ bool store_serial(struct store *s, const uint8_t *origin, uint32_t *serial);
  */
 uint64_t store_generation(struct store *s, const uint8_t *origin);
 
+/*
+ * The zone has left: what is still to be written of it is not, and what is known of it goes, when
+ * nothing of it is going on any more. Redis keeps what it has: others may have the zone.
+ */
+void store_forget(struct store *s, const uint8_t *origin);
+
 /* How long leases are taken for from now on; conf.lease_s at first. */
 void store_set_lease_s(struct store *s, unsigned lease_s);
 

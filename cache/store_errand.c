@@ -25,7 +25,14 @@ static struct errand *errand_new(struct store_zone *z)
 	struct errand *e = memory_zeroed(1, sizeof(*e));
 
 	e->task.zone = z;
+	z->errands++;
 	return e;
+}
+
+static void errand_free(struct errand *e)
+{
+	e->task.zone->errands--;
+	free(e);
 }
 
 static void got_generation(struct store_task *t, const redisReply *reply)
@@ -54,7 +61,7 @@ static void end_touch(struct store_task *t)
 	z->is_touching = false;
 	if (t->is_lost && !z->touch.is_wished)
 		z->touch = e->touch;
-	free(e);
+	errand_free(e);
 	if (z->touch.is_wished)
 		store_ready(z);
 	store_pump(z->store);
@@ -121,7 +128,7 @@ static void end_poll(struct store_task *t)
 		if (e->generation > e->seen && e->generation <= STORE_GENERATION_MAX)
 			s->listener->on_newer(t->zone->origin, e->generation, s->arg);
 	}
-	free(e);
+	errand_free(e);
 }
 
 void store_poll(struct store *s, const uint8_t *origin, uint64_t seen)

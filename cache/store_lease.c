@@ -39,7 +39,14 @@ static struct lease *lease_new(struct store_zone *z)
 	struct lease *x = memory_zeroed(1, sizeof(*x));
 
 	x->task.zone = z;
+	z->errands++;
 	return x;
+}
+
+static void lease_free(struct lease *x)
+{
+	x->task.zone->errands--;
+	free(x);
 }
 
 /* ---- Taking and renewing ---- */
@@ -57,7 +64,7 @@ static void end_taking(struct store_task *t)
 	if (!s->is_closing)
 		s->listener->on_lease(t->zone->origin, x->is_ours || task_is_failed(t), x->holder,
 				      s->arg);
-	free(x);
+	lease_free(x);
 }
 
 static void got_holder(struct store_task *t, const redisReply *reply)
@@ -148,7 +155,7 @@ void store_set_lease_s(struct store *s, unsigned lease_s)
 
 static void end_leaving(struct store_task *t)
 {
-	free(lease_of(t));
+	lease_free(lease_of(t));
 }
 
 static void after_holder(struct store_task *t)

@@ -154,6 +154,9 @@ struct store_zone {
 	double backoff;
 	struct store_zone *after_save, *after_load, *after_follow;	/* in the store's queues */
 	bool is_queued_save;
+	unsigned errands;		/* going on */
+	bool is_forgotten;		/* freed when nothing of it is going on */
+	struct store_zone *after_forgotten;
 };
 
 struct store_queue {
@@ -189,6 +192,7 @@ struct store {
 	char *key_zones, *key_events, *key_wanted;
 	struct tree zones;		/* of struct store_zone */
 	struct store_queue to_save, to_load, to_follow;
+	struct store_zone *forgotten;	/* a list; some are remembered again */
 	unsigned saving, loading, following;	/* tasks */
 	bool is_compacting;		/* some zone; one at a time */
 	unsigned lease_s;

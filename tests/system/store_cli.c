@@ -12,6 +12,8 @@
  *           want ORIGIN SERIAL
  *           order ORIGIN                 the next save goes over a newer serial
  *           load ORIGIN N | same N M | lease ORIGIN | leave ORIGIN | poll ORIGIN SEEN
+ *           forget ORIGIN                it left the configuration
+ *           known                        how many zones the store remembers
  *           idle                         answers when nothing is on its way
  *           lag                          the longest turn of the loop since the last lag, in
  *                                        microseconds; without the time in which others ran
@@ -27,7 +29,7 @@
 
 #include "cache/clock.h"
 #include "cache/rcu.h"
-#include "cache/store.h"
+#include "cache/store_parts.h"
 #include "tests/unit/fixture.c"
 
 enum { SLOTS = 16, WORDS = 6, EXPIRE_S = 1209600 };
@@ -291,6 +293,23 @@ static void command_idle(char **word)
 	cli.wants_idle = true;
 }
 
+static bool count_one(void *leaf, void *arg)
+{
+	(void)leaf;
+	++*(size_t *)arg;
+	return true;
+}
+
+/* How many zones it remembers. */
+static void command_known(char **word)
+{
+	size_t count = 0;
+
+	(void)word;
+	tree_walk(&cli.store->zones, count_one, &count);
+	printf("known %zu\n", count);
+}
+
 static void command_follow(char **word)
 {
 	cli.load_into = slot(word[2]);
@@ -313,6 +332,8 @@ static void with_origin(char **word)
 		store_order(cli.store, origin);
 	} else if (strcmp(word[0], "leave") == 0) {
 		store_leave_lease(cli.store, origin);
+	} else if (strcmp(word[0], "forget") == 0) {
+		store_forget(cli.store, origin);
 	} else {
 		store_poll(cli.store, origin, strtoull(word[2], NULL, 10));
 	}
@@ -326,7 +347,8 @@ static const struct command {
 	{ "touch", command_touch }, { "same", command_same },   { "lag", command_lag },
 	{ "idle", command_idle },   { "load", with_origin },    { "lease", with_origin },
 	{ "leave", with_origin },   { "poll", with_origin },	{ "want", with_origin },
-	{ "follow", command_follow }, { "order", with_origin },
+	{ "follow", command_follow }, { "order", with_origin }, { "forget", with_origin },
+	{ "known", command_known },
 };
 
 static void run_line(char *line)

@@ -463,6 +463,41 @@ def test_poll_tells_of_later_generations_only(cli, redis):
 
 # ---- What is read back ----
 
+def test_zone_that_left_is_forgotten_and_its_data_kept(start, redis):
+    """Members of catalogs come and go for years: each that went had half a kilobyte for ever."""
+    cli = start(f"unix:{redis.socket}", command_ms=60000)
+    cli.hear("up")
+
+    def known():
+        cli.say("known")
+        return int(cli.hear(r"known (\d+)")[1])
+
+    cli.give(0, 1, zone_text(1, 50))
+    assert cli.save(0) == "well"
+    cli.say("lease example.com.")
+    cli.hear(r"lease example\.com\. .*")
+    for _ in range(2):
+        assert known() == 1
+        cli.say("forget example.com.")
+        assert known() == 0
+        assert cli.load(1).startswith("generation 1 ")         # it is back, and what Redis has of it is there
+        assert cli.is_same(0, 1)
+
+    cli.give(2, 2, zone_text(2, 50))
+    redis.freeze()
+    cli.say("save 2 0")
+    cli.say("poll example.com. 1")
+    cli.say("forget example.com.")      # while both are under way
+    cli.say("forget example.com.")
+    assert known() == 1
+    redis.thaw()
+    cli.say("idle")
+    cli.hear("idle")
+    cli.say("forget other.example.")    # others' turn ends it, as time does
+    assert known() == 0
+    assert redis.hash("understudy:zone:{example.com.}")["generation"] == "2"
+
+
 def test_absent_zone_is_no_error(cli):
     assert cli.load() == "none"
 
