@@ -35,7 +35,7 @@ def verdicts(folder, stood_still):
     """Runs the cases with a witness of our own; pytest's output and how often each case ran."""
     os.makedirs(folder / "tests")
     witness = folder / "tests" / "witness"
-    witness.write_text("#!/bin/sh\necho ready\n" + ("echo 0 1000000000000000\n" if stood_still else "") + "cat\n")
+    witness.write_text("#!/bin/sh\necho ready\n" + ("echo 0 1000000000000000\n" if stood_still else "") + "exec cat\n")
     witness.chmod(0o700)
     (folder / "test_cases.py").write_text(CASES)
     done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "conftest",
