@@ -185,6 +185,7 @@ struct conf {
 	size_t listen_count;
 	struct conf_interfaces listen_xdp;
 	unsigned workers;		/* at least 1: 0 in the file is resolved */
+	uint64_t busy_poll_us;		/* they sleep no sooner after a packet */
 	char control[108];		/* path of the control socket */
 	char state_dir[CONF_PATH_MAX];
 	char log[CONF_PATH_MAX];	/* "stderr", "syslog" or a file */

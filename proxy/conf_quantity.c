@@ -42,7 +42,7 @@ bool conf_number_parse(const char *text, uint64_t *n)
 bool conf_duration_parse(const char *text, uint64_t *us)
 {
 	static const struct unit units[] = {
-		{ "ms", US_PER_MS }, { "s", US_PER_S }, { "m", 60 * US_PER_S },
+		{ "us", 1 }, { "ms", US_PER_MS }, { "s", US_PER_S }, { "m", 60 * US_PER_S },
 		{ "h", 3600 * US_PER_S }, { "d", 86400 * US_PER_S }, { NULL, 0 }
 	};
 

@@ -80,8 +80,8 @@ static bool set_duration(const struct setting *s)
 		return fail(s, "%s = %.20s has no unit: write \"%.20ss\" for seconds or "
 			    "\"%.20sms\" for milliseconds", s->row->name, s->text, s->text, s->text);
 	if (!conf_duration_parse(s->text, &n))
-		return fail(s, "%s = '%.40s' is no duration: write a whole number and ms, s, m, h or "
-			    "d, as in \"500ms\"", s->row->name, s->text);
+		return fail(s, "%s = '%.40s' is no duration: write a whole number and us, ms, s, m, h "
+			    "or d, as in \"500ms\"", s->row->name, s->text);
 	return check_range(s, n) && store(s, s->row->size == sizeof(unsigned) ? n / US_PER_MS : n);
 }
 

@@ -15,6 +15,7 @@
 #include "cache/memory.h"
 #include "cache/priority.h"
 #include "cache/rcu.h"
+#include "proxy/busy.h"
 #include "proxy/crowd.h"
 #include "proxy/deadline.h"
 #include "proxy/dispatch.h"
@@ -47,6 +48,7 @@ struct worker {
 	ev_prepare before_sleep;
 	struct deadline deadline;	/* the wheel's next, or before */
 	bool looks_again;		/* we were late for it: sockets are read before it is kept */
+	struct busy busy;
 	ev_timer sweep;			/* each second */
 	struct dispatch *dispatch;
 	struct upstreams *upstreams;
@@ -149,6 +151,7 @@ static void flush(void *arg)
 	udp_flush(w->udp);
 	if (w->xdp)
 		xdp_flush(w->xdp);
+	busy_mark(&w->busy, w->loop, w->dispatch->now_us);
 }
 
 /* ---- The loop ---- */
@@ -203,6 +206,7 @@ static void on_before_sleep(struct ev_loop *loop, ev_prepare *prepare, int reven
 	(void)prepare;
 	(void)revents;
 	deadline_set(&w->deadline, wheel_next_us(&w->dispatch->wheel));
+	busy_look(&w->busy, w->loop, w->dispatch->now_us);
 }
 
 static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -244,6 +248,7 @@ static void use_next_plan(struct worker *w)
 	dispatch_set_plan(w->dispatch, w->plan);
 	upstreams_set_plan(w->upstreams, w->plan);
 	tcp_set_conf(w->tcp, w->plan->conf);
+	w->busy.for_us = w->plan->conf->busy_poll_us;
 	start_fresh_listeners(w);
 	for (size_t i = 0; old && i < old->conf->listen_count; i++) {
 		if (listens_to(w->plan, &old->conf->listen[i]))
@@ -377,6 +382,7 @@ static void init_loop(struct worker *w)
 	ev_set_priority(&w->before_sleep, EV_MINPRI);
 	ev_prepare_start(w->loop, &w->before_sleep);
 	crowd_init(&w->crowd, w->loop);		/* behind it: crowd.h */
+	busy_init(&w->busy);
 	deadline_init(&w->deadline, w->loop, on_deadline);
 	ev_timer_init(&w->sweep, on_sweep, 0., 1.);
 	ev_timer_start(w->loop, &w->sweep);

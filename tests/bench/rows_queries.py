@@ -12,7 +12,9 @@ from measure import (HOSTS, SECONDS, SERVER_CPU, STEADY_RATE, CLIENT_CPU, awake,
                      table, turns)
 from peers import Dnsdist
 from servers import wait_for
-from stages import nsd_of
+from stages import HEAD, nsd_of
+
+BUSY_POLL = "300us"     # as long as it takes until the next query comes, and some more
 
 
 def answered_from_the_mirror(world, questions, title):
@@ -50,6 +52,7 @@ def forward(world):
 def latency(world):
     """What a proxy adds at a steady rate: its percentiles less those of the server behind it, asked in the same turn."""
     backend, contenders = forwarders(world)
+    contenders["understudy-busy"] = world.proxy(backend, head=HEAD + f'busy-poll = "{BUSY_POLL}"\n', name="busy")
 
     def steady(server):
         before = cpu_ns(server)

@@ -18,7 +18,7 @@ TINY = {"BENCH_SECONDS": "0.2", "BENCH_REPETITIONS": "1", "BENCH_ROUNDS": "1", "
 ROWS = {"mirror-positive": {"echo", "understudy", "nsd", "knot", "bind"},
         "mirror-denied": {"echo", "understudy", "nsd", "knot", "bind"},
         "forward": {"relay", "understudy", "dnsdist"},
-        "latency": {"relay", "understudy", "dnsdist"},
+        "latency": {"relay", "understudy", "understudy-busy", "dnsdist"},
         "syscalls": {"relay", "understudy", "dnsdist", "understudy-mirror", "nsd", "knot", "bind"},
         "axfr": {"understudy", "understudy, Redis", "nsd", "knot", "bind"},
         "cold-start": {"snapshot", "Redis", "nsd", "knot", "bind"},
@@ -32,7 +32,8 @@ ROWS = {"mirror-positive": {"echo", "understudy", "nsd", "knot", "bind"},
         "day": {"forwarded", "from the mirror"},
         "names": {"500 names", "5000 names"},
         "backends": {"1 backends", "10 backends", "100 backends"},
-        "workers": {"echo", "mirror", "relay", "forwarded"}}
+        "workers": {"echo", "mirror", "relay", "forwarded"},
+        "xdp": {"echo", "understudy", "understudy-xdp", "knot", "knot-xdp"}}
 NEEDS = {"forward": ["dnsdist"], "latency": ["dnsdist"], "tcp-clients": ["dnsdist"], "syscalls": ["dnsdist", "strace"]}
 
 

@@ -286,6 +286,36 @@ def test_reload_under_load_loses_nothing(front, stage, questions):
         result["troubles"][:5]
 
 
+def workers_of(front):
+    """{thread: (state, how often it went to sleep)}"""
+    found = {}
+    for status in glob.glob(f"/proc/{front.process.pid}/task/*/status"):
+        with open(status) as file:
+            fields = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        if fields["Name"].startswith("worker-"):
+            found[status] = fields["State"][0], int(fields["voluntary_ctxt_switches"])
+    return found
+
+
+def test_workers_stay_awake_as_long_as_busy_poll_says(front, stage, questions):
+    """Queries come each millisecond: workers sleep between them, or not."""
+    with open(front.conf) as file:
+        text = file.read()
+    load = stage.load(front.where, stage.nsd_server.where, questions, rate=1000).start()
+    load.wait_more(100)
+    for busy_poll in ("0s", "10ms"):
+        front.configure(text + f'busy-poll = "{busy_poll}"\n')
+        assert front.ctl("reload")[0] == 0
+        before, answered = workers_of(front), load.answered()
+        load.wait_more(500)
+        slept = sum(times - before[thread][1] for thread, (_, times) in workers_of(front).items())
+        is_awake = slept < (load.answered() - answered) / 2
+        assert is_awake == (busy_poll == "10ms"), (busy_poll, slept)
+    result = load.finish()
+    assert (result["lost"], result["wrong"]) == (0, 0), result["troubles"][:5]
+    wait_for(lambda: all(state == "S" for state, _ in workers_of(front).values()), "workers to sleep")
+
+
 def test_failing_reload_changes_nothing_and_says_so(front):
     with open(front.conf) as file:
         good = file.read()
