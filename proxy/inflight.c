@@ -31,22 +31,28 @@ struct inflight {
 	struct attempt *attempts;
 	struct query *queries;
 	struct large_buffer *large;
+	/* of each table: slots that were in use at some time; the rest is zeroed, and no page yet */
+	size_t queries_used, attempts_used, large_used;
+	size_t queries_max, attempts_max;
 };
 
-static void chain_free_slots(struct inflight *t, size_t queries, size_t attempts)
+/* When no slot is free that has been in use, the next one is: nothing is chained behind it. */
+static void free_more_queries(struct inflight *t)
 {
-	for (size_t i = queries; i-- > 0;) {
-		t->queries[i].next_free = t->free_queries;
-		t->free_queries = &t->queries[i];
-	}
-	for (size_t i = attempts; i-- > 0;) {
-		t->attempts[i].next_hash = t->free_attempts;
-		t->free_attempts = (uint32_t)i + 1;
-	}
-	for (size_t i = 0; i < QUERY_LARGE_COUNT; i++) {
-		t->large[i].next = t->free_large;
-		t->free_large = &t->large[i];
-	}
+	if (t->queries_used < t->queries_max)
+		t->free_queries = &t->queries[t->queries_used++];
+}
+
+static void free_more_attempts(struct inflight *t)
+{
+	if (t->attempts_used < t->attempts_max)
+		t->free_attempts = (uint32_t)++t->attempts_used;
+}
+
+static void free_more_large(struct inflight *t)
+{
+	if (t->large_used < QUERY_LARGE_COUNT)
+		t->free_large = &t->large[t->large_used++];
 }
 
 struct inflight *inflight_new(size_t queries)
@@ -63,7 +69,8 @@ struct inflight *inflight_new(size_t queries)
 	t->attempts = memory_zeroed(attempts, sizeof(*t->attempts));
 	t->queries = memory_zeroed(queries, sizeof(*t->queries));
 	t->large = memory_zeroed(QUERY_LARGE_COUNT, sizeof(*t->large));
-	chain_free_slots(t, queries, attempts);
+	t->queries_max = queries;
+	t->attempts_max = attempts;
 	return t;
 }
 
@@ -83,6 +90,8 @@ static bool take_bytes(struct inflight *t, struct query *q, size_t len)
 	q->bytes = q->own;
 	if (len <= sizeof(q->own))
 		return true;
+	if (!t->free_large)
+		free_more_large(t);
 	if (!t->free_large)
 		return false;
 	q->bytes = t->free_large->bytes;
@@ -114,6 +123,9 @@ static void foresee_slot(const struct inflight *t)
 struct query *inflight_add_query(struct inflight *t, const uint8_t *bytes, size_t len,
 				 size_t question_end, uint64_t now)
 {
+	if (!t->free_queries)
+		free_more_queries(t);
+
 	struct query *q = t->free_queries;
 
 	assert(len <= DNS_MESSAGE_MAX && question_end <= len);
@@ -194,6 +206,9 @@ static uint32_t question_hash(const uint8_t *message, size_t question_end)
 struct attempt *inflight_add_attempt(struct inflight *t, struct query *q, uint16_t backend,
 				     uint64_t now)
 {
+	if (!t->free_attempts)
+		free_more_attempts(t);
+
 	uint32_t i = t->free_attempts;
 
 	if (!i)

@@ -10,8 +10,8 @@
  *           inflight_end_*() call.
  * Threads:  one table per worker; no locks, never shared.
  * Time:     monotonic microseconds given by the caller.
- * Memory:   all of it in inflight_new(). Free lists are last in, first out, so a quiet worker
- *           touches few pages.
+ * Memory:   all of it in inflight_new(). Free lists are last in, first out, and a slot is touched
+ *           when none is free that was in use before: a quiet worker has few pages.
  * Failure:  a full table is an outcome (NULL), not an error.
  * Spec:     RFC 5452 s.9.1 (what a reply must match), RFC 1035 s.4.1.1 (ID).
  *

@@ -190,6 +190,25 @@ START_TEST(large_query_borrows_a_buffer_and_gives_it_back)
 }
 END_TEST
 
+/* Slots are taken out of a table one by one, as they are needed. */
+START_TEST(refused_large_query_costs_no_slot)
+{
+	static uint8_t large[60000];
+	struct inflight *t = inflight_new(QUERY_LARGE_COUNT + 2);
+	unsigned more = 0;
+
+	memcpy(large, QUERY, QUERY_LEN);
+	for (unsigned i = 0; i < QUERY_LARGE_COUNT; i++)
+		ck_assert_ptr_nonnull(inflight_add_query(t, large, sizeof(large), QUERY_LEN, 1));
+	for (unsigned i = 0; i < 4; i++)
+		ck_assert_ptr_null(inflight_add_query(t, large, sizeof(large), QUERY_LEN, 1));
+	while (inflight_add_query(t, QUERY, QUERY_LEN, QUERY_LEN, 1))
+		more++;
+	ck_assert_uint_eq(more, 2);
+	inflight_free(t);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("inflight");
@@ -205,6 +224,7 @@ int main(void)
 	tcase_add_test(tc, full_table_refuses_and_recovers);
 	tcase_add_test(tc, attempts_run_out_and_come_back);
 	tcase_add_test(tc, large_query_borrows_a_buffer_and_gives_it_back);
+	tcase_add_test(tc, refused_large_query_costs_no_slot);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
 	srunner_run_all(r, CK_ENV);
