@@ -309,7 +309,7 @@ static bool is_dense(const struct generation *g, unsigned count)
  */
 static bool settle_nsec3(struct generation *g)
 {
-	struct nsec3_params densest = { .iterations = 0 };
+	struct nsec3_params densest = g->nsec3_params;
 	unsigned count, most = 0;
 	struct rrset set;
 	const uint8_t *rdata;

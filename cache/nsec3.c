@@ -26,7 +26,7 @@ bool nsec3_params_parse(const uint8_t *rdata, uint16_t len, struct nsec3_params 
 	*flags = rdata[1];
 	p->iterations = (uint16_t)(rdata[2] << 8 | rdata[3]);
 	p->salt_len = rdata[4];
-	memcpy(p->salt, rdata + 5, p->salt_len);
+	p->salt = rdata + 5;
 	return true;
 }
 

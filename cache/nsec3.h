@@ -23,7 +23,6 @@
 enum {
 	NSEC3_HASH_LEN = 20,		/* SHA-1, the only algorithm there is */
 	NSEC3_LABEL_LEN = 32,		/* as base32hex */
-	NSEC3_SALT_MAX = 255,
 	NSEC3_QUERY_MAX = 2500,		/* blocks of SHA-1 that one query may cost: some 500 us */
 	NSEC3_SECOND_MAX = 1000000,	/* of each second and thread, for names with iterations */
 };
@@ -31,7 +30,7 @@ enum {
 struct nsec3_params {
 	uint16_t iterations;	/* beyond the first */
 	uint8_t salt_len;
-	uint8_t salt[NSEC3_SALT_MAX];
+	const uint8_t *salt;	/* where it was read: good for as long as that; never NULL */
 };
 
 /*

@@ -133,7 +133,7 @@ struct generation {
 	struct tree nsec3;		/* of struct node: NSEC3 and their signatures alone */
 	const struct node *apex;	/* in the tree */
 	enum zone_denial denial;
-	struct nsec3_params nsec3_params;	/* of the chain in use; with ZONE_DENIAL_NSEC3 */
+	struct nsec3_params nsec3_params;	/* of the chain in use, with ZONE_DENIAL_NSEC3; salt at the apex */
 	const struct node *nsec3_apex;	/* two thirds of most proofs: what is at the apex, and over the */
 	const struct node *nsec3_star;	/* wildcard below it. NULL: not known yet, or not there */
 	uint64_t number;		/* of this zone, upwards, never reused */
@@ -141,8 +141,6 @@ struct generation {
 	size_t records;
 	size_t bytes;			/* wire size: owner + 10 + rdata, summed */
 	size_t empties;			/* nodes without records */
-	uint8_t origin[NAME_LEN_MAX];	/* lower case */
-	uint8_t origin_labels;
 	struct history *history;	/* differences that led here (history.h), or NULL */
 	struct catalog *catalog;	/* its members (catalog.h), if it is read as one; or NULL */
 	_Atomic uint32_t holds;		/* pins; see generation_hold() */
@@ -151,6 +149,8 @@ struct generation {
 	 * The mirror's thread sets it, workers read it.
 	 */
 	_Atomic bool is_stale;
+	uint8_t origin_labels;
+	uint8_t origin[];		/* lower case; as long as it is: there may be a hundred thousand */
 };
 
 /*

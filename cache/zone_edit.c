@@ -446,7 +446,8 @@ static enum zone_error check(const struct zone_edit *e, const struct node *apex,
 static struct generation *generation_new(struct zone_edit *e, const struct node *apex,
 					 uint64_t number, const struct soa *soa)
 {
-	struct generation *g = memory_zeroed(1, sizeof(*g));
+	size_t origin_len = name_len(e->origin);
+	struct generation *g = memory_zeroed(1, sizeof(*g) + origin_len);
 
 	g->tree = e->tree;	/* moved: the edit has none any more */
 	g->nsec3 = e->nsec3;
@@ -458,7 +459,7 @@ static struct generation *generation_new(struct zone_edit *e, const struct node 
 	g->records = e->records;
 	g->bytes = e->bytes;
 	g->empties = e->empties;
-	memcpy(g->origin, e->origin, name_len(e->origin));
+	memcpy(g->origin, e->origin, origin_len);
 	g->origin_labels = e->origin_key.label_count;
 	denial_settle(g);
 	return g;

@@ -59,7 +59,7 @@ static void report(const struct connection *c)
 	};
 
 	memcpy(&entry.client.storage, &c->client.address, sizeof(c->client.address));
-	memcpy(entry.origin, o->zone->origin, sizeof(entry.origin));
+	memcpy(entry.origin, o->zone->origin, name_len(o->zone->origin));
 	if (o->is_signed)
 		memcpy(entry.key, o->key.name, sizeof(entry.key));
 	transfer_log_put(c->owner->log, d->worker, &entry);

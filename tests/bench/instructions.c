@@ -133,7 +133,7 @@ static int compare_hashes(const void *a, const void *b)
 /* Each name of the zone, hashed once, is followed by the next: RFC 5155 s.7.1. */
 static void add_chain(struct zone_edit *e)
 {
-	static const struct nsec3_params plain;
+	static const struct nsec3_params plain = { .salt = (const uint8_t *)"" };
 	static uint8_t hashes[HOSTS + CUTS + 1][NSEC3_HASH_LEN];
 	struct nsec3_hasher *h = nsec3_hasher_new();
 	uint8_t name[NAME_LEN_MAX];
