@@ -151,7 +151,7 @@ void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, si
 	const struct mirror_zone_conf *made = NULL;	/* of the zone before */
 
 	for (size_t i = 0; i < count; i++) {
-		struct mirror_zone_conf *conf =
+		const struct mirror_zone_conf *conf =
 			zoneconf_copy(&zones[i], made ? &zones[i - 1] : NULL, made);
 
 		made = conf;
@@ -159,7 +159,7 @@ void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, si
 		if (c->works[i]) {
 			c->confs[i] = conf;
 		} else {
-			c->works[i] = work_new(conf);
+			c->works[i] = work_new(zones[i].origin, conf);
 			count_new(m);
 		}
 		slots[i] = c->works[i]->slot;

@@ -60,8 +60,8 @@ struct mirror_catalog_conf {
 
 /* What the configuration says of one mirrored zone. */
 struct mirror_zone_conf {
-	uint8_t origin[NAME_LEN_MAX];	/* lower case */
-	const struct mirror_primary *primaries;	/* zones that point to the same share one copy */
+	const uint8_t *origin;		/* lower case */
+	const struct mirror_primary *primaries;
 	unsigned primary_count;
 	size_t max_records, max_bytes;	/* of a transfer: */
 	unsigned max_rrset;
@@ -94,8 +94,6 @@ struct mirror_zone {
 	_Atomic uint64_t expires_us;	/* monotonic; end of SOA expire, unless confirmed again */
 	_Atomic uint64_t stale_us;	/* monotonic; from then on a confirmation is overdue; 0: not known */
 	_Atomic uint8_t hold;		/* enum zone_hold: the operator's order */
-	uint8_t origin[NAME_LEN_MAX];
-	uint8_t origin_len;
 	bool is_catalog;		/* its generations have lists of members */
 	struct mirror_work *work;	/* the mirror thread's side; opaque */
 };

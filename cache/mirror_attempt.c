@@ -59,7 +59,7 @@ static void fall_back(struct mirror_work *w)
 		return;
 	if (w->has_lease) {
 		w->has_lease = false;
-		store_leave_lease(w->shop->store, w->conf->origin);
+		store_leave_lease(w->shop->store, w->origin);
 	} else if (g && now_s > times->refreshed_at &&
 		   (now_s - times->refreshed_at) * 2 > g->soa.expire) {
 		fleet_follow(w);

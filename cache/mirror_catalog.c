@@ -30,7 +30,7 @@ static void tell(const struct mirror_work *w, size_t before, const char *reason)
 	struct event e;
 
 	event_begin(&e, EVENT_ERROR, "catalog_held");
-	event_name(&e, "catalog", w->conf->origin);
+	event_name(&e, "catalog", w->origin);
 	event_number(&e, "serial", h->serial);
 	event_number(&e, "members", before);
 	event_number(&e, "removed", h->removed);

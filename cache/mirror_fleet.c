@@ -51,7 +51,7 @@ static void renew(struct mirror_work *w, uint64_t now_us)
 	if (now_us - w->lease_asked_us < life_us / RENEWALS)
 		return;
 	w->lease_asked_us = now_us - random_below(&w->shop->random, jitter_ms + 1) * US_PER_MS;
-	store_take_lease(w->shop->store, w->conf->origin);
+	store_take_lease(w->shop->store, w->origin);
 }
 
 void fleet_tend(struct mirror_work *w, uint64_t now_us)
@@ -64,7 +64,7 @@ void fleet_tend(struct mirror_work *w, uint64_t now_us)
 		renew(w, now_us);
 	if (now_us >= w->poll_at_us && !w->is_loading) {
 		w->poll_at_us = now_us + poll_every_us(w);
-		store_poll(store, w->conf->origin, w->hold.seen);
+		store_poll(store, w->origin, w->hold.seen);
 	}
 }
 
@@ -75,7 +75,7 @@ void fleet_load(struct mirror_work *w)
 	if (w->is_loading || holding_is_frozen(&w->hold))
 		return;
 	w->is_loading = true;
-	store_load(w->shop->store, w->conf->origin, w->conf->max_records, w->conf->max_bytes);
+	store_load(w->shop->store, w->origin, w->conf->max_records, w->conf->max_bytes);
 }
 
 void fleet_follow(struct mirror_work *w)
@@ -197,15 +197,15 @@ static void take_loaded(struct mirror_work *w, struct generation *g, const struc
 static void mend_store(struct mirror_work *w)
 {
 	struct store *store = w->shop->store;
-	uint64_t stored = store_generation(store, w->slot->origin);
+	uint64_t stored = store_generation(store, w->origin);
 	const struct generation *g = holding_current(&w->hold);
 	uint32_t serial;
 
 	if (!g || !work_is_shared(w))
 		return;
-	if (store_serial(store, w->slot->origin, &serial) && serial_is_newer(serial, g->soa.serial)) {
+	if (store_serial(store, w->origin, &serial) && serial_is_newer(serial, g->soa.serial)) {
 		if (w->complained != stored)
-			store_complain(store, w->slot->origin, stored);
+			store_complain(store, w->origin, stored);
 		w->complained = stored;
 		work_refresh(w);
 		return;
@@ -367,7 +367,7 @@ void work_on_holder(struct mirror_work *w, const char *holder)
 	if (!may_take_lease(w))
 		return;
 	w->lease_asked_us = clock_monotonic_us();
-	store_take_lease(w->shop->store, w->conf->origin);
+	store_take_lease(w->shop->store, w->origin);
 }
 
 /* Somebody without the lease has seen it at a primary. */
@@ -385,6 +385,6 @@ void work_on_spoilt(struct mirror_work *w, uint64_t generation)
 	if (!g || !work_is_shared(w) || g->number != generation || w->hold.stored != generation ||
 	    (!w->has_lease && w->schedule.failures == 0))
 		return;
-	store_doubt(w->shop->store, w->slot->origin, generation);
+	store_doubt(w->shop->store, w->origin, generation);
 	holding_save_store(&w->hold, NULL);
 }

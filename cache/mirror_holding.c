@@ -258,7 +258,7 @@ void holding_save_store(struct holding *h, const struct generation *old)
 	if (!s || holding_is_frozen(h))
 		return;
 	if (h->is_ordered)
-		store_order(s, h->slot->origin);
+		store_order(s, h->log->origin);
 	store_save(s, holding_current(h), old, &h->times, h->source);
 }
 

@@ -20,7 +20,7 @@ static void report(struct mirror_work *w)
 void order_leave_lease(struct mirror_work *w)
 {
 	if (w->has_lease)
-		store_leave_lease(w->shop->store, w->slot->origin);
+		store_leave_lease(w->shop->store, w->origin);
 	w->has_lease = false;
 }
 

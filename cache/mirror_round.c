@@ -90,7 +90,7 @@ static void start_fetch(struct mirror_work *w)
 {
 	const struct mirror_primary *p = &w->conf->primaries[w->primary];
 	struct fetch_job job = {
-		.origin = w->conf->origin,
+		.origin = w->origin,
 		.peer = { p->address, p->tls },
 		.key = p->has_key ? &p->key : NULL,
 		.held = &w->slot->current,
@@ -129,7 +129,7 @@ void round_begin(struct mirror_work *w, uint64_t now_us)
 	}
 	w->round = ROUND_LEASE;
 	w->lease_asked_us = now_us;
-	store_take_lease(w->shop->store, w->conf->origin);
+	store_take_lease(w->shop->store, w->origin);
 }
 
 void round_go_on(struct mirror_work *w, bool is_alone)
@@ -188,7 +188,7 @@ static void leave_to_others(struct mirror_work *w, uint32_t serial)
 {
 	w->behind++;
 	if (work_is_shared(w))
-		store_want(w->shop->store, w->conf->origin, serial);
+		store_want(w->shop->store, w->origin, serial);
 	w->schedule.next_us = clock_monotonic_us() + BEHIND_US;
 	w->poll_at_us = 0;
 	round_end(w);

@@ -45,7 +45,7 @@ static void on_report(struct mirror_work *w, void *arg)
 
 static bool list_has(const struct work_list *l, const struct mirror_work *w)
 {
-	return work_list_find(l, w->slot->origin) == w;
+	return work_list_find(l, w->origin) == w;
 }
 
 static void do_configure(struct mirror *m, struct command *c)
@@ -81,7 +81,7 @@ static void do_configure(struct mirror *m, struct command *c)
 static void do_forget(struct mirror *m)
 {
 	for (size_t i = 0; i < m->left.count; i++) {
-		const uint8_t *origin = m->left.items[i]->slot->origin;
+		const uint8_t *origin = m->left.items[i]->origin;
 
 		if (work_list_find(&m->works, origin))
 			continue;	/* it is back, with a new slot */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/memory.h"
 #include "cache/rcu.h"
 #include "cache/mirror_catalog.h"
 #include "cache/mirror_fleet.h"
@@ -27,15 +28,13 @@
 /* For how long what was refused is not fetched again. */
 enum { REFUSED_MIN_S = 300, REFUSED_MAX_S = 86400 };
 
-struct mirror_work *work_new(struct mirror_zone_conf *conf)
+struct mirror_work *work_new(const uint8_t *origin, const struct mirror_zone_conf *conf)
 {
-	struct mirror_work *w = calloc(1, sizeof(*w));
-	struct mirror_zone *slot = calloc(1, sizeof(*slot));
+	size_t origin_len = name_len(origin);
+	struct mirror_work *w = memory_zeroed(1, sizeof(*w) + origin_len);
+	struct mirror_zone *slot = memory_zeroed(1, sizeof(*slot));
 
-	if (!w || !slot)
-		abort();
-	slot->origin_len = (uint8_t)name_len(conf->origin);
-	memcpy(slot->origin, conf->origin, slot->origin_len);
+	memcpy(w->origin, origin, origin_len);
 	slot->is_catalog = conf->catalog.is_one;
 	slot->work = w;
 	w->slot = slot;
@@ -167,7 +166,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 void work_start(struct mirror_work *w, struct workshop *shop, uint64_t spread_us)
 {
 	w->shop = shop;
-	zonelog_init(&w->log, w->conf->origin);
+	zonelog_init(&w->log, w->origin);
 	holding_init(&w->hold, shop, w->slot, &w->log);
 	holding_set_policy(&w->hold, w->conf->keep, w->conf->grace_us);
 	schedule_start(&w->schedule, clock_monotonic_us(), spread_us, &shop->random);
@@ -187,20 +186,18 @@ void work_stop(struct mirror_work *w)
 	set_waiting(w, false);
 	ev_timer_stop(w->shop->loop, &w->tick);
 	if (w->has_lease)
-		store_leave_lease(w->shop->store, w->conf->origin);
+		store_leave_lease(w->shop->store, w->origin);
 	w->has_lease = false;
 	w->is_left = w->is_snapshot_seen = w->is_store_seen = true;
 	report(w);
 }
 
-void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf)
+void work_configure(struct mirror_work *w, const struct mirror_zone_conf *conf)
 {
-	struct mirror_zone_conf *old = w->conf;
+	const struct mirror_zone_conf *old = w->conf;
 
 	holding_set_policy(&w->hold, conf->keep, conf->grace_us);
 	if (zoneconf_is_same(old, conf)) {
-		w->conf->keep = conf->keep;
-		w->conf->grace_us = conf->grace_us;
 		zoneconf_free(conf);
 		return;
 	}
@@ -208,7 +205,6 @@ void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf)
 	work_forget_refusal(w);
 	w->conf = conf;
 	w->shy = 0;
-	w->log.origin = conf->origin;
 	memset(w->ixfr, 0, sizeof(w->ixfr));
 	zoneconf_free(old);
 	schedule_start(&w->schedule, clock_monotonic_us(), 0, &w->shop->random);
@@ -294,7 +290,7 @@ void work_read_snapshot(struct mirror_work *w)
 	struct generation *g;
 
 	rcu_sleep();		/* a long read of ours is nobody's wait */
-	g = snapshot_read(w->shop->state_dir, w->conf->origin, w->conf->max_records,
+	g = snapshot_read(w->shop->state_dir, w->origin, w->conf->max_records,
 			  w->conf->max_bytes, &times, &bad.reason);
 	rcu_wake();
 	ev_now_update(w->shop->loop);

@@ -47,7 +47,7 @@ enum { WANT_REFRESH = 1, WANT_RETRANSFER = 2, WANT_ACCEPT = 4, WANT_REFUSED = 8 
 struct mirror_work {
 	struct workshop *shop;
 	struct mirror_zone *slot;		/* ours to free with work_free() */
-	struct mirror_zone_conf *conf;
+	const struct mirror_zone_conf *conf;	/* a copy that other zones have, too */
 	struct schedule schedule;
 	struct zonelog log;
 	struct holding hold;
@@ -104,6 +104,8 @@ struct mirror_work {
 	/* guarded by the mirror's mutex */
 	struct status_packed *status;	/* NULL: nothing is known yet */
 	uint64_t status_next_us;
+
+	uint8_t origin[];		/* lower case */
 };
 
 /* The store is there, and this zone takes part in it. */
@@ -112,8 +114,8 @@ static inline bool work_is_shared(const struct mirror_work *w)
 	return w->shop->store && store_is_up(w->shop->store) && !holding_is_frozen(&w->hold);
 }
 
-/* A slot and its work; nothing runs yet. Takes `conf`. [any] */
-struct mirror_work *work_new(struct mirror_zone_conf *conf);
+/* A slot and its work; nothing runs yet. Takes `conf`, a copy. [any] */
+struct mirror_work *work_new(const uint8_t *origin, const struct mirror_zone_conf *conf);
 void work_free(struct mirror_work *w);		/* after work_stop(); the slot too */
 
 /* Begins: the first round is due within `spread_us`. */
@@ -126,7 +128,7 @@ void work_stop(struct mirror_work *w);
 void work_rearm(struct mirror_work *w);
 
 /* Takes a new configuration of the same zone; asks anew when it differs. */
-void work_configure(struct mirror_work *w, struct mirror_zone_conf *conf);
+void work_configure(struct mirror_work *w, const struct mirror_zone_conf *conf);
 
 /* What a store knew of the zone's age is the schedule's too. */
 void work_take_times(struct mirror_work *w);

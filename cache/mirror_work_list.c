@@ -26,14 +26,14 @@ static int compare_works(const void *a, const void *b)
 {
 	const struct mirror_work *const *x = a, *const *y = b;
 
-	return compare_origins((*x)->slot->origin, (*y)->slot->origin);
+	return compare_origins((*x)->origin, (*y)->origin);
 }
 
 static int compare_origin_work(const void *origin, const void *b)
 {
 	const struct mirror_work *const *work = b;
 
-	return compare_origins(origin, (*work)->slot->origin);
+	return compare_origins(origin, (*work)->origin);
 }
 
 struct mirror_work *work_list_find(const struct work_list *l, const uint8_t *origin)

@@ -6,67 +6,67 @@
 
 #include "cache/memory.h"
 
-/* What the `primaries` of copies point into. */
-struct shared {
+/* A copy as it is handed out is the `conf` of one of these. */
+struct copy {
 	_Atomic unsigned holders;
-	unsigned count;
-	struct mirror_primary list[];
+	struct mirror_zone_conf conf;
+	struct mirror_primary primaries[];
 };
 
-static struct shared *shared_of(const struct mirror_zone_conf *copy)
+static struct copy *copy_of(const struct mirror_zone_conf *conf)
 {
-	return (struct shared *)(uintptr_t)((const char *)copy->primaries -
-					    offsetof(struct shared, list));
+	return (struct copy *)(uintptr_t)((const char *)conf - offsetof(struct copy, conf));
 }
 
-static const struct mirror_primary *share(const struct mirror_zone_conf *conf)
+static struct copy *copy_new(const struct mirror_zone_conf *conf)
 {
 	size_t size = conf->primary_count * sizeof(conf->primaries[0]);
-	struct shared *s = memory_zeroed(1, sizeof(*s) + size);
+	struct copy *c = memory_zeroed(1, sizeof(*c) + size);
 
-	atomic_init(&s->holders, 1);
-	s->count = conf->primary_count;
+	atomic_init(&c->holders, 1);
+	c->conf = *conf;
+	c->conf.origin = NULL;
+	c->conf.primaries = c->primaries;
 	if (size > 0)
-		memcpy(s->list, conf->primaries, size);
-	for (unsigned i = 0; i < s->count; i++)
-		tls_profile_keep(s->list[i].tls);
-	return s->list;
-}
-
-struct mirror_zone_conf *zoneconf_copy(const struct mirror_zone_conf *conf,
-				       const struct mirror_zone_conf *like,
-				       const struct mirror_zone_conf *made)
-{
-	struct mirror_zone_conf *copy = memory_new(sizeof(*copy));
-
-	*copy = *conf;
-	if (conf->review.program && !(copy->review.program = strdup(conf->review.program)))
+		memcpy(c->primaries, conf->primaries, size);
+	for (unsigned i = 0; i < conf->primary_count; i++)
+		tls_profile_keep(c->primaries[i].tls);
+	if (conf->review.program && !(c->conf.review.program = strdup(conf->review.program)))
 		abort();
-	if (made && like->primaries == conf->primaries &&
-	    like->primary_count == conf->primary_count) {
-		copy->primaries = made->primaries;
-		atomic_fetch_add(&shared_of(made)->holders, 1);
-	} else {
-		copy->primaries = share(conf);
-	}
-	return copy;
+	return c;
 }
 
-void zoneconf_free(struct mirror_zone_conf *conf)
+static bool is_alike(const struct mirror_zone_conf *a, const struct mirror_zone_conf *b)
 {
-	struct shared *s;
+	return a->primaries == b->primaries && zoneconf_is_same(a, b) &&
+	       a->catalog.is_one == b->catalog.is_one && a->is_newcomer == b->is_newcomer &&
+	       a->grace_us == b->grace_us && a->keep == b->keep;
+}
 
-	if (!conf)
+const struct mirror_zone_conf *zoneconf_copy(const struct mirror_zone_conf *conf,
+					     const struct mirror_zone_conf *like,
+					     const struct mirror_zone_conf *made)
+{
+	if (!made || !is_alike(conf, like))
+		return &copy_new(conf)->conf;
+	atomic_fetch_add(&copy_of(made)->holders, 1);
+	return made;
+}
+
+void zoneconf_free(const struct mirror_zone_conf *copy)
+{
+	struct copy *c;
+
+	if (!copy)
 		return;
-	s = shared_of(conf);
-	if (atomic_fetch_sub(&s->holders, 1) == 1) {
-		for (unsigned i = 0; i < s->count; i++)
-			tls_profile_free(s->list[i].tls);
-		explicit_bzero(s->list, s->count * sizeof(s->list[0]));	/* it held keys */
-		free(s);
-	}
-	free(conf->review.program);
-	free(conf);
+	c = copy_of(copy);
+	if (atomic_fetch_sub(&c->holders, 1) != 1)
+		return;
+	for (unsigned i = 0; i < copy->primary_count; i++)
+		tls_profile_free(c->primaries[i].tls);
+	explicit_bzero(c->primaries, copy->primary_count * sizeof(c->primaries[0]));	/* keys */
+	free(c->conf.review.program);
+	free(c);
 }
 
 static bool is_same_primary(const struct mirror_primary *a, const struct mirror_primary *b)
@@ -97,7 +97,7 @@ bool zoneconf_is_same(const struct mirror_zone_conf *a, const struct mirror_zone
 		       a->catalog.max_members == b->catalog.max_members &&
 		       a->catalog.max_removed == b->catalog.max_removed;
 
-	for (unsigned i = 0; is_same && i < a->primary_count; i++)
+	for (unsigned i = 0; is_same && a->primaries != b->primaries && i < a->primary_count; i++)
 		is_same = is_same_primary(&a->primaries[i], &b->primaries[i]);
 	return is_same;
 }

@@ -291,7 +291,7 @@ static void mirrored_from(struct mirror_zone_conf *m, const struct conf *c,
 {
 	const struct conf_zone *z = of->conf;
 
-	memcpy(m->origin, z->origin, sizeof(m->origin));
+	m->origin = z->origin;
 	m->primaries = p->list;
 	m->primary_count = p->count;
 	m->max_records = z->max_records;

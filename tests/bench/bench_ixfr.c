@@ -183,7 +183,7 @@ static struct mirror *begin(const char *redis, struct mirror_zone **zone)
 	char address[32];
 
 	snprintf(address, sizeof(address), "127.0.0.1:%u", source_start(0));
-	memcpy(z.origin, SOURCE_ORIGIN, sizeof(SOURCE_ORIGIN));
+	z.origin = SOURCE_ORIGIN;
 	if (!address_from_text(address, 53, &primary.address))
 		abort();
 	snprintf(conf.state_dir, sizeof(conf.state_dir), "%s", make_folder());

@@ -31,6 +31,7 @@ static struct mirror_zone_conf template;	/* all but the origin */
 static struct mirror_primary primaries[MIRROR_PRIMARIES_MAX];
 static struct mirror *mirror;
 static struct mirror_zone *slots[ZONES_MAX];
+static uint8_t origins[ZONES_MAX][NAME_LEN_MAX];	/* of the slots */
 static size_t slot_count;
 static _Atomic bool is_over;
 static pthread_t readers[READERS_MAX];
@@ -113,9 +114,10 @@ static void configure(char *const *names, size_t count)
 	template.primaries = primaries;
 	for (size_t i = 0; i < count; i++) {
 		zones[i] = template;
-		if (name_from_text(names[i], zones[i].origin) == 0)
+		zones[i].origin = origins[i];
+		if (name_from_text(names[i], origins[i]) == 0)
 			die("bad zone", names[i]);
-		name_lower(zones[i].origin);
+		name_lower(origins[i]);
 	}
 	mirror_configure(mirror, zones, count, slots);
 	slot_count = count;
@@ -168,9 +170,18 @@ static struct mirror_zone *slot_of(const char *text)
 
 	if (text && name_from_text(text, name) > 0)
 		for (size_t i = 0; i < slot_count; i++)
-			if (name_is_equal(slots[i]->origin, name))
+			if (name_is_equal(origins[i], name))
 				return slots[i];
 	return NULL;
+}
+
+static const uint8_t *origin_of(const struct mirror_zone *z)
+{
+	size_t i = 0;
+
+	while (slots[i] != z)
+		i++;
+	return origins[i];
 }
 
 static void print_status(struct mirror_zone *z)
@@ -183,7 +194,7 @@ static void print_status(struct mirror_zone *z)
 	       " generation=%" PRIu64 " records=%" PRIu64 " refreshed_at=%" PRIu64 " expires_at=%" PRIu64
 	       " next_refresh_s=%" PRIu64 " saved_generation=%" PRIu64 " hold=%d has_newer=%d newer_serial=%" PRIu32
 	       " source=\"%s\" last_error=\"%s\"\n",
-	       name_to_text(z->origin, origin), s.is_held, s.is_servable, s.is_transferring, s.has_lease, s.serial, s.generation,
+	       name_to_text(origin_of(z), origin), s.is_held, s.is_servable, s.is_transferring, s.has_lease, s.serial, s.generation,
 	       s.records, s.refreshed_at, s.expires_at, s.next_refresh_s, s.saved_generation,
 	       s.hold, s.has_newer, s.newer_serial, s.source,
 	       s.last_error);
@@ -259,7 +270,7 @@ static void change_primary(const char *text)
 		char name[NAME_TEXT_MAX];
 		size_t len = strlen(zones);
 
-		snprintf(zones + len, sizeof(zones) - len, "%s ", name_to_text(slots[i]->origin, name));
+		snprintf(zones + len, sizeof(zones) - len, "%s ", name_to_text(origins[i], name));
 	}
 	reconfigure(zones);
 }

@@ -8,6 +8,7 @@
 
 static struct mirror_primary some[2], others[2];
 static struct mirror_zone_conf conf;
+static char program[] = "/bin/true";
 
 static void setup(void)
 {
@@ -20,40 +21,57 @@ static void setup(void)
 	memcpy(some[1].key.secret, "secret", 6);
 	some[1].key.secret_len = 6;
 	memcpy(others, some, sizeof(others));
-	conf = (struct mirror_zone_conf){ .primaries = some, .primary_count = 2, .max_records = 7 };
+	conf = (struct mirror_zone_conf){ .primaries = some, .primary_count = 2, .max_records = 7,
+					.origin = (const uint8_t *)"\3com",
+					.review.program = program };
 }
 
-START_TEST(copies_of_the_same_primaries_are_one)
+START_TEST(zones_that_differ_by_origin_have_one_copy)
 {
-	struct mirror_zone_conf *a = zoneconf_copy(&conf, NULL, NULL);
-	struct mirror_zone_conf *b = zoneconf_copy(&conf, &conf, a);
+	struct mirror_zone_conf other = conf;
 
+	other.origin = (const uint8_t *)"\3org";
+	const struct mirror_zone_conf *a = zoneconf_copy(&conf, NULL, NULL);
+	const struct mirror_zone_conf *b = zoneconf_copy(&other, &conf, a);
+
+	ck_assert_ptr_eq(a, b);
+	ck_assert_ptr_null(a->origin);
 	ck_assert_ptr_ne(a->primaries, some);
-	ck_assert_ptr_eq(a->primaries, b->primaries);
 	zoneconf_free(a);
 	ck_assert_mem_eq(b->primaries, some, sizeof(some));	/* until the last of them is gone */
+	ck_assert_str_eq(b->review.program, "/bin/true");
 	zoneconf_free(b);
 	zoneconf_free(NULL);
 }
 END_TEST
 
+static void other_primaries(struct mirror_zone_conf *c) { c->primaries = others; }
+static void fewer_primaries(struct mirror_zone_conf *c) { c->primary_count = 1; }
+static void other_limit(struct mirror_zone_conf *c) { c->max_rrset = 9; }
+static void other_rule(struct mirror_zone_conf *c) { c->review.max_shrink = 9; }
+static void other_grace(struct mirror_zone_conf *c) { c->grace_us = 9; }
+static void other_keep(struct mirror_zone_conf *c) { c->keep = 9; }
+static void a_catalog(struct mirror_zone_conf *c) { c->catalog.is_one = true; }
+static void a_newcomer(struct mirror_zone_conf *c) { c->is_newcomer = true; }
+static const struct { void (*change)(struct mirror_zone_conf *c); bool is_same; } differences[] = {
+	{ other_primaries, true }, { fewer_primaries, false }, { other_limit, false },
+	{ other_rule, false }, { other_grace, true }, { other_keep, true },
+	{ a_catalog, true }, { a_newcomer, true },
+};
+
 START_TEST(others_have_a_copy_of_their_own)
 {
-	struct mirror_zone_conf other = conf, fewer = conf;
+	struct mirror_zone_conf other = conf;
 
-	other.primaries = others;
-	fewer.primary_count = 1;
-	struct mirror_zone_conf *a = zoneconf_copy(&conf, NULL, NULL);
-	struct mirror_zone_conf *b = zoneconf_copy(&other, &conf, a);
-	struct mirror_zone_conf *c = zoneconf_copy(&fewer, &conf, a);
+	differences[_i].change(&other);
+	const struct mirror_zone_conf *a = zoneconf_copy(&conf, NULL, NULL);
+	const struct mirror_zone_conf *b = zoneconf_copy(&other, &conf, a);
 
-	ck_assert_ptr_ne(a->primaries, b->primaries);
-	ck_assert_ptr_ne(a->primaries, c->primaries);
-	ck_assert(zoneconf_is_same(a, b));
-	ck_assert(!zoneconf_is_same(a, c));
+	ck_assert_ptr_ne(a, b);
+	ck_assert_int_eq(zoneconf_is_same(a, b), differences[_i].is_same);
 	zoneconf_free(a);
+	ck_assert_mem_eq(b->primaries, some, b->primary_count * sizeof(some[0]));
 	zoneconf_free(b);
-	zoneconf_free(c);
 }
 END_TEST
 
@@ -90,8 +108,9 @@ int main(void)
 	TCase *tc = tcase_create("copies");
 
 	tcase_add_checked_fixture(tc, setup, NULL);
-	tcase_add_test(tc, copies_of_the_same_primaries_are_one);
-	tcase_add_test(tc, others_have_a_copy_of_their_own);
+	tcase_add_test(tc, zones_that_differ_by_origin_have_one_copy);
+	tcase_add_loop_test(tc, others_have_a_copy_of_their_own, 0,
+			    sizeof(differences) / sizeof(differences[0]));
 	tcase_add_loop_test(tc, each_change_is_noticed, 0, sizeof(changes) / sizeof(changes[0]));
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
