@@ -192,19 +192,17 @@ static void build_redis(struct conf_build *b, cfg_t *tree)
 static bool name_zone(struct conf_build *b, const char *kind, const char *title,
 		      struct conf_zone *z)
 {
-	char text[NAME_TEXT_MAX];
+	uint8_t origin[NAME_LEN_MAX];
 
-	if (!name_from_text(title, z->origin)) {
+	if (!name_from_text(title, origin)) {
 		conf_report_add(&b->report, z->where,
 				"%s '%.80s' is no domain name: write it as in \"example.com\"",
 				kind, title);
 		return false;
 	}
-	name_lower(z->origin);
+	name_lower(origin);
+	conf_zone_name(z, origin);
 	z->keep = CONF_KEEP_AS_POOL;
-	z->text = strdup(name_to_text(z->origin, text));
-	if (!z->text)
-		abort();
 	return true;
 }
 

@@ -138,8 +138,8 @@ struct conf_pool {
 };
 
 struct conf_zone {
-	uint8_t origin[NAME_LEN_MAX];	/* lower case */
-	char *text;			/* the same, as an operator writes it */
+	char *text;			/* its origin, as an operator writes it */
+	const uint8_t *origin;		/* the same on the wire, lower case; behind `text` */
 	const struct conf_pool *pool;
 	size_t max_records, max_bytes;	/* of a transfer */
 	unsigned max_rrset;		/* records of one RRset in it */
@@ -248,9 +248,11 @@ bool conf_can_replace(const struct conf *old, const struct conf *new, FILE *erro
 /* The option table as text, one line each: "pool/health/rise\tnumber\t1..100\t3\tsentence". */
 void conf_print_options(FILE *out);
 
+/* Gives the zone its name; it is freed with `text`. */
+void conf_zone_name(struct conf_zone *z, const uint8_t *origin);
+
 /* The zone's own, or its pool's. */
 const struct conf_regression *conf_regression_of(const struct conf_zone *z);
-
 unsigned conf_keep_of(const struct conf_zone *z);
 
 /* How long it is served past its SOA expire, in microseconds; 0: not at all. */

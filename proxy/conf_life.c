@@ -3,10 +3,12 @@
  * What plans do with a configuration: ask what holds for a zone, share it, and end it when the last
  * of them has gone.
  */
+#include "proxy/conf.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/conf.h"
+#include "cache/memory.h"
 
 const struct conf_regression *conf_regression_of(const struct conf_zone *z)
 {
@@ -41,6 +43,16 @@ void conf_review_of(const struct conf *c, const struct conf_zone *z, struct revi
 		rules->program = own->program;
 	if (rules->program && strcmp(rules->program, "off") == 0)
 		rules->program = NULL;
+}
+
+void conf_zone_name(struct conf_zone *z, const uint8_t *origin)
+{
+	char text[NAME_TEXT_MAX];
+	size_t text_size = strlen(name_to_text(origin, text)) + 1, origin_len = name_len(origin);
+
+	z->text = memory_new(text_size + origin_len);
+	memcpy(z->text, text, text_size);
+	z->origin = memcpy(z->text + text_size, origin, origin_len);
 }
 
 void conf_hold(struct conf *c)

@@ -38,14 +38,14 @@ static enum sender sender_of(const struct asked *asked)
 static bool is_zone_of_ours(const struct asked *asked)
 {
 	return asked->zone && asked->zone->mirror && asked->message.qclass == CLASS_IN &&
-	       name_is_equal(asked->zone->conf->origin, asked->message.qname);
+	       name_is_equal(asked->zone->origin, asked->message.qname);
 }
 
 static void tell(struct dispatch *d, const struct asked *asked, bool is_refused)
 {
 	struct notify_note note = { .is_refused = is_refused };
 
-	memcpy(note.origin, asked->zone->conf->origin, sizeof(note.origin));
+	memcpy(note.origin, asked->zone->origin, name_len(asked->zone->origin));
 	memcpy(&note.from.storage, &asked->client->address, sizeof(asked->client->address));
 	note.from.len = sizeof(asked->client->address);
 	d->ops->note(d->shell, &note);

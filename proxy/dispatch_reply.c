@@ -126,7 +126,7 @@ static enum failure failure_of_reply(const struct asked *asked, unsigned backend
 	case RCODE_NOERROR:
 	case RCODE_NXDOMAIN:
 		if ((retry_on & RETRY_LAME)
-		    && lame_is_reply(reply, len, asked->zone->conf->origin))
+		    && lame_is_reply(reply, len, asked->zone->origin))
 			return FAILURE_LAME;
 		return (retry_on & RETRY_DENIED) && is_denied(asked, backend, reply, len)
 		       ? FAILURE_DENIED : FAILURE_NONE;
@@ -200,7 +200,7 @@ static void note_serial(struct dispatch *d, struct query *q, unsigned backend, c
 	if (before && !serial_is_newer(newer.serial, (uint32_t)before))
 		return;
 	atomic_store_explicit(heard, PLAN_HEARD | newer.serial, memory_order_relaxed);
-	memcpy(newer.origin, asked.zone->conf->origin, name_len(asked.zone->conf->origin));
+	memcpy(newer.origin, asked.zone->origin, name_len(asked.zone->origin));
 	d->ops->newer(d->shell, &newer);
 }
 

@@ -18,7 +18,7 @@ static void suspect(struct dispatch *d, const struct asked *asked, unsigned back
 	s->generation = asked->generation->number;
 	s->serial = asked->generation->soa.serial;
 	s->received_us = asked->query->received_us;
-	memcpy(s->origin, asked->zone->conf->origin, name_len(asked->zone->conf->origin));
+	memcpy(s->origin, asked->zone->origin, name_len(asked->zone->origin));
 	memcpy(s->name, asked->message.qname, asked->message.qname_len);
 	d->ops->suspect(d->shell, s);
 }

@@ -13,7 +13,7 @@ static bool is_allowed(const struct asked *asked)
 static bool is_zone_of_ours(const struct asked *asked)
 {
 	return asked->zone->mirror && asked->message.qclass == CLASS_IN
-	       && name_is_equal(asked->zone->conf->origin, asked->message.qname);
+	       && name_is_equal(asked->zone->origin, asked->message.qname);
 }
 
 /* Of a catalog, which no client asks for, an unsigned one is a secondary's too. */

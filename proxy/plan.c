@@ -132,7 +132,7 @@ static void pool_fini(struct plan_pool *p)
 /* The leaves of plan->by_name are entries of plan->zones: trees need not count them. */
 static const uint8_t *leaf_name(const void *leaf)
 {
-	return ((const struct plan_zone *)leaf)->conf->origin;
+	return ((const struct plan_zone *)leaf)->origin;
 }
 
 static void leaf_keep(void *leaf)
@@ -164,19 +164,15 @@ static void plan_add_pools(struct plan *p)
 static void name_member(struct conf_zone *z, const struct conf_catalog *catalog,
 			const struct member *m)
 {
-	char text[NAME_TEXT_MAX];
-
 	*z = catalog->member;
 	z->pool = m->pool;
-	memcpy(z->origin, m->entry->zone, name_len(m->entry->zone));
-	z->text = strdup(name_to_text(z->origin, text));
-	if (!z->text)
-		abort();
+	conf_zone_name(z, m->entry->zone);
 }
 
 static void plan_add_zone(struct plan *p, struct plan_zone *z, const struct conf_zone *conf)
 {
 	z->conf = conf;
+	z->origin = conf->origin;
 	z->pool = pool_of(p, conf->pool);
 	tree_put(&p->by_name, z);
 }
@@ -291,7 +287,7 @@ static void mirrored_from(struct mirror_zone_conf *m, const struct conf *c,
 {
 	const struct conf_zone *z = of->conf;
 
-	m->origin = z->origin;
+	m->origin = of->origin;
 	m->primaries = p->list;
 	m->primary_count = p->count;
 	m->max_records = z->max_records;
@@ -379,7 +375,7 @@ const struct plan_zone *plan_find_for(const struct plan *p, const uint8_t *name,
 	const struct plan_zone *zone = find_above(p, name, key), *parent;
 	struct name_key above;
 
-	if (type != TYPE_DS || !zone || name[0] == 0 || !name_is_equal(name, zone->conf->origin))
+	if (type != TYPE_DS || !zone || name[0] == 0 || !name_is_equal(name, zone->origin))
 		return zone;
 	name_to_key(name_skip(name, 1), &above);
 	parent = find_above(p, name_skip(name, 1), &above);

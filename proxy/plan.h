@@ -65,6 +65,7 @@ struct plan_heard {
 #define PLAN_HEARD	((uint64_t)1 << 32)
 
 struct plan_zone {
+	const uint8_t *origin;		/* lower case; of `conf` */
 	const struct conf_zone *conf;
 	const struct plan_pool *pool;
 	const struct member *member;	/* the catalog that it comes from; NULL: the configuration */

@@ -269,7 +269,7 @@ static void answer_order(struct call *c, const struct plan_zone *z, enum mirror_
 		return;
 	}
 	mirror_zone_status(c->d->mirror, z->mirror, &s);
-	explained = view_explain(c->d, z->conf->origin, TYPE_SOA);
+	explained = view_explain(c->d, z->origin, TYPE_SOA);
 	c->answer->json = json_pack("{sb ss sb sI sI sO*}", "ok", 1, "zone", z->conf->text,
 				    "pending", done == MIRROR_LATER, "serial", (json_int_t)s.serial,
 				    "generation", (json_int_t)s.generation,

@@ -190,7 +190,7 @@ static void find_mirror(struct watched_pool *pool)
 /* What is known of a zone that was in this pool before the reload. */
 static void carry_zone(const struct watch *w, struct watched_pool *old, struct watched_zone *z)
 {
-	const struct plan_zone *before = plan_zone_named(w->plan, z->plan->conf->origin);
+	const struct plan_zone *before = plan_zone_named(w->plan, z->plan->origin);
 	struct plan_zone *plan = z->plan;
 
 	if (!before || before->catalog || before->pool != old->plan)

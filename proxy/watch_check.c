@@ -98,7 +98,7 @@ static void send_check(struct watched *b, bool is_tcp)
 
 	if (has_zone)
 		c->facts = gates_facts(b, c->zone);
-	start(c, has_zone ? b->pool->zones[c->zone].plan->conf->origin : root);
+	start(c, has_zone ? b->pool->zones[c->zone].plan->origin : root);
 }
 
 void check_ask(struct watched *b, size_t zone, const struct sample *sample,
@@ -111,7 +111,7 @@ void check_ask(struct watched *b, size_t zone, const struct sample *sample,
 	c->facts = *facts;
 	if (sample)
 		c->sample = *sample;
-	start(c, sample ? sample->name : b->pool->zones[zone].plan->conf->origin);
+	start(c, sample ? sample->name : b->pool->zones[zone].plan->origin);
 }
 
 void check_ask_guard(struct watched *b, const uint8_t *name)

@@ -20,7 +20,7 @@ static const uint8_t *name_of(const struct watched *b)
 {
 	size_t zone = b->guard.zone;
 
-	return zone < b->pool->zone_count ? b->pool->zones[zone].plan->conf->origin : root;
+	return zone < b->pool->zone_count ? b->pool->zones[zone].plan->origin : root;
 }
 
 const char *guards_zone_text(const struct watched *b, char text[NAME_TEXT_MAX])

@@ -131,7 +131,7 @@ static void remember_bad(struct watched *b, const struct check *c, const struct 
 	b->bad_run = run->bad + 1;
 	b->bad_zone[0] = '\0';
 	if (b->pool->zone_count > 0)
-		name_to_text(b->pool->zones[c->zone].plan->conf->origin, b->bad_zone);
+		name_to_text(b->pool->zones[c->zone].plan->origin, b->bad_zone);
 }
 
 /* Notes what the reply says of its zone. False when it says nothing about the server. */

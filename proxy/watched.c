@@ -214,7 +214,7 @@ bool watched_tell_held(struct watched *b, size_t zone, uint64_t now)
 	}
 	event_begin(&e, EVENT_WARNING, "failback_held");
 	watched_identify(&e, b);
-	event_name(&e, "zone", b->pool->zones[zone].plan->conf->origin);
+	event_name(&e, "zone", b->pool->zones[zone].plan->origin);
 	if (g->gate.has_serial)
 		event_number(&e, "serial", g->gate.serial);
 	if (watched_mirror_serial(b->pool->zones[zone].plan, &mirror_serial))
@@ -259,7 +259,7 @@ void watched_tell_released(const struct watched *b, size_t zone, const char *cau
 
 	event_begin(&e, EVENT_NOTICE, "failback_released");
 	watched_identify(&e, b);
-	event_name(&e, "zone", b->pool->zones[zone].plan->conf->origin);
+	event_name(&e, "zone", b->pool->zones[zone].plan->origin);
 	event_number(&e, "serial", g->gate.serial);
 	event_text(&e, "cause", cause);
 	event_number(&e, "held_ms", (now - g->hold->since_us) / US_PER_MS);

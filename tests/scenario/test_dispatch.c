@@ -1262,7 +1262,7 @@ START_TEST(notify_is_sent_on_when_the_pool_repeats_it)
 	ck_assert_uint_eq(world.refreshes, 1);
 	ck_assert_uint_eq(world.notes, 1);
 	ck_assert(!world.note.is_refused);
-	ck_assert(name_is_equal(world.note.origin, world.plan->zones[0].conf->origin));
+	ck_assert(name_is_equal(world.note.origin, world.plan->zones[0].origin));
 	ck_assert_uint_eq(world.sent_count, 0);
 }
 END_TEST

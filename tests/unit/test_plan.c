@@ -176,7 +176,7 @@ START_TEST(the_mirror_gets_zones_with_primaries_by_tier_and_their_keys)
 
 	plan_set_mirror(plan, fake);
 	ck_assert_uint_eq(handed_count, 1);
-	ck_assert(name_is_equal(handed[0].origin, plan->zones[0].conf->origin));
+	ck_assert(name_is_equal(handed[0].origin, plan->zones[0].origin));
 	ck_assert_uint_eq(handed[0].max_records, 77);
 	ck_assert_uint_eq(handed[0].primary_count, 2);
 	ck_assert(address_is_equal(&handed[0].primaries[0].address,
