@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Zeroed; `count` may be 0. */
 static inline void *memory_zeroed(size_t count, size_t size)
@@ -30,6 +31,23 @@ static inline void *memory_new(size_t size)
 	if (!p)
 		abort();
 	return p;
+}
+
+/*
+ * The same for a table that is made for the worst day: of what is never touched there is no page. calloc()
+ * gives that, too, but not where somebody has freed as much before: a big configuration has, once it is read.
+ */
+void *memory_table(size_t count, size_t size);
+
+/* *text becomes a copy of `to`, and what it was is freed: NULL when there is nothing to say. */
+static inline void memory_set_text(char **text, const char *to)
+{
+	if (*text && strcmp(*text, to) == 0)
+		return;
+	free(*text);
+	*text = *to ? strdup(to) : NULL;
+	if (*to && !*text)
+		abort();
 }
 
 #endif

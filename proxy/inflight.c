@@ -65,10 +65,10 @@ struct inflight *inflight_new(size_t queries)
 	while (buckets < attempts)
 		buckets *= 2;
 	t->bucket_mask = (uint32_t)(buckets - 1);
-	t->buckets = memory_zeroed(buckets, sizeof(*t->buckets));
-	t->attempts = memory_zeroed(attempts, sizeof(*t->attempts));
-	t->queries = memory_zeroed(queries, sizeof(*t->queries));
-	t->large = memory_zeroed(QUERY_LARGE_COUNT, sizeof(*t->large));
+	t->buckets = memory_table(buckets, sizeof(*t->buckets));
+	t->attempts = memory_table(attempts, sizeof(*t->attempts));
+	t->queries = memory_table(queries, sizeof(*t->queries));
+	t->large = memory_table(QUERY_LARGE_COUNT, sizeof(*t->large));
 	t->queries_max = queries;
 	t->attempts_max = attempts;
 	return t;

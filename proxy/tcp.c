@@ -43,10 +43,6 @@ static void init_tables(struct tcp *t)
 {
 	for (uint32_t i = 0; i <= t->bucket_mask; i++)
 		list_init(&t->buckets[i]);
-	for (size_t i = 0; i < TCP_LARGE_COUNT; i++) {
-		t->larges[i].next = t->free_large;
-		t->free_large = &t->larges[i];
-	}
 }
 
 struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, unsigned connections,
@@ -62,10 +58,10 @@ struct tcp *tcp_new(struct ev_loop *loop, struct dispatch *dispatch, unsigned co
 	list_init(&t->free);
 	list_init(&t->idle);
 	t->count = connections;
-	t->connections = memory_zeroed(t->count, sizeof(*t->connections));
+	t->connections = memory_table(t->count, sizeof(*t->connections));
 	t->bucket_mask = 4095;
 	t->buckets = memory_zeroed(t->bucket_mask + 1, sizeof(*t->buckets));
-	t->larges = memory_zeroed(TCP_LARGE_COUNT, sizeof(*t->larges));
+	t->larges = memory_table(TCP_LARGE_COUNT, sizeof(*t->larges));
 	t->transfers = memory_zeroed(TCP_TRANSFERS_MAX, sizeof(*t->transfers));
 	t->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	init_tables(t);

@@ -18,10 +18,11 @@ static uint8_t *borrow_large(struct tcp *t)
 {
 	struct large *l = t->free_large;
 
-	if (!l)
-		return NULL;
-	t->free_large = l->next;
-	return l->bytes;
+	if (l)
+		t->free_large = l->next;
+	else if (t->larges_used < TCP_LARGE_COUNT)
+		l = &t->larges[t->larges_used++];
+	return l ? l->bytes : NULL;
 }
 
 static void return_large(struct tcp *t, uint8_t *bytes)

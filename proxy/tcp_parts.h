@@ -69,7 +69,8 @@ struct tcp {
 	struct link free, idle;		/* idle: the longest first */
 	struct link *buckets;
 	uint32_t bucket_mask;
-	struct large *larges, *free_large;
+	struct large *larges, *free_large;	/* likewise: the first `larges_used` */
+	size_t larges_used;
 	struct transfer *transfers;
 	struct transfer_log *log;
 	int spare_fd;			/* given up for a moment when descriptors run out */

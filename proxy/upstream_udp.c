@@ -61,7 +61,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents);
 
 struct upstream_udp *upstream_udp_new(const struct upstream_shell *shell)
 {
-	struct upstream_udp *u = memory_zeroed(1, sizeof(*u));
+	struct upstream_udp *u = memory_table(1, sizeof(*u));
 
 	u->shell = *shell;
 	u->next_id = random_u16(&shell->dispatch->random);
