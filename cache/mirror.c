@@ -52,7 +52,7 @@ unsigned mirror_generations(struct mirror *m, struct mirror_zone *z,
 
 	pthread_mutex_lock(&m->mutex);
 	if (z->current) {
-		describe(&list[count], z->current, h->published_at, h->source);
+		describe(&list[count], z->current, h->published_at, holding_source(h));
 		list[count++].copy_of = h->copy_of;
 	}
 	for (unsigned i = 0; i < h->kept.count && count <= MIRROR_KEEP_MAX; i++)

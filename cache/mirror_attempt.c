@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "cache/clock.h"
+#include "cache/memory.h"
 #include "cache/mirror_fleet.h"
 #include "cache/mirror_order.h"
 #include "cache/mirror_round.h"
@@ -37,7 +38,8 @@ static void confirm(struct mirror_work *w)
 	if (!w->is_holding_back)
 		w->catalog_held.is_held = false;
 	if (failures > 0)
-		zonelog_refreshed(&w->log, g->soa.serial, failures, w->hold.source);
+		zonelog_refreshed(&w->log, g->soa.serial, failures,
+				  holding_source(&w->hold));
 	if (!w->is_blemished) {
 		zonelog_forget(&w->log);
 		work_forget_refusal(w);
@@ -135,6 +137,8 @@ void attempt_whole(struct mirror_work *w, const char *reason)
 		.now_us = clock_monotonic_us(),
 	};
 
+	if (!w->ixfr)
+		w->ixfr = memory_zeroed(MIRROR_PRIMARIES_MAX, sizeof(w->ixfr[0]));
 	ixfr_failed(&w->ixfr[w->primary], f.now_us);
 	zonelog_ixfr_failed(&w->log, &f);
 	w->is_blemished = w->is_whole = true;
@@ -202,7 +206,7 @@ void attempt_delivered(struct mirror_work *w, struct generation *g)
 	times = times_of(&w->schedule);
 	w->behind = 0;
 	work_forget_error(w);
-	if (fetch_is_ixfr(w->fetch))
+	if (fetch_is_ixfr(w->fetch) && w->ixfr)
 		ixfr_worked(&w->ixfr[w->primary]);
 	w->catalog_held = (struct mirror_catalog_held){ .is_held = false };
 	holding_note_order(&w->hold, g->soa.serial, w->is_forced);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/memory.h"
 #include "cache/mirror_catalog.h"
 #include "cache/mirror_order.h"
 #include "cache/mirror_round.h"
@@ -134,7 +135,7 @@ void work_on_older(struct mirror_work *w, uint64_t generation)
 void work_on_store_down(struct mirror_work *w)
 {
 	w->has_lease = w->is_loading = false;
-	w->holder[0] = '\0';
+	memory_set_text(&w->holder, "");
 	w->heard_us = 0;
 	w->is_store_seen = true;
 	if (w->round == ROUND_LEASE)
@@ -322,11 +323,11 @@ void work_on_newer(struct mirror_work *w, uint64_t generation)
 /* Told when somebody else was known to have it, and not at each of our own failing rounds. */
 static void note_lease(struct mirror_work *w, bool is_ours, const char *holder)
 {
-	if (is_ours && !w->has_lease && w->holder[0] && w->schedule.failures == 0)
+	if (is_ours && !w->has_lease && w->holder && w->schedule.failures == 0)
 		zonelog_lease_taken(&w->log, w->holder);
 	if (!is_ours && w->has_lease)
 		zonelog_lease_lost(&w->log, holder);
-	snprintf(w->holder, sizeof(w->holder), "%s", is_ours ? "" : holder);
+	memory_set_text(&w->holder, is_ours ? "" : holder);
 	w->has_lease = is_ours;
 }
 
@@ -358,8 +359,8 @@ void work_on_holder(struct mirror_work *w, const char *holder)
 	if (w->has_lease)
 		return;		/* the renewal will tell */
 	if (holder[0]) {
-		if (strcmp(w->holder, holder) != 0) {
-			snprintf(w->holder, sizeof(w->holder), "%s", holder);
+		if (!w->holder || strcmp(w->holder, holder) != 0) {
+			memory_set_text(&w->holder, holder);
 			report(w);
 		}
 		return;

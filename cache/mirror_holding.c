@@ -8,6 +8,7 @@
 #include "cache/catalog.h"
 #include "cache/clock.h"
 #include "cache/history.h"
+#include "cache/memory.h"
 #include "cache/rcu.h"
 #include "cache/schedule.h"
 #include "cache/serial.h"
@@ -51,6 +52,7 @@ void holding_fini(struct holding *h)
 	rcu_publish(h->slot->current, NULL);
 	retired_add(&h->shop->retired, g);
 	set_keep(h, 0);
+	free(h->source);
 }
 
 void holding_set_policy(struct holding *h, unsigned keep, uint64_t grace_us)
@@ -139,14 +141,13 @@ static void replace(struct holding *h, struct generation *g, const char *source,
 
 	lock(h);
 	if (old && keep > 0)
-		kept_add(&h->kept, old, h->published_at, h->source, keep, &h->shop->retired);
+		kept_add(&h->kept, old, h->published_at, holding_source(h), keep, &h->shop->retired);
 	else
 		retired_add(&h->shop->retired, old);
 	rcu_publish(h->slot->current, g);
 	h->published_at = clock_wall_us() / US_PER_S;
 	h->copy_of = 0;
-	if (source != h->source)
-		snprintf(h->source, sizeof(h->source), "%s", source);
+	memory_set_text(&h->source, source);
 	unlock(h);
 }
 
@@ -259,7 +260,7 @@ void holding_save_store(struct holding *h, const struct generation *old)
 		return;
 	if (h->is_ordered)
 		store_order(s, h->log->origin);
-	store_save(s, holding_current(h), old, &h->times, h->source);
+	store_save(s, holding_current(h), old, &h->times, holding_source(h));
 }
 
 void holding_save(struct holding *h, const struct generation *old)
@@ -305,7 +306,7 @@ void holding_renumber(struct holding *h)
 {
 	struct zone_times times = h->times;
 
-	publish(h, numbered_anew(h, holding_current(h)), &times, h->source, 0);
+	publish(h, numbered_anew(h, holding_current(h)), &times, holding_source(h), 0);
 	holding_save(h, NULL);
 }
 

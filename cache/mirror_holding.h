@@ -70,7 +70,7 @@ struct holding {
 	struct kept kept;		/* those; changed under the mutex, as are the next three */
 	uint64_t published_at;		/* wall seconds */
 	uint64_t copy_of;		/* what is held was rolled back: its number before; 0: no */
-	char source[MIRROR_SOURCE_MAX];
+	char *source;			/* holding_source() */
 	uint64_t hold_since;		/* wall seconds; with times.hold */
 	bool has_newer;			/* held, and the primary has a newer serial: */
 	uint32_t newer_serial;
@@ -110,6 +110,12 @@ void holding_set_policy(struct holding *h, unsigned keep, uint64_t grace_us);
 
 /* What is held, or NULL. */
 const struct generation *holding_current(const struct holding *h);
+
+/* Where it came from: a primary, "redis", "snapshot"; "" while nothing is held. */
+static inline const char *holding_source(const struct holding *h)
+{
+	return h->source ? h->source : "";
+}
 
 /* The operator's order: nothing newer is to be taken. */
 bool holding_is_frozen(const struct holding *h);

@@ -62,8 +62,9 @@ static enum fetch_want what_to_fetch(const struct mirror_work *w)
 		return FETCH_ANYWAY;
 	if (is_others(w) || (!w->is_waived && work_has_refused(w)))
 		return FETCH_SOA_ONLY;
-	return ixfr_is_trusted(&w->ixfr[w->primary], clock_monotonic_us()) ? FETCH_DIFFERENCE
-									    : FETCH_IF_NEWER;
+	if (w->ixfr && !ixfr_is_trusted(&w->ixfr[w->primary], clock_monotonic_us()))
+		return FETCH_IF_NEWER;
+	return FETCH_DIFFERENCE;
 }
 
 uint64_t round_held_number(const struct mirror_work *w)

@@ -48,7 +48,10 @@ void work_free(struct mirror_work *w)
 {
 	if (w->shop)
 		holding_fini(&w->hold);
+	zonelog_forget(&w->log);
 	zoneconf_free(w->conf);
+	free(w->ixfr);
+	free(w->holder);
 	free(w->refusal.reason);
 	free(w->last_error);
 	free(w->status);
@@ -205,7 +208,8 @@ void work_configure(struct mirror_work *w, const struct mirror_zone_conf *conf)
 	work_forget_refusal(w);
 	w->conf = conf;
 	w->shy = 0;
-	memset(w->ixfr, 0, sizeof(w->ixfr));
+	free(w->ixfr);
+	w->ixfr = NULL;
 	zoneconf_free(old);
 	schedule_start(&w->schedule, clock_monotonic_us(), 0, &w->shop->random);
 	work_rearm(w);
@@ -382,7 +386,7 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	s->has_lease = w->has_lease;
 	s->lacks_since_us = w->heard_us;
 	snprintf(s->lease_holder, sizeof(s->lease_holder), "%s",
-		 w->has_lease ? w->shop->instance : w->holder);
+		 w->has_lease ? w->shop->instance : w->holder ? w->holder : "");
 	s->serial = g ? g->soa.serial : 0;
 	s->generation = g ? g->number : 0;
 	s->records = g ? g->records : 0;
@@ -396,7 +400,7 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	s->has_newer = w->hold.has_newer;
 	s->newer_serial = w->hold.newer_serial;
 	snprintf(s->unfaithful, sizeof(s->unfaithful), "%s", unfaithful ? unfaithful : "");
-	snprintf(s->source, sizeof(s->source), "%s", w->hold.source);
+	snprintf(s->source, sizeof(s->source), "%s", holding_source(&w->hold));
 	s->catalog_held = w->catalog_held;
 	snprintf(s->last_error, sizeof(s->last_error), "%s", w->last_error ? w->last_error : "");
 }

@@ -72,7 +72,7 @@ struct mirror_work {
 	uint64_t asked_with;		/* number of the generation held then; 0: none */
 	unsigned behind;		/* rounds in a row that saw newer and left it to others */
 	bool is_whole;			/* this primary's IXFR has failed: now its AXFR is asked for */
-	struct ixfr_trust ixfr[MIRROR_PRIMARIES_MAX];
+	struct ixfr_trust *ixfr;	/* of each primary; NULL: none has disappointed */
 	struct fetch *fetch;
 	struct review review;
 
@@ -83,7 +83,7 @@ struct mirror_work {
 	bool is_loading;		/* from the store, or following it */
 	uint64_t lease_asked_us;	/* last taken or renewed */
 	uint64_t poll_at_us;		/* when to look for what others wrote */
-	char holder[STORE_HOLDER_MAX];	/* who else had the lease when we last heard; empty: nobody */
+	char *holder;			/* who else had the lease when we last heard; NULL: nobody */
 	uint64_t heard;			/* the latest generation that is said to be in the store ... */
 	uint64_t heard_then;		/* the same when the follow began */
 	uint64_t complained;		/* the generation that we said is spoilt */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include "cache/mirror_zonelog.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/memory.h"
 
 #define QUIET_US	(60 * US_PER_S)
 
@@ -15,7 +17,8 @@ void zonelog_init(struct zonelog *l, const uint8_t *origin)
 
 void zonelog_forget(struct zonelog *l)
 {
-	memset(l->said, 0, sizeof(l->said));
+	free(l->said);
+	l->said = NULL;
 }
 
 /* FNV-1a: equal lines are to be found again, nobody is to be kept out. */
@@ -29,8 +32,11 @@ static uint64_t hash_text(uint64_t hash, const char *text)
 /* The line of this failure, or the one that was said longest ago. */
 static struct zonelog_line *line_of(struct zonelog *l, uint64_t hash)
 {
-	struct zonelog_line *oldest = &l->said[0];
+	struct zonelog_line *oldest;
 
+	if (!l->said)
+		l->said = memory_zeroed(ZONELOG_MEMORY, sizeof(l->said[0]));
+	oldest = &l->said[0];
 	for (size_t i = 0; i < ZONELOG_MEMORY; i++) {
 		if (l->said[i].hash == hash)
 			return &l->said[i];

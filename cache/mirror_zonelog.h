@@ -21,18 +21,20 @@
 
 enum { ZONELOG_MEMORY = 8 };	/* different failures that are remembered */
 
+struct zonelog_line {
+	uint64_t hash;			/* of event, source and reason; 0: free */
+	uint64_t logged_us;
+	unsigned suppressed;
+};
+
 struct zonelog {
 	const uint8_t *origin;		/* borrowed for its life */
-	struct zonelog_line {
-		uint64_t hash;		/* of event, source and reason; 0: free */
-		uint64_t logged_us;
-		unsigned suppressed;
-	} said[ZONELOG_MEMORY];
+	struct zonelog_line *said;	/* ZONELOG_MEMORY; NULL: nothing failed since all was well */
 };
 
 void zonelog_init(struct zonelog *l, const uint8_t *origin);
 
-/* All is well again: the next failure is news. */
+/* All is well again: the next failure is news. At the end, too: it frees what it remembers. */
 void zonelog_forget(struct zonelog *l);
 
 struct zonelog_transfer {
