@@ -5,6 +5,7 @@ measure - what rows of the bench share: sizes, processors, memory, floods, turns
 Sizes come from the environment, so that a short run tries every row in seconds.
 """
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -129,6 +130,16 @@ def settled_memory(server, patience=20):
     return now
 
 
+def settle(server, percent=2, patience=30):
+    """Until what a load has left to do, files to write above all, is done: so little CPU for a second."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        before, began = cpu_ns(server), time.monotonic()
+        time.sleep(1)
+        if cpu_ns(server) - before < percent * 1e7 * (time.monotonic() - began):
+            return
+
+
 # ---- Asking ----
 
 def flood(where, questions, seconds=SECONDS, rate=None):
@@ -142,8 +153,14 @@ def flood(where, questions, seconds=SECONDS, rate=None):
 MARK = "of-the-mirror"
 
 
+@functools.cache
+def question(name, rdtype):
+    return dns.message.make_query(name, rdtype, id=0, options=[NSID]).to_wire()
+
+
 def query_of(name, rdtype, number=1):
-    return dns.message.make_query(name, rdtype, id=number, options=[NSID]).to_wire()
+    """What makes it takes longer than what answers it: whoever asks for many made them before."""
+    return number.to_bytes(2, "big") + question(name, rdtype)[2:]
 
 
 def is_served(server, reply):

@@ -3,7 +3,8 @@
 import time
 
 import configurations
-from measure import CLIENT_CPU, PATIENCE, SERVER_CPU, ZONES, cpu_ns, on_cpu, settled_memory, table, wait_zone, wait_zones
+from measure import (CLIENT_CPU, PATIENCE, SERVER_CPU, ZONES, cpu_ns, on_cpu, query_of, settle, settled_memory, table,
+                     wait_zone, wait_zones)
 from peers import SECONDARIES
 from servers import Understudy, free_port
 from stages import MARKED, notify, start_secondary
@@ -85,6 +86,7 @@ def restarted(server, primary):
 
 def idle(server, seconds=10):
     """CPU for doing nothing."""
+    settle(server)
     before = cpu_ns(server)
     time.sleep(min(seconds, ZONES / 1000))
     return {"idle_percent": (cpu_ns(server) - before) / 1e7 / min(seconds, ZONES / 1000)}
@@ -98,6 +100,8 @@ def many_zones(world):
     """
     with on_cpu(CLIENT_CPU):
         primary = world.stage.add(ManyZones(world.new_folder(), ZONES, ("127.0.0.1", free_port()))).start()
+    for zone in ORIGINS:
+        query_of(zone, "SOA")
     rows = {}
     for turn, name in enumerate(CONTENDERS):
         with world.playing(secondary(world, name, primary)) as server:
