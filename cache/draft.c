@@ -26,7 +26,7 @@ struct draft_set {
 	size_t room;
 	uint32_t *index;	/* INDEX_SLOTS places of records + 1 by hash; 0: free */
 	bool is_indexed;	/* `index` knows every record */
-	uint64_t seed;		/* of its hashes */
+	uint64_t seed;		/* of its hashes; drawn when it is made */
 	size_t gone;		/* where the record was that went last; at most view.rdata_len */
 };
 
@@ -40,12 +40,7 @@ static void *grown(void *p, size_t bytes)
 
 void draft_init(struct draft *d)
 {
-	struct random random;
-
-	random_init(&random);
-	*d = (struct draft){
-		.seed = random_u64(&random), .max_set = ZONE_RRSET_RECORDS_MAX,
-	};
+	*d = (struct draft){ .max_set = ZONE_RRSET_RECORDS_MAX };
 }
 
 void draft_fini(struct draft *d)
@@ -114,7 +109,6 @@ static struct draft_set *set_new(struct draft *d, uint32_t key, uint32_t ttl)
 	memmove(&d->sets[i + 1], &d->sets[i], (d->set_count - i) * sizeof(*d->sets));
 	spare.is_indexed = false;
 	spare.gone = 0;
-	spare.seed = d->seed;
 	spare.view = (struct rrset){
 		.type = (uint16_t)(key >> 16), .covered = (uint16_t)key, .ttl = ttl, .rdata = spare.bytes,
 	};
@@ -186,7 +180,10 @@ static uint32_t *index_slot(struct draft_set *set, const struct draft_record *r)
 static void index_build(struct draft_set *set)
 {
 	struct draft_record r = { .type = set->view.type };
+	struct random random;
 
+	random_init(&random);
+	set->seed = random_u64(&random);
 	if (!set->index)
 		set->index = grown(NULL, INDEX_SLOTS * sizeof(*set->index));
 	memset(set->index, 0, INDEX_SLOTS * sizeof(*set->index));

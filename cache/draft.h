@@ -34,7 +34,6 @@ struct draft_set;
 struct draft {
 	uint8_t owner[NAME_LEN_MAX];
 	bool is_changed;	/* since draft_start() or draft_load() */
-	uint64_t seed;		/* of the hashes that find a record again */
 	unsigned max_set;	/* records of one set */
 	size_t set_count;
 	size_t set_room;	/* sets[set_count .. set_room-1] are spare, buffers and all */

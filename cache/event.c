@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <syslog.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +21,9 @@
 enum {
 	TAIL_LEN = 64,		/* kept free for the quote, `time`, the brace and the newline */
 	FIELDS_LEN = EVENT_LINE_MAX - TAIL_LEN,
-	STALL_MS = 20,		/* the longest that one line waits for whoever reads the log */
+	STALL_MS = 20,		/* the longest that one write waits for whoever reads the log */
+	PREFIX_LEN = 3,
+	HELD_MAX = 4096,	/* PIPE_BUF: what is written at once does not mix with others' */
 };
 
 enum log_kind { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
@@ -36,6 +37,12 @@ static struct {
 	int fd;
 	bool is_journal;	/* stderr is read by journald: prefix the severity */
 	bool is_stalled;	/* the last line was lost: the next one waits for nobody */
+	bool is_holding;	/* lines of this thread are gathered: */
+	pthread_t holder;
+	size_t held_len, held_lines;
+	char held[PREFIX_LEN + EVENT_LINE_MAX];
+	time_t second;		/* for which is: */
+	char date[32];
 	uint64_t lost;
 	void (*hear)(const char *line, size_t len, void *arg);
 	void *hear_arg;
@@ -63,6 +70,28 @@ static bool is_journal(int fd)
 	return *end == '\0' && device == st.st_dev && inode == st.st_ino;
 }
 
+/*
+ * One write for a line, or for some, so that lines of several processes do not mix. A reader that
+ * has stopped reading costs STALL_MS once, and the lines from then on are lost, not waited for.
+ */
+static void write_held(void)
+{
+	struct pollfd p = { .fd = log_state.fd, .events = POLLOUT };
+	ssize_t n = -1;
+
+	if (log_state.held_lines == 0)
+		return;
+	/* else nobody reads; or nobody ever will, and SIGPIPE waits */
+	if (poll(&p, 1, log_state.is_stalled ? 0 : STALL_MS) > 0 && p.revents == POLLOUT)
+		do
+			n = write(log_state.fd, log_state.held, log_state.held_len);
+		while (n < 0 && errno == EINTR);
+	log_state.is_stalled = n != (ssize_t)log_state.held_len;
+	if (log_state.is_stalled)
+		log_state.lost += log_state.held_lines;
+	log_state.held_len = log_state.held_lines = 0;
+}
+
 int event_open_log(const char *target, enum event_style style, enum event_level least)
 {
 	enum log_kind kind = LOG_TO_FILE;
@@ -80,6 +109,7 @@ int event_open_log(const char *target, enum event_style style, enum event_level 
 		openlog("understudy", LOG_PID | LOG_NDELAY, LOG_DAEMON);
 
 	pthread_mutex_lock(&log_state.mutex);
+	write_held();
 	int old = log_state.kind == LOG_TO_FILE ? log_state.fd : -1;
 
 	log_state.kind = kind;
@@ -268,11 +298,15 @@ void event_text(struct event *e, const char *key, const char *value)
 
 void event_number(struct event *e, const char *key, uint64_t value)
 {
-	char digits[24];
+	char digits[24], *first = digits + sizeof(digits) - 1;
 
-	snprintf(digits, sizeof(digits), "%" PRIu64, value);
+	*first = '\0';
+	do {
+		*--first = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
 	if (add_key(e, key))
-		add_string(e, digits, EVENT_LINE_MAX);	/* 20 bytes of the tail at most */
+		add_string(e, first, EVENT_LINE_MAX);	/* 20 bytes of the tail at most */
 }
 
 void event_name(struct event *e, const char *key, const uint8_t *dns_name)
@@ -297,54 +331,65 @@ void event_format(struct event *e, const char *key, const char *format, ...)
 static void add_time(struct event *e)
 {
 	uint64_t now_us = clock_wall_us();
-	time_t seconds = (time_t)(now_us / US_PER_S);
+	time_t second = (time_t)(now_us / US_PER_S);
+	unsigned ms = (unsigned)(now_us % US_PER_S / US_PER_MS);
+	char rest[] = { '.', (char)('0' + ms / 100), (char)('0' + ms / 10 % 10),
+			(char)('0' + ms % 10), 'Z', '\0' };
 	struct tm tm;
-	char date[32], field[TAIL_LEN];
 
-	gmtime_r(&seconds, &tm);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(field, sizeof(field), e->style == EVENT_JSON ? ",\"time\":\"%s.%03uZ\"}\n"
-							      : " time=%s.%03uZ\n",
-		 date, (unsigned)(now_us % US_PER_S / US_PER_MS));
+	if (second != log_state.second) {
+		gmtime_r(&second, &tm);
+		strftime(log_state.date, sizeof(log_state.date), "%Y-%m-%dT%H:%M:%S", &tm);
+		log_state.second = second;
+	}
 	e->is_cut = false;	/* what follows has its room */
-	add_string(e, field, EVENT_LINE_MAX);
+	add_string(e, e->style == EVENT_JSON ? ",\"time\":\"" : " time=", EVENT_LINE_MAX);
+	add_string(e, log_state.date, EVENT_LINE_MAX);
+	add_string(e, rest, EVENT_LINE_MAX);
+	add_string(e, e->style == EVENT_JSON ? "\"}\n" : "\n", EVENT_LINE_MAX);
 }
 
-/*
- * One write for a line, so that lines of several processes do not mix. A reader that has
- * stopped reading costs STALL_MS once, and the lines from then on are lost, not waited for.
- */
-static bool write_line(enum event_level level, const char *line, size_t len)
+static void put_line(const struct event *e)
 {
-	char prefix[3] = { '<', (char)('0' + (unsigned)level), '>' };
-	struct iovec parts[2] = {
-		{ .iov_base = prefix, .iov_len = log_state.is_journal ? sizeof(prefix) : 0 },
-		{ .iov_base = (void *)(uintptr_t)line, .iov_len = len },
-	};
-	struct pollfd p = { .fd = log_state.fd, .events = POLLOUT };
-	ssize_t n;
+	const char prefix[PREFIX_LEN] = { '<', (char)('0' + (unsigned)e->level), '>' };
+	size_t prefix_len = log_state.is_journal ? PREFIX_LEN : 0;
 
-	if (poll(&p, 1, log_state.is_stalled ? 0 : STALL_MS) <= 0 || p.revents != POLLOUT)
-		return false;	/* nobody reads; or nobody ever will, and SIGPIPE waits */
-	do
-		n = writev(log_state.fd, parts, 2);
-	while (n < 0 && errno == EINTR);
-	return n == (ssize_t)(parts[0].iov_len + len);
+	if (log_state.held_len + prefix_len + e->len > HELD_MAX)
+		write_held();
+	memcpy(log_state.held + log_state.held_len, prefix, prefix_len);
+	memcpy(log_state.held + log_state.held_len + prefix_len, e->line, e->len);
+	log_state.held_len += prefix_len + e->len;
+	log_state.held_lines++;
+	if (!log_state.is_holding || !pthread_equal(log_state.holder, pthread_self()))
+		write_held();
+}
+
+void event_hold(void)
+{
+	pthread_mutex_lock(&log_state.mutex);
+	log_state.is_holding = true;
+	log_state.holder = pthread_self();
+	pthread_mutex_unlock(&log_state.mutex);
+}
+
+void event_release(void)
+{
+	pthread_mutex_lock(&log_state.mutex);
+	log_state.is_holding = false;
+	write_held();
+	pthread_mutex_unlock(&log_state.mutex);
 }
 
 void event_end(struct event *e)
 {
 	if (e->len == 0)
 		return;
-	add_time(e);
-
 	pthread_mutex_lock(&log_state.mutex);
-	if (log_state.kind == LOG_TO_SYSLOG) {
+	add_time(e);
+	if (log_state.kind == LOG_TO_SYSLOG)
 		syslog((int)e->level, "%.*s", (int)e->len - 1, e->line);
-	} else {
-		log_state.is_stalled = !write_line(e->level, e->line, e->len);
-		log_state.lost += log_state.is_stalled;
-	}
+	else
+		put_line(e);
 	if (log_state.hear)
 		log_state.hear(e->line, e->len, log_state.hear_arg);
 	pthread_mutex_unlock(&log_state.mutex);

@@ -64,6 +64,14 @@ void event_note(enum event_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /*
+ * Between these two the lines of the calling thread, one at most, are gathered and written several
+ * at a time: of a hundred thousand zones each has one when it comes from its snapshot. Another
+ * thread's line is written at once, behind those.
+ */
+void event_hold(void);
+void event_release(void);
+
+/*
  * Hears every line as it is written, newline included (understudyctl health -f, tests):
  * called under the log's mutex, so it must be quick and must not log. NULL to stop.
  */

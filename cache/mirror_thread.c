@@ -18,6 +18,7 @@
 
 #define SPREAD_EACH_US	100		/* first questions of many zones: the turns do the rest */
 #define SPREAD_MAX_US	(5 * US_PER_S)
+#define RESTORE_TURN_US	US_PER_MS
 #define FAREWELL_S	0.1		/* for the commands that leave our leases */
 
 /* Something of `w` has changed: the copy that others read follows. */
@@ -175,21 +176,23 @@ static void on_wake(struct ev_loop *loop, ev_async *a, int revents)
 
 /* ---- The thread ---- */
 
-/* One snapshot for each turn of the loop: replies of primaries go on coming in. */
+/* One snapshot or a few in each turn of the loop: replies of primaries go on coming in. */
 static void on_restore(struct ev_loop *loop, ev_idle *i, int revents)
 {
 	struct mirror *m = i->data;
+	uint64_t end_us = clock_monotonic_us() + RESTORE_TURN_US;
 
 	(void)revents;
-	while (m->restored < m->works.count) {
+	event_hold();
+	while (m->restored < m->works.count && clock_monotonic_us() < end_us) {
 		struct mirror_work *w = m->works.items[m->restored++];
 
-		if (w->is_snapshot_seen)
-			continue;
-		work_read_snapshot(w);
-		return;
+		if (!w->is_snapshot_seen)
+			work_read_snapshot(w);
 	}
-	ev_idle_stop(loop, i);
+	event_release();
+	if (m->restored == m->works.count)
+		ev_idle_stop(loop, i);
 }
 
 static void on_tidy(struct ev_loop *loop, ev_prepare *p, int revents)

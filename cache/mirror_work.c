@@ -370,6 +370,14 @@ void work_take_refused(struct mirror_work *w)
 
 /* ---- Status ---- */
 
+static void copy_text(char *to, size_t size, const char *from)
+{
+	size_t len = strnlen(from, size - 1);
+
+	memcpy(to, from, len);
+	to[len] = '\0';
+}
+
 void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 {
 	const struct generation *g = holding_current(&w->hold);
@@ -381,12 +389,12 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	s->is_reviewed = w->round == ROUND_REVIEW;
 	s->refused_by = w->refusal.check;
 	s->refused_serial = w->refusal.serial;
-	snprintf(s->refused_reason, sizeof(s->refused_reason), "%s",
-		 w->refusal.reason ? w->refusal.reason : "");
+	copy_text(s->refused_reason, sizeof(s->refused_reason),
+		  w->refusal.reason ? w->refusal.reason : "");
 	s->has_lease = w->has_lease;
 	s->lacks_since_us = w->heard_us;
-	snprintf(s->lease_holder, sizeof(s->lease_holder), "%s",
-		 w->has_lease ? w->shop->instance : w->holder ? w->holder : "");
+	copy_text(s->lease_holder, sizeof(s->lease_holder),
+		  w->has_lease ? w->shop->instance : w->holder ? w->holder : "");
 	s->serial = g ? g->soa.serial : 0;
 	s->generation = g ? g->number : 0;
 	s->records = g ? g->records : 0;
@@ -399,8 +407,8 @@ void work_describe(const struct mirror_work *w, struct mirror_zone_status *s)
 	s->end_us = expiry_end_us(&w->hold.expiry);
 	s->has_newer = w->hold.has_newer;
 	s->newer_serial = w->hold.newer_serial;
-	snprintf(s->unfaithful, sizeof(s->unfaithful), "%s", unfaithful ? unfaithful : "");
-	snprintf(s->source, sizeof(s->source), "%s", holding_source(&w->hold));
+	copy_text(s->unfaithful, sizeof(s->unfaithful), unfaithful ? unfaithful : "");
+	copy_text(s->source, sizeof(s->source), holding_source(&w->hold));
 	s->catalog_held = w->catalog_held;
-	snprintf(s->last_error, sizeof(s->last_error), "%s", w->last_error ? w->last_error : "");
+	copy_text(s->last_error, sizeof(s->last_error), w->last_error ? w->last_error : "");
 }

@@ -23,7 +23,10 @@ static bool is_plain(uint8_t c)
 /* A byte of a label as no path, shell or terminal misreads it. */
 static size_t put_byte(char *text, size_t room, uint8_t c)
 {
-	return (size_t)snprintf(text, room, is_plain(c) ? "%c" : "\\%03u", c);
+	if (!is_plain(c))
+		return (size_t)snprintf(text, room, "\\%03u", c);
+	*text = (char)c;
+	return 1;
 }
 
 char *statefile_name(const uint8_t *origin, char text[STATEFILE_NAME_MAX])
@@ -56,15 +59,13 @@ static int make_directory(const char *path)
 /* `dir`/zones as a descriptor, or -errno. */
 static int open_directory(const char *dir)
 {
-	int parent = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char zones[4096];
 
-	if (parent < 0)
-		return -errno;
-	int fd = openat(parent, "zones", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	int result = fd < 0 ? -errno : fd;
+	if ((size_t)snprintf(zones, sizeof(zones), "%s/zones", dir) >= sizeof(zones))
+		return -ENAMETOOLONG;
+	int fd = open(zones, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
-	close(parent);
-	return result;
+	return fd < 0 ? -errno : fd;
 }
 
 /* As open_directory(); made if need be. */

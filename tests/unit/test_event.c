@@ -226,6 +226,59 @@ START_TEST(lines_below_the_level_are_not_written)
 }
 END_TEST
 
+START_TEST(held_lines_are_written_when_they_are_released)
+{
+	char file[EVENT_LINE_MAX];
+
+	event_hold();
+	event_note(EVENT_INFO, "one");
+	event_note(EVENT_INFO, "two");
+	ck_assert_uint_eq(read_file(path, file, sizeof(file)), 0);
+	ck_assert_uint_eq(heard_count, 2);
+	event_release();
+	read_file(path, file, sizeof(file));
+	ck_assert(strstr(file, "text=one") && strstr(strstr(file, "text=one"), "text=two"));
+	event_note(EVENT_INFO, "three");
+	read_file(path, file, sizeof(file));
+	ck_assert(strstr(file, "text=three"));
+}
+END_TEST
+
+/* More than fits one write, a line that fills one alone among them. */
+START_TEST(held_lines_are_whole_and_in_order_however_many)
+{
+	static char file[65536], big[EVENT_LINE_MAX];
+	const char *at = file;
+	char want[32];
+
+	memset(big, 'x', sizeof(big) - 1);
+	event_hold();
+	for (int i = 0; i < 300; i++)
+		event_note(EVENT_INFO, "%d.%s", i, i == 150 ? big : "");
+	event_release();
+	read_file(path, file, sizeof(file));
+	for (int i = 0; i < 300; i++) {
+		snprintf(want, sizeof(want), "event=note text=%s%d.", i == 150 ? "\"" : "", i);
+		ck_assert_msg(strncmp(at, want, strlen(want)) == 0, "line %d", i);
+		at = strchr(at, '\n') + 1;
+	}
+	ck_assert_str_eq(at, "");
+}
+END_TEST
+
+START_TEST(held_lines_that_are_lost_are_counted)
+{
+	ck_assert_int_eq(event_open_log("/dev/full", EVENT_LOGFMT, EVENT_INFO), 0);
+	uint64_t before = event_lost_count();
+
+	event_hold();
+	for (int i = 0; i < 300; i++)
+		event_note(EVENT_INFO, "lost");
+	event_release();
+	ck_assert_uint_eq(event_lost_count(), before + 300);
+}
+END_TEST
+
 START_TEST(log_that_cannot_be_opened_leaves_the_old_one)
 {
 	char file[EVENT_LINE_MAX];
@@ -374,6 +427,9 @@ int main(void)
 	tcase_add_test(tc, dns_name_is_shown_escaped);
 	tcase_add_loop_test(tc, line_that_is_too_long_is_cut_and_stays_well_formed, 0, 5);
 	tcase_add_test(tc, lines_below_the_level_are_not_written);
+	tcase_add_test(tc, held_lines_are_written_when_they_are_released);
+	tcase_add_test(tc, held_lines_are_whole_and_in_order_however_many);
+	tcase_add_test(tc, held_lines_that_are_lost_are_counted);
 	tcase_add_test(tc, log_that_cannot_be_opened_leaves_the_old_one);
 	tcase_add_test(tc, reopening_follows_a_rotated_file);
 	tcase_add_test(tc, full_disk_is_counted_and_survived);
