@@ -130,7 +130,7 @@ def settled_memory(server, patience=20):
     return now
 
 
-def settle(server, percent=2, patience=30):
+def settle(server, percent=5, patience=30):
     """Until what a load has left to do, files to write above all, is done: so little CPU for a second."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
