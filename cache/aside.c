@@ -11,6 +11,7 @@ TAILQ_HEAD(queue, aside_job);
 
 struct aside {
 	struct ev_loop *loop;
+	void (*begin)(void);
 	ev_async wake;
 	pthread_t thread;
 	bool has_thread;
@@ -36,6 +37,8 @@ static void *run(void *arg)
 	struct aside *a = arg;
 	struct aside_job *job;
 
+	if (a->begin)
+		a->begin();
 	pthread_mutex_lock(&a->mutex);
 	for (;;) {
 		job = queue_take(&a->waiting);
@@ -80,11 +83,12 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int revents)
 	finish_ready(w->data);
 }
 
-struct aside *aside_new(struct ev_loop *loop)
+struct aside *aside_new(struct ev_loop *loop, void (*begin)(void))
 {
 	struct aside *a = memory_zeroed(1, sizeof(*a));
 
 	a->loop = loop;
+	a->begin = begin;
 	TAILQ_INIT(&a->waiting);
 	TAILQ_INIT(&a->ready);
 	pthread_mutex_init(&a->mutex, NULL);

@@ -33,7 +33,8 @@ struct aside_job {
 	TAILQ_ENTRY(aside_job) queued;
 };
 
-struct aside *aside_new(struct ev_loop *loop);
+/* `begin`: what the thread does first; NULL: nothing. */
+struct aside *aside_new(struct ev_loop *loop, void (*begin)(void));
 void aside_free(struct aside *a);	/* waits for all jobs; NULL is fine */
 
 void aside_begin(struct aside *a, struct aside_job *job);

@@ -173,6 +173,11 @@ void mirror_forget_left(struct mirror *m)
 	send_command(m, command_new(COMMAND_FORGET, 0));
 }
 
+void mirror_give_way(struct mirror *m)
+{
+	send_command(m, command_new(COMMAND_GIVE_WAY, 0));
+}
+
 /* No lock: workers come here, and anyone can forge the NOTIFY that sends them. */
 static void want(struct mirror *m, struct mirror_work *w, unsigned what)
 {

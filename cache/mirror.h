@@ -116,6 +116,9 @@ struct mirror *mirror_new(const struct mirror_conf *conf);	/* `conf` is copied *
 /* Starts the thread. Loading begins; this returns at once. */
 void mirror_start(struct mirror *m);
 
+/* Others than the mirror have something to do from now on, and run before it (priority.h). */
+void mirror_give_way(struct mirror *m);
+
 /* Ends the thread: leases are left, sockets closed. The caller's RCU reads end here. */
 void mirror_stop(struct mirror *m);
 void mirror_free(struct mirror *m);	/* after the last reader. NULL is fine */

@@ -22,7 +22,7 @@
 #include "cache/mirror_work_list.h"
 
 enum command_kind {
-	COMMAND_CONFIGURE, COMMAND_FORGET, COMMAND_STOP,
+	COMMAND_CONFIGURE, COMMAND_FORGET, COMMAND_GIVE_WAY, COMMAND_STOP,
 	COMMAND_HOLD, COMMAND_ROLL_BACK, COMMAND_ACCEPT,	/* orders: of one zone */
 };
 

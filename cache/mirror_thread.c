@@ -120,6 +120,7 @@ static void do_command(struct mirror *m, struct command *c)
 	switch (c->kind) {
 	case COMMAND_CONFIGURE:	do_configure(m, c); break;
 	case COMMAND_FORGET:	do_forget(m); break;
+	case COMMAND_GIVE_WAY:	priority_of_transfers(); break;
 	case COMMAND_STOP:	ev_break(m->shop.loop, EVBREAK_ALL); break;
 	case COMMAND_HOLD:
 	case COMMAND_ROLL_BACK:
@@ -249,7 +250,6 @@ void *mirror_thread_run(void *arg)
 	struct mirror *m = arg;
 
 	rcu_thread_start();
-	priority_of_transfers();
 	m->shop.started_us = clock_monotonic_us();
 	if (m->shop.store)
 		store_start(m->shop.store);
@@ -264,7 +264,7 @@ void mirror_thread_init(struct mirror *m)
 	turn_init(&m->shop);
 	m->shop.report = on_report;
 	m->shop.report_arg = m;
-	m->shop.aside = aside_new(m->shop.loop);
+	m->shop.aside = aside_new(m->shop.loop, priority_of_transfers);
 	if (m->conf.has_redis)
 		m->shop.store = store_new(m->shop.loop, &m->conf.store, &mirror_store_listener, m);
 	reviews_init(&m->shop.reviews, m->shop.loop, m->shop.state_dir);

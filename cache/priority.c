@@ -33,7 +33,7 @@ void priority_of_queries(void)
 
 void priority_of_transfers(void)
 {
-	int before = getpriority(PRIO_PROCESS, 0);	/* of this thread, on Linux */
+	int first = getpriority(PRIO_PROCESS, (id_t)getpid());	/* of the first thread, on Linux */
 
-	setpriority(PRIO_PROCESS, 0, before + TRANSFERS_NICE);
+	setpriority(PRIO_PROCESS, 0, first + TRANSFERS_NICE);
 }

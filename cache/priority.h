@@ -4,7 +4,7 @@
  *
  * Purpose:  a transfer may take a second longer, an answer not a millisecond. On a machine that
  *           has a CPU for each it changes nothing.
- * Threads:  each call is about the thread that makes it, and those that it begins.
+ * Threads:  each call is about the thread that makes it, and those that it begins afterwards.
  * Failure:  none: where the kernel will not have it, all stay alike.
  */
 #ifndef PRIORITY_H
@@ -16,7 +16,10 @@
  */
 void priority_of_queries(void);
 
-/* It may take long, and waits while others have something to do; a tenth of the CPU it gets. */
+/*
+ * It may take long, and waits while others have something to do; a tenth of the CPU it gets. Twice is
+ * fine.
+ */
 void priority_of_transfers(void);
 
 #endif

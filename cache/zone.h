@@ -133,7 +133,7 @@ struct generation {
 	struct tree nsec3;		/* of struct node: NSEC3 and their signatures alone */
 	const struct node *apex;	/* in the tree */
 	enum zone_denial denial;
-	struct nsec3_params nsec3_params;	/* of the chain in use, with ZONE_DENIAL_NSEC3; salt at the apex */
+	struct nsec3_params nsec3_params;	/* of the chain in use; with ZONE_DENIAL_NSEC3 */
 	const struct node *nsec3_apex;	/* two thirds of most proofs: what is at the apex, and over the */
 	const struct node *nsec3_star;	/* wildcard below it. NULL: not known yet, or not there */
 	uint64_t number;		/* of this zone, upwards, never reused */
@@ -150,7 +150,7 @@ struct generation {
 	 */
 	_Atomic bool is_stale;
 	uint8_t origin_labels;
-	uint8_t origin[];		/* lower case; as long as it is: there may be a hundred thousand */
+	uint8_t origin[];		/* lower case */
 };
 
 /*

@@ -170,7 +170,7 @@ struct catalogs *catalogs_new(struct daemon *d)
 	struct catalogs *c = memory_zeroed(1, sizeof(*c));
 
 	c->daemon = d;
-	c->aside = aside_new(d->loop);
+	c->aside = aside_new(d->loop, NULL);
 	ev_timer_init(&c->tick, on_tick, TICK_S, TICK_S);
 	c->tick.data = c;
 	ev_timer_start(d->loop, &c->tick);

@@ -153,6 +153,7 @@ static void start_threads(struct daemon *d)
 	has_members = catalogs_take(d->catalogs);	/* before somebody is told that they are not ours */
 	if (has_members)
 		mirror_wait_loaded(d->mirror, LOAD_WAIT_MS);
+	mirror_give_way(d->mirror);	/* until here all wait for it */
 	d->xdp = xdp_interfaces_open(d->loop, d->plan->conf, d->workers, d->worker_count);
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_start(d->workers[i]);

@@ -98,6 +98,25 @@ def test_killed_at_once_after_a_transfer_loses_nothing(stage, example_zone):
     assert records(ask(understudy.where, "www.example.com").answer) == truth
 
 
+def nice_of(pid, thread):
+    """Of the thread of that name; None: there is none."""
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{tid}/stat") as stat:
+            name, rest = stat.read().split("(", 1)[1].rsplit(")", 1)
+        if name == thread:
+            return int(rest.split()[16])
+    return None
+
+
+def test_mirror_gives_way_once_there_are_queries(stage, example_zone):
+    nsd = stage.nsd({"example.com": example_zone}).start()
+    understudy = stage.understudy(configurations.failover(nsd.where)).start()
+    pid = understudy.process.pid
+    own = os.getpriority(os.PRIO_PROCESS, pid)
+    wait_for(lambda: nice_of(pid, "mirror") == min(own + 10, 19), "the mirror to step back")
+    assert nice_of(pid, "worker-0") == own
+
+
 def has_files(folder):
     return any(files and not any(name.endswith((".new", ".tmp")) for name in files)
                for _, _, files in os.walk(folder))

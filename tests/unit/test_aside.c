@@ -48,7 +48,7 @@ static void done(struct aside_job *job)
 static void setup(void)
 {
 	loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-	aside = aside_new(loop);
+	aside = aside_new(loop, NULL);
 	here = pthread_self();
 	runs = dones = 0;
 }
@@ -130,7 +130,7 @@ START_TEST(the_end_waits_for_all)
 		aside_begin(aside, &works[i].job);
 	aside_free(aside);
 	check_all_done_in_order(works);
-	aside = aside_new(loop);
+	aside = aside_new(loop, NULL);
 }
 END_TEST
 
