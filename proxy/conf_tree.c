@@ -103,10 +103,9 @@ static void row_absent(struct conf_build *b, const struct conf_row *row, const c
 		default_set(b, row, object, where);
 }
 
-static void row_set(struct conf_build *b, const struct conf_row *row, cfg_t *section, void *object,
+static void row_set(struct conf_build *b, const struct conf_row *row, cfg_opt_t *option, void *object,
 		    struct conf_where where)
 {
-	cfg_opt_t *option = section ? cfg_getopt(section, row->name) : NULL;
 	unsigned count = option ? cfg_opt_size(option) : 0;
 	struct conf_where first = where, at;
 
@@ -130,9 +129,16 @@ static void row_set(struct conf_build *b, const struct conf_row *row, cfg_t *sec
 void conf_tree_set(struct conf_build *b, cfg_t *section, enum conf_section id, void *object,
 		   struct conf_where where)
 {
-	for (size_t i = 0; i < conf_row_count; i++)
-		if (conf_rows[i].section == id)
-			row_set(b, &conf_rows[i], section, object, where);
+	cfg_opt_t *option = section ? section->opts : NULL;	/* as options_fill() put them */
+
+	for (size_t i = 0; i < conf_row_count; i++) {
+		if (conf_rows[i].section != id)
+			continue;
+		if (option)
+			option++;
+		assert(!option || strcmp(option->name, conf_rows[i].name) == 0);
+		row_set(b, &conf_rows[i], option, object, where);
+	}
 }
 
 static const char *title_of(const struct conf_build *b, cfg_t *section, struct conf_where *where)
