@@ -35,8 +35,8 @@ static inline void *memory_new(size_t size)
 
 /*
  * The same for a table that is made for the worst day: of what is never touched there is no page.
- * calloc() gives that, too, but not where somebody has freed as much before: a big configuration has,
- * once it is read.
+ * calloc() gives that, too, but not where somebody has freed as much before, as reading a big
+ * configuration does.
  */
 void *memory_table(size_t count, size_t size);
 

@@ -16,10 +16,7 @@
  */
 void priority_of_queries(void);
 
-/*
- * It may take long, and waits while others have something to do; a tenth of the CPU it gets. Twice is
- * fine.
- */
+/* It may take long, and waits while others have something to do. Twice is fine. */
 void priority_of_transfers(void);
 
 #endif

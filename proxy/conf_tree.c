@@ -103,8 +103,8 @@ static void row_absent(struct conf_build *b, const struct conf_row *row, const c
 		default_set(b, row, object, where);
 }
 
-static void row_set(struct conf_build *b, const struct conf_row *row, cfg_opt_t *option, void *object,
-		    struct conf_where where)
+static void row_set(struct conf_build *b, const struct conf_row *row, cfg_opt_t *option,
+		    void *object, struct conf_where where)
 {
 	unsigned count = option ? cfg_opt_size(option) : 0;
 	struct conf_where first = where, at;

@@ -69,6 +69,6 @@ def test_a_thousand_zone_swaps_leave_memory_flat(stage, with_redis):
 
         wait_for(is_swapped, f"all zones at serial {serial}", 60)
         sizes.append(front.resident_kb())
-    early, late = sizes[len(sizes) // 3], sizes[-1]
+    early, late = sizes[len(sizes) // 2], sizes[-1]     # by then the heap has what swaps need at a time
     if not IS_SANITIZED:
         assert late < early * 1.05 + 2048, f"RSS grew from {early} kB to {late} kB: {sizes}"
