@@ -47,7 +47,7 @@ const struct mirror_zone_conf *zoneconf_copy(const struct mirror_zone_conf *conf
 					     const struct mirror_zone_conf *like,
 					     const struct mirror_zone_conf *made)
 {
-	if (!made || !is_alike(conf, like))
+	if (!like || !is_alike(conf, like))
 		return &copy_new(conf)->conf;
 	atomic_fetch_add(&copy_of(made)->holders, 1);
 	return made;

@@ -16,7 +16,7 @@
 /*
  * A copy of `conf`, without its origin; or `made` itself, the copy of another zone's `like`, when
  * both point to the same primaries and are the same in all else: each is freed for itself.
- * `made` NULL: there is none.
+ * `like` NULL: there is none.
  */
 const struct mirror_zone_conf *zoneconf_copy(const struct mirror_zone_conf *conf,
 					     const struct mirror_zone_conf *like,
