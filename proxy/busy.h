@@ -3,7 +3,7 @@
  * busy - keeps a worker's loop from sleeping for a while after its last packet.
  *
  * Purpose:  a thread that sleeps is woken some microseconds after its packet came, twice for each
- *           query that is forwarded: on a virtual machine that is most of what we add to it. One
+ *           query that is forwarded, and now and then, on a virtual machine, milliseconds. One
  *           that looks again at once is there already. That costs the CPU which it would have left
  *           to others, so it is the operator's choice (`busy-poll`).
  * Not here: what there is to do; whoever did it says so by busy_mark().

@@ -16,7 +16,7 @@ static inline char *temporary_path(char *path, size_t size, const char *name)
 {
 	const char *folder = getenv("TMPDIR");
 
-	if ((size_t)snprintf(path, size, "%s/%s.XXXXXX", folder && *folder ? folder : "/tmp", name) >= size)
+	if ((size_t)snprintf(path, size, "%s/%s.XXXXXX", folder && *folder ? folder : P_tmpdir, name) >= size)
 		abort();
 	return path;
 }

@@ -32,7 +32,7 @@ def size(name, default, kind=int):
 
 
 REPETITIONS = size("REPETITIONS", 5)            # of a flood
-SECONDS = size("SECONDS", 0.7, float)             # of one flood
+SECONDS = size("SECONDS", 0.7, float)           # of one flood
 ROUNDS = size("ROUNDS", 1)                      # of what loads a zone
 HOSTS = size("HOSTS", 100_000)                  # of the zone that is flooded
 RECORDS = size("RECORDS", 1_900_000)            # of the big zone
