@@ -67,9 +67,10 @@ def test_answers_that_lack_what_the_mirror_has_are_found_in_seconds(stage, fault
     assert event["backend_says"] == says and event["mirror_says"].startswith("1 record, A 192.0.2."), event
     assert at - struck < 10
 
-    wait_for(lambda: act.zone()["divergence"] > 2, "more of them")
+    # an example for each question: three divergences may all be of one name
+    wait_for(lambda: act.zone()["divergence"] > 2 and len(act.zone()["divergences"]) > 1, "more of them")
     zone = act.zone()
-    assert 1 < len(zone["divergences"]) <= 4
+    assert len(zone["divergences"]) <= 4
     assert {example["backend_says"] for example in zone["divergences"]} == {says}
     assert len(act.front.events("divergence")) == 1         # a line a minute
     code, out, _ = act.front.ctl("zone", "a.test")
