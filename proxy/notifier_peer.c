@@ -158,6 +158,7 @@ static void notice_send(struct peer *p, struct notice *n)
 	tsig_stream_free(n->tsig);
 	n->tsig = p->has_key ? tsig_stream_new(&p->key) : NULL;
 	n->is_deaf = false;
+	n->is_stale = false;
 	p->done -= n->state == NOTICE_DONE;
 	n->state = NOTICE_SENT;
 	n->next_us = clock_monotonic_us() + (FIRST_WAIT_US << n->tries);
@@ -171,7 +172,6 @@ static void notice_send(struct peer *p, struct notice *n)
 static void notice_begin(struct peer *p, struct notice *n)
 {
 	n->tries = 0;
-	n->is_stale = false;
 	p->shared->counts.sent_on++;
 	notice_send(p, n);
 }
@@ -201,11 +201,15 @@ static void notice_free(struct peer *p, struct notice *n)
 	p->error = 0;
 }
 
+/* Of what changed after the last try it has not been told at all. */
 static void give_up(struct peer *p, struct notice *n)
 {
 	p->shared->counts.unanswered++;
 	tell_unanswered(p, n, p->error ? strerrordesc_np(p->error) : "no reply");
-	notice_free(p, n);
+	if (n->is_stale)
+		notice_begin(p, n);
+	else
+		notice_free(p, n);
 }
 
 static void notice_look(struct peer *p, struct notice *n, uint64_t now_us)

@@ -228,6 +228,18 @@ def test_a_backend_that_never_acknowledges_is_told_of_after_five_tries(trio):
     assert event["tries"] == "5" and len(secondary.heard) == 5 and front.stat("notify_unanswered") == 1
 
 
+@pytest.mark.soak
+def test_what_changes_after_the_last_try_is_told_all_the_same(trio):
+    primary, secondary, front = trio
+    secondary.flags = None
+    assert Notifier().send(front.where) == 0
+    wait_for(lambda: len(secondary.heard) == 5, "five tries", timeout=60)
+    assert Notifier().send(front.where) == 0
+    secondary.flags = 0xa400
+    wait_for(lambda: front.stat("notify_acknowledged") == 1, "the acknowledgement", timeout=60)
+    assert front.stat("notify_unanswered") == 1 and len(secondary.heard) == 6
+
+
 def test_a_reload_takes_and_ends_the_sending_on(trio):
     primary, secondary, front = trio
     secondary.flags = None
