@@ -14,7 +14,7 @@ import dns.update
 
 from servers import NameServer, Nsd, wait_for
 
-SCHEMA = "/usr/share/doc/pdns-backend-sqlite3/schema.sqlite3.sql"
+SCHEMA = "/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql"    # the doc folder has a link, unless it is left out
 TYPES = ["A", "AAAA", "TXT", "MX"]
 
 
@@ -123,6 +123,9 @@ class NsdPrimary(Primary):
     def start(self):
         self.inner.start()
         return self
+
+    def serial(self, zone):
+        return self.inner.serial(zone)
 
     def take(self, changed):
         self.inner.write_zone(self.history.origin, self.history.text())

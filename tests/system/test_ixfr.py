@@ -289,7 +289,7 @@ def test_one_soa_of_our_serial_is_no_failure(stage, mirror):  # noqa: F811
     primary.script = script(lambda a: [a.reply([OLD.soa(1)])])
     m.say("refresh", "example.com")
     wait_for(lambda: primary.count(IXFR), "IXFR to be asked for")
-    wait_for(lambda: m.status()["is_transferring"] == 0, "the round to end")
+    wait_for(lambda: m.status()["next_refresh_s"] > 2000, "the round to end")
     assert m.status()["serial"] == 1 and not m.events("ixfr_failed") and primary.count(AXFR) == 1
 
 
@@ -355,6 +355,7 @@ def test_snapshot_of_a_big_zone_may_lag_after_a_crash_only(stage, mirror):  # no
     assert last == 4
     wait_for(lambda: os.path.exists(snapshot_of(m)), "a snapshot, of whatever version")
     m.kill()
+    m.thread.join()                         # it has read all that was said
     m.lines.clear()
     m.start()
     assert 1 <= int(m.wait_event("zone_restored", timeout=30)["serial"]) <= 4
