@@ -51,7 +51,7 @@ class Primary(FakeBackend):
         end = question_end(message)
         if message[end - 4:end - 2] == struct.pack("!H", 252):
             return self.stream(message)
-        return reply(message, [WWW]) if is_tcp or True else None
+        return reply(message, [WWW])
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def front(stage, primary):
 
 HUGE = record(b"\3big" + ORIGIN, 16, b"\xff" + b"x" * 255)
 LIES = {
-    "no last SOA": lambda m: [reply(m, [soa(2), NS, WWW]), None],
+    "no last SOA": lambda m: [reply(m, [soa(2), NS, WWW])],
     "no first SOA": lambda m: [reply(m, [NS, WWW, soa(2)])],
     "last SOA differs": lambda m: [reply(m, [soa(2), NS, WWW, soa(3)])],
     "wrong class": lambda m: [reply(m, [soa(2), record(b"\3www" + ORIGIN, 1, b"abcd", rdclass=3), NS, soa(2)])],
@@ -89,17 +89,18 @@ LIES = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_bad_transfer_is_told_and_the_old_generation_stays(front, primary, lie):
-    primary.serial = 2
+    lied = []
 
     def stream(message):
-        messages = LIES[lie](message)
-        return [m for m in messages if m is not None]
+        lied.append(message)
+        return LIES[lie](message)
 
     primary.stream = stream
+    primary.serial = 2
     assert front.ctl("refresh", "example.com")[0] == 0
     # a stream that just ends is known as failed when it is closed or stalls for too long
     if lie == "no last SOA":
-        wait_for(lambda: any(b"\0\xfc" in m for m, _ in primary.seen), "the transfer to begin")
+        wait_for(lambda: lied, "the lie to be told")
         assert front.json("zone", "example.com")
     else:
         found = wait_for(lambda: front.events("zone_transfer_failed") + front.events("zone_rejected"), "the event")
@@ -116,9 +117,9 @@ def test_bad_transfer_is_told_and_the_old_generation_stays(front, primary, lie):
 
 
 def test_out_of_zone_records_are_left_out(front, primary):
-    primary.serial = 2
     stranger = record(b"\3www\7example\3net\0", 1, bytes([192, 0, 2, 9]))
     primary.stream = lambda m: [reply(m, [soa(2), NS, stranger, WWW, soa(2)])]
+    primary.serial = 2
     front.ctl("refresh", "example.com")
     wait_for(lambda: front.events("zone_transferred", serial="2") or front.events("zone_transfer_failed"), "a verdict")
     assert "example.net" not in front.ctl("dump", "example.com")[1]
@@ -150,14 +151,10 @@ def test_records_split_over_many_messages_make_one_zone(stage, primary):
 
 def test_primary_with_an_older_serial_is_not_believed(front, primary):
     primary.serial = 0xFFFFFFF0
-    count = len(front.events("zone_transferred"))
     front.ctl("refresh", "example.com")
-    wait_for(lambda: find_error_or_calm(front), "the refresh")
-    assert len(front.events("zone_transferred")) == count
-
-
-def find_error_or_calm(front):
-    return not front.json("zone", "example.com").get("is_transferring", False)
+    _, event = front.wait_event("zone_transfer_failed")
+    assert event["reason"] == "the primary's serial 4294967280 is older than ours, 1"
+    assert len(front.events("zone_transferred")) == 1
 
 
 @pytest.mark.threads
@@ -166,8 +163,8 @@ def test_a_storm_of_notifies_from_both_workers_is_heard_once(stage, primary):
     slow_probes = "    health { interval = 60s }\n"       # or a probe would see the new serial
     front = stage.understudy(configurations.failover(primary.where, health=slow_probes)).start()
     front.wait_event("zone_transferred", serial="1")
-    primary.serial = 2
     primary.stream = lambda m: [reply(m, [soa(2), NS, WWW, soa(2)])]
+    primary.serial = 2
     transfers_before, acknowledged = primary.connections, []
     notify = question("example.com", rdtype=6, flags=4 << 11 | 0x0400)
 
