@@ -19,7 +19,7 @@
 #define SPREAD_EACH_US	100		/* first questions of many zones: the turns do the rest */
 #define SPREAD_MAX_US	(5 * US_PER_S)
 #define RESTORE_TURN_US	US_PER_MS
-#define FAREWELL_S	0.1		/* for the commands that leave our leases */
+#define FAREWELL_S	1.		/* at most, for the commands that leave our leases */
 
 /* Something of `w` has changed: the copy that others read follows. */
 static void on_report(struct mirror_work *w, void *arg)
@@ -219,27 +219,40 @@ static void on_woken(struct ev_loop *loop) EV_NOEXCEPT
 
 static void on_farewell(struct ev_loop *loop, ev_timer *t, int revents)
 {
-	(void)t;
+	bool *is_over = t->data;
+
+	(void)loop;
 	(void)revents;
-	ev_break(loop, EVBREAK_ALL);
+	*is_over = true;
+}
+
+/* Until the store has said that our leases are nobody's; a busy Redis may take its time for it. */
+static void see_leases_left(struct mirror *m)
+{
+	bool is_over = false;
+	ev_timer farewell;
+
+	ev_now_update(m->shop.loop);	/* the last snapshots may have taken long */
+	ev_timer_init(&farewell, on_farewell, FAREWELL_S, 0.);
+	farewell.data = &is_over;
+	ev_timer_start(m->shop.loop, &farewell);
+	while (!is_over && !store_is_idle(m->shop.store))
+		ev_run(m->shop.loop, EVRUN_ONCE);
+	ev_timer_stop(m->shop.loop, &farewell);
 }
 
 /* Stops all work; leases that we have are given to whoever wants them next. */
 static void shut_down(struct mirror *m)
 {
 	bool has_leases = false;
-	ev_timer farewell;
 
 	for (size_t i = 0; i < m->works.count; i++) {
 		holding_flush_snapshot(&m->works.items[i]->hold);
 		has_leases = has_leases || m->works.items[i]->has_lease;
 		work_stop(m->works.items[i]);
 	}
-	if (has_leases) {
-		ev_timer_init(&farewell, on_farewell, FAREWELL_S, 0.);
-		ev_timer_start(m->shop.loop, &farewell);
-		ev_run(m->shop.loop, 0);
-	}
+	if (has_leases)
+		see_leases_left(m);
 	reviews_fini(&m->shop.reviews);
 	store_free(m->shop.store);
 	m->shop.store = NULL;

@@ -544,6 +544,17 @@ def test_lease_is_left_at_the_end(mirror, primary, redis):
     assert redis.command("EXISTS", "understudy:lease:{example.com.}") == "0"
 
 
+def test_lease_is_left_to_a_redis_that_takes_its_time(mirror, primary, redis):
+    """It had a tenth of a second, less the time that the last snapshots took."""
+    m = mirror(primary.where, "-l", "60", redis=redis).start()
+    m.wait_event("zone_transferred")
+    wait_for(lambda: m.status()["has_lease"] == 1, "the lease")
+    redis.freeze()
+    threading.Timer(0.3, redis.thaw).start()
+    m.stop()
+    assert redis.command("EXISTS", "understudy:lease:{example.com.}") == "0"
+
+
 def test_redis_that_dies_stops_nothing_and_catches_up(mirror, primary, redis):
     m = mirror(primary.where, redis=redis).start()
     m.wait_event("zone_transferred")
