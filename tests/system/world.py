@@ -10,11 +10,13 @@
 Real resolvers follow glue to port 53. So the test goes into a network namespace of its own,
 which has a loopback interface and nothing else.
 """
+import contextlib
 import ctypes
 import fcntl
 import os
 import socket
 import struct
+import time
 
 import dns.flags
 import pytest
@@ -133,9 +135,9 @@ class World:
         self.anchors = self._top(delegations)
         self.below = stage.nsd(below, name="below", where=(BELOW, 53)).start()
         self.primary = stage.nsd(fronted, name="primary", where=(PRIMARY, 53), extra=nsd_extra).start()
-        self.front = stage.understudy(self._configuration(list(fronted)), address=FRONT, port=53).start()
-        for zone in fronted:
-            self.front.wait_event("zone_transferred", zone=zone + ".")
+        self.fronted = list(fronted)
+        self.front = stage.understudy(self._configuration(), address=FRONT, port=53).start()
+        self._wait_mirrored(0)
 
     def _child(self, zone, how, where, address):
         """A signed zone below one of ours. Returns the DS for its parent."""
@@ -162,8 +164,24 @@ class World:
         self.stage.nsd({".": root.text, "stage": tld.text}, name="top", where=(ROOT, 53)).start()
         return root.ds
 
-    def _configuration(self, zones):
-        return configurations.failover(self.primary.where, zones=zones, health=QUICK)
+    def _configuration(self, mirror=configurations.mirror(1)):
+        primary = configurations.backend("ns1", self.primary.where, primary=True)
+        return configurations.pool_of(primary + mirror, zones=self.fronted, health=QUICK)
+
+    def _wait_mirrored(self, since):
+        for zone in self.fronted:
+            self.front.wait_event("zone_transferred", since=since, zone=zone + ".")
+
+    @contextlib.contextmanager
+    def primary_alone(self):
+        """Inside, nobody stands in for it when it is late."""
+        self.front.configure(self._configuration(mirror=""))
+        assert self.front.ctl("reload")[0] == 0
+        yield
+        since = time.monotonic()
+        self.front.configure(self._configuration())
+        assert self.front.ctl("reload")[0] == 0
+        self._wait_mirrored(since)
 
     def answered_by(self):
         """How many answers the primary and the mirror have given."""
