@@ -36,6 +36,7 @@ SANITIZER_CRIES = re.compile(r"ERROR: \w+Sanitizer|WARNING: ThreadSanitizer|runt
 
 PATIENCE_S = 30         # of who waits for what is sure to come
 ANSWER_S = 10           # a query is answered in time or not at all; how soon is for tests of times to say
+SHOW_S = 600            # for so long clients ask, unless they are told to finish: longer than any test lasts
 
 
 def wait_for(condition, what, timeout=PATIENCE_S, interval=0.02):
@@ -460,6 +461,14 @@ class Understudy(Server):
         self.caught_up()
         return done.returncode, done.stdout, done.stderr
 
+    def said_when_well(self, *words):
+        """What it says once all is well: any server may be in doubt for a moment, and then `status` ends with 4."""
+        def is_well():
+            code, out, err = self.ctl(*words)
+            assert code in (0, 4), f"{words}: exit {code}: {err or out}"
+            return code == 0 and out
+        return wait_for(is_well, "all to be well")
+
     def json(self, *words):
         code, out, err = self.ctl(*words, "--json")
         assert code in (0, 4), f"{words}: exit {code}: {err or out}"
@@ -497,7 +506,7 @@ class Load(Server):
     is seen by what the slowest answer took, in tests that nothing holds up but what they do.
     """
 
-    def __init__(self, folder, where, truth, questions, rate=2000, seconds=120, options=(), name="load"):
+    def __init__(self, folder, where, truth, questions, rate=2000, seconds=SHOW_S, options=(), name="load"):
         super().__init__(folder, name)
         self.results = []
         self.progress = {}
