@@ -13,7 +13,8 @@ from accounts import unbalanced
 from servers import IS_SANITIZED, ask, free_port, try_ask, wait_for
 from world import QUICK
 
-NAMED_S = 9.0           # in less than a second, but on a busy machine; who is not made to ask does so each ten
+NAMED_S = 9.0           # in less than a second, but on a busy machine
+NAMED_LATEST_S = 19.0   # who is not made to ask does so each ten seconds, or by chance each twelve and a half
 EVIDENCE = "our own question came back to us, for a name in example.com."
 ZONE = """$ORIGIN example.com.
 $TTL 300
@@ -26,12 +27,12 @@ QUESTIONS = "www.example.com. A\nexample.com. SOA\nnope.example.com. A\n"
 
 
 class Relay:
-    """What is sent to it goes on to `to`, an address translator that can be changed; counts datagrams."""
+    """What is sent to it goes on to `to`, an address translator that can be changed; keeps datagrams."""
 
     def __init__(self, to):
         self.to = to
         self.where = ("127.0.0.1", free_port())
-        self.passed = 0
+        self.passed = []
         self.is_open = True
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.udp.bind(self.where)
@@ -52,7 +53,7 @@ class Relay:
             self.behind[key] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             self.behind[key].connect(self.to)
             self.selector.register(self.behind[key], selectors.EVENT_READ, client)
-        self.passed += 1
+        self.passed.append(message)
         self.behind[key].send(message)
 
     def _run_udp(self):
@@ -146,7 +147,7 @@ def test_backend_that_is_ourselves_is_named(stage, nsd):
     since = time.monotonic()
     way.to = understudy.where
     ask(understudy.where, "www.example.com.")           # one is enough to set it going
-    assert_named(understudy, since)
+    assert_named(understudy, since, within=NAMED_LATEST_S)
     assert backend_of(understudy)["state"] == "down" and backend_of(understudy)["cause"] == "loop"
     assert backend_of(understudy)["looping"]
     targets = understudy.json("explain", "www.example.com.", "A")["targets"]
@@ -193,7 +194,7 @@ def test_loop_holds_while_it_lasts_and_both_return_when_it_is_mended(stage, nsd)
     way.to = a.where
     ask(a.where, "www.example.com.")
     for understudy in (a, b):
-        assert_named(understudy, since, within=10 + NAMED_S)    # nobody was reloaded: the questions are rare
+        assert_named(understudy, since, within=NAMED_LATEST_S)    # nobody was reloaded: the questions are rare
     # Each has the other down by now, and answers by itself: that is no end of the loop.
     rounds = a.stat("queries_udp")
     wait_for(lambda: a.stat("queries_udp") > rounds + 30, "half a dozen rounds", 30)
@@ -223,7 +224,10 @@ def test_one_that_is_mended_by_a_reload_lets_the_other_return(stage, nsd):
 
 @pytest.mark.parametrize("has_mirror", [True, False], ids=["mirror", "no mirror"])
 def test_one_query_goes_round_until_the_verdict_and_none_after_it(stage, nsd, has_mirror):
-    """Nobody was told of the change, so the queries that pile up must make both ask."""
+    """
+    Nobody was told of the change, so the queries that pile up must make both ask. Where a mirror takes them off
+    the circle they may not, on a slow machine: then it is a question of the usual ones.
+    """
     make = conf if has_mirror else alone
     way = relay(stage, nsd.where)
     a = stage.understudy(make(nsd.where), name="a").start()
@@ -234,22 +238,25 @@ def test_one_query_goes_round_until_the_verdict_and_none_after_it(stage, nsd, ha
     put_behind(a, b.where, make)
     # The first few marks are through, and the next would come in ten seconds.
     wait_for(lambda: not a.events("config_reloaded", since=time.monotonic() - 1), "a second without news")
-    since, before = time.monotonic(), way.passed
+    since, before = time.monotonic(), len(way.passed)
     way.to = a.where
     answer = ask(a.where, "www.example.com.")
     assert answer.answer if has_mirror else answer.rcode() == 2
     for understudy in (a, b):
-        assert_named(understudy, since)
-    print("passed before the verdict:", way.passed - before)
-    assert way.passed - before < 20000
+        assert_named(understudy, since, within=NAMED_LATEST_S if has_mirror else NAMED_S)
+    print("passed before the verdict:", len(way.passed) - before)
+    assert len(way.passed) - before < 20000
     for understudy in (a, b):
         wait_for(lambda: not unbalanced(understudy), f"all queries at {understudy.name} to end")
-    before, began = way.passed, time.monotonic()
+    before, began = len(way.passed), time.monotonic()
     for number in range(200):
         for understudy in (a, b):
-            assert ask(understudy.where, f"n{number}.example.com.").rcode() == (3 if has_mirror else 2)
-    print("passed after it:", way.passed - before)
-    assert way.passed - before < 50 + 8 * (time.monotonic() - began)    # probes, five a second, and marks
+            assert ask(understudy.where, f"client{number}.example.com.").rcode() == (3 if has_mirror else 2)
+    after = way.passed[before:]
+    print("passed after it:", len(after))
+    assert not [message for message in after if b"client" in message.lower()]
+    # in a second: five probes, five questions of the gate, and two marks that pass each worker once; samples, sixteen in all
+    assert len(after) < 50 + 20 * (time.monotonic() - began)
 
 
 def test_innocent_chain_is_never_named(stage, nsd):
