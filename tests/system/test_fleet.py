@@ -13,9 +13,10 @@ import pytest
 
 import configurations
 from primary import AXFR, IXFR, Primary, Zone, honest
+from relay import Relay, socket_in
 from servers import ANSWER_S, IS_SANITIZED, ask, wait_for
 from test_mirror import Mirror, as_records
-from test_store import CHANGES, LEASE, ZONE, Relay, start, zone_text  # noqa: F401 (start is a fixture)
+from test_store import CHANGES, LEASE, ZONE, start, zone_text  # noqa: F401 (start is a fixture)
 
 LEASE_S, SHORT_LEASE_S = 60, 2      # nobody is to take over from one that is held up, and somebody is to
 PATIENCE = 60 if IS_SANITIZED else 30
@@ -394,28 +395,21 @@ def test_ten_changes_of_a_big_zone_cost_what_ten_cost(start, redis):  # noqa: F8
 class OtherClock(Relay):
     """Redis' clock is that much ahead: to who is behind this, its own clock is that much late."""
 
-    def __init__(self, folder, target, ahead_s):
+    def __init__(self, where, target, ahead_s):
         self.ahead_s = ahead_s
-        super().__init__(folder, target, lambda way, data: False)
+        super().__init__(where, target)
 
     def _later(self, found):
         return b"*2\r\n$10\r\n%d\r\n$" % (int(found[1]) + self.ahead_s)
 
-    def _copy(self, source, sink, way):
-        class Rewriting:
-            def recv(_, size):
-                return re.sub(rb"\*2\r\n\$10\r\n(\d{10})\r\n\$(?=\d\r)", self._later, source.recv(size))
-
-            def shutdown(_, how):
-                source.shutdown(how)
-
-        super()._copy(Rewriting() if way == "from" else source, sink, way)
+    def replies(self, data):
+        return re.sub(rb"\*2\r\n\$10\r\n(\d{10})\r\n\$(?=\d\r)", self._later, data)
 
 
 @pytest.mark.parametrize("ahead_s", [-86400, 1, 86400])
 def test_times_mean_the_same_to_members_whose_clocks_differ(start, redis, tmp_path, ahead_s):  # noqa: F811
     known = ahead_s if abs(ahead_s) > 2 else 0
-    late = start(f"unix:{OtherClock(tmp_path, redis.socket, ahead_s).path}", instance="late")
+    late = start(f"unix:{OtherClock(socket_in(tmp_path), redis.socket, ahead_s).where}", instance="late")
     right = start(f"unix:{redis.socket}", instance="right")
     late.hear("up")
     right.hear("up")
@@ -460,7 +454,7 @@ def test_holder_that_wakes_in_its_commit_overwrites_nothing(start, redis, tmp_pa
     if kind == "change" and "chunk" in step:
         pytest.skip("a change has no chunks of its own")
     is_armed, outcomes = [], []
-    one = start(f"unix:{Relay(tmp_path, redis.socket, hold_back).path}", instance="one")
+    one = start(f"unix:{Relay(socket_in(tmp_path), redis.socket, hold_back).where}", instance="one")
     two = start(f"unix:{redis.socket}", instance="two")
     one.hear("up")
     two.hear("up")
