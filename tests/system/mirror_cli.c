@@ -74,7 +74,7 @@ static void read_redis(const char *text)
 	if (!address_unix_from_text(text, &r->address) && !address_from_text(text, 6379, &r->address))
 		die("bad Redis", text);
 	r->connect_ms = 1000;
-	r->command_ms = 2000;
+	r->command_ms = 30000;		/* how long a Redis may be mute is for others to ask */
 	r->queue_max = 64 << 20;
 	conf.has_redis = true;
 }
@@ -193,10 +193,10 @@ static void print_status(struct mirror_zone *z)
 	printf("origin=%s is_held=%d is_servable=%d is_transferring=%d has_lease=%d serial=%" PRIu32
 	       " generation=%" PRIu64 " records=%" PRIu64 " refreshed_at=%" PRIu64 " expires_at=%" PRIu64
 	       " next_refresh_s=%" PRIu64 " saved_generation=%" PRIu64 " hold=%d has_newer=%d newer_serial=%" PRIu32
-	       " source=\"%s\" last_error=\"%s\"\n",
+	       " holder=\"%s\" source=\"%s\" last_error=\"%s\"\n",
 	       name_to_text(origin_of(z), origin), s.is_held, s.is_servable, s.is_transferring, s.has_lease, s.serial, s.generation,
 	       s.records, s.refreshed_at, s.expires_at, s.next_refresh_s, s.saved_generation,
-	       s.hold, s.has_newer, s.newer_serial, s.source,
+	       s.hold, s.has_newer, s.newer_serial, s.lease_holder, s.source,
 	       s.last_error);
 }
 
