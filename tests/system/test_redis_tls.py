@@ -78,7 +78,8 @@ def papers(tmp_path_factory):
 
 def conf_of(where, port, options, patience="10s"):
     return configurations.failover(where).replace(
-        "pool ", f'redis {{ address = "127.0.0.1:{port}"  connect-timeout = "{patience}"  {options} }}\npool ', 1)
+        "pool ", f'redis {{ address = "127.0.0.1:{port}"  connect-timeout = "{patience}"  command-timeout = "30s"  '
+        f'{options} }}\npool ', 1)
 
 
 NOBODY = ("127.0.0.1", 9)
