@@ -721,7 +721,7 @@ static void take_off_what_was_held(void)
 	for (size_t i = 0; i < n; i++)
 		sum += held[i].to_us - held[i].from_us;
 	printf(", \"held_ms\": %.1f, \"held\": [", (double)sum / 1000);
-	for (size_t i = 0; i < n && i < SLOW_MAX; i++)
+	for (size_t i = 0; i < n; i++)
 		printf("%s[%.1f, %.1f]", i ? ", " : "", ((double)held[i].from_us - (double)started_us) / 1000,
 		       (double)(held[i].to_us - held[i].from_us) / 1000);
 	printf("]");
