@@ -93,6 +93,21 @@ def records(section):
             for rrset in section for rdata in rrset}
 
 
+def living_members(group):
+    """{pid: name} of the processes in a group that have not ended."""
+    found = {}
+    for folder in glob.glob("/proc/[0-9]*"):
+        try:
+            with open(folder + "/stat") as stat:
+                name, rest = stat.read().split("(", 1)[1].rsplit(")", 1)
+        except OSError:
+            continue
+        state, _, its_group = rest.split()[:3]
+        if int(its_group) == group and state not in "ZX":
+            found[int(folder.rsplit("/", 1)[1])] = name
+    return found
+
+
 class Server:
     """A program in a process group of its own; its stderr is kept and can be waited for."""
 
@@ -154,9 +169,14 @@ class Server:
         os.killpg(self.process.pid, number)
 
     def kill(self):
-        """As a power cut: every process of it, at once."""
+        """As a power cut: every process of it, at once. Their addresses are free when it returns."""
         self.signal(signal.SIGKILL)
+        self._wait_dead()
         self.process.wait()
+
+    def _wait_dead(self):
+        """A child that dies a moment later would keep its sockets from who is started next."""
+        wait_for(lambda: not living_members(self.process.pid), f"{self.name} to be dead", interval=0.002)
 
     def freeze(self):
         self.signal(signal.SIGSTOP)
@@ -177,6 +197,7 @@ class Server:
                 pass
         try:
             self.signal(signal.SIGKILL)     # children that stayed
+            self._wait_dead()
         except ProcessLookupError:
             pass
         code = self.process.wait()
@@ -263,17 +284,7 @@ remote-control:
 
     def _answering(self):
         """Its processes that answer; a reload puts others in their place."""
-        found = set()
-        for folder in glob.glob("/proc/[0-9]*"):
-            try:
-                with open(folder + "/stat") as stat:
-                    name, rest = stat.read().split("(", 1)[1].rsplit(")", 1)
-            except OSError:
-                continue
-            state, _, group = rest.split()[:3]
-            if name.startswith("nsd: server") and int(group) == self.process.pid and state != "Z":
-                found.add(int(folder.rsplit("/", 1)[1]))
-        return found
+        return {pid for pid, name in living_members(self.process.pid).items() if name.startswith("nsd: server")}
 
     def serial(self, zone):
         """None while one may still answer that has what was there before the reload."""
