@@ -11,7 +11,7 @@ CATALOG = "catalog.example"
 
 
 def soa(serial, ns="ns"):
-    return f"@ 60 IN SOA {ns} host {serial} 3600 5 86400 60\n@ 60 IN NS {ns}\n"
+    return f"@ 60 IN SOA {ns} host {serial} 3600 600 86400 60\n@ 60 IN NS {ns}\n"
 
 
 def member(text="192.0.2.1", serial=1):
@@ -59,8 +59,8 @@ def zone_row(front, zone):
     return rows[0] if rows else None
 
 
-def wait_mirrored(front, zone, timeout=20):
-    return wait_for(lambda: (zone_row(front, zone) or {}).get("state") == "ok", f"a mirror of {zone}", timeout)
+def wait_mirrored(front, zone):
+    return wait_for(lambda: (zone_row(front, zone) or {}).get("state") == "ok", f"a mirror of {zone}")
 
 
 class Catalogued(Nsd):

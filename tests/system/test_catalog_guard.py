@@ -44,6 +44,7 @@ def test_accept_ends_the_operators_own_order(stage, nsd, order):
     publish(nsd, front, 2, labels(NAMES[:9]))
     front.wait_event("catalog_updated", serial="2", members="9")
     assert front.ctl(order, CATALOG)[0] == 0
+    front.wait_event("zone_held", zone=CATALOG + ".", cause=order)
     if order == "rollback":
         front.wait_event("catalog_updated", serial="1", members="10", added="1")
     nsd.publish(3, labels(NAMES[:1]))
@@ -53,6 +54,7 @@ def test_accept_ends_the_operators_own_order(stage, nsd, order):
     assert is_served(front, NAMES[1])
     wait_for(lambda: front.ctl("accept", CATALOG)[0] == 0, "a version to accept")
     front.wait_event("catalog_updated", serial="3", members="1")
+    front.wait_event("zone_transferred", zone=CATALOG + ".", serial="3")
     assert front.ctl("accept", CATALOG)[0] == 1
 
 

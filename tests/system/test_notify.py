@@ -291,4 +291,4 @@ template:""").replace("    semantic-checks: off", "    semantic-checks: off\n   
     front.wait_event("zone_transferred", serial="1")
     primary.publish("example.com", zone_text(2))
     wait_for(lambda: knot.serial("example.com") == 2, "Knot to have the new version")
-    assert front.stat("notify_acknowledged") >= 1
+    wait_for(lambda: front.stat("notify_acknowledged") >= 1, "the acknowledgement")
