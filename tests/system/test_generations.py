@@ -264,6 +264,7 @@ class Act:
         self.serve(101)
         self.front.start()
         self.front.wait_event("zone_transferred", serial="101")
+        self.front.wait_event("backend_down")       # it has no UDP; a probe by TCP would bring a version, too
 
     def serve(self, serial):
         self.primary.script = honest(Zone(serial=serial, hosts=serial - 99))
