@@ -16,7 +16,7 @@ from primary import AXFR, IXFR, Primary, Zone, honest
 from relay import Relay, socket_in
 from servers import ANSWER_S, IS_SANITIZED, ask, wait_for
 from test_mirror import Mirror, as_records
-from test_store import CHANGES, LEASE, ZONE, start, zone_text  # noqa: F401 (start is a fixture)
+from test_store import CHANGES, LEASE, ZONE, start, wait_listening, zone_text  # noqa: F401 (start is a fixture)
 
 LEASE_S, SHORT_LEASE_S = 60, 2      # nobody is to take over from one that is held up, and somebody is to
 PATIENCE = 60 if IS_SANITIZED else 30
@@ -125,6 +125,7 @@ def test_followers_take_changes_alone(fleet, primary, redis):
 @pytest.mark.timing
 def test_all_serve_within_200_ms_of_the_commit(fleet, redis):
     a, b, c = fleet.join("a"), fleet.join("b"), fleet.join("c")
+    wait_listening(redis, 3)
     lags = []
     for _ in range(4):
         serial = fleet.change()

@@ -255,9 +255,9 @@ def settle(cli):
     cli.hear("idle")
 
 
-def wait_listening(redis):
-    """It is up before it hears of what others commit."""
-    wait_for(lambda: "cmd=xread" in redis.command("CLIENT", "LIST"), "somebody to listen for news")
+def wait_listening(redis, count=1):
+    """So many hear of what others commit: who is up may not yet."""
+    wait_for(lambda: redis.command("CLIENT", "LIST").count("cmd=xread") >= count, f"{count} to listen for news")
 
 
 def test_long_stream_gets_a_new_base_under_it(cli, redis):
