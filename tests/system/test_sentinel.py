@@ -73,8 +73,8 @@ class Sentinel(TcpRedis):
 def conf_of(primary, sentinels, master="main"):
     list_ = ", ".join(f'"127.0.0.1:{port}"' for port in sentinels)
     return configurations.failover(primary).replace(
-        "pool ", f'redis {{ command-timeout = "30s"  sentinel {{ address = {{ {list_} }}  master = "{master}" }} }}\npool ',
-        1)
+        "pool ", f'redis {{ command-timeout = "30s"  sentinel {{ address = {{ {list_} }}  master = "{master}" }} }}\n'
+        "pool ", 1)
 
 
 @pytest.fixture
