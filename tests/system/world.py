@@ -122,7 +122,7 @@ def own_network():
 class World:
     """Everything but the resolver. `signed` has the signed zones by name."""
 
-    def __init__(self, stage, variants=VARIANTS, more="", nsd_extra=""):
+    def __init__(self, stage, variants=VARIANTS, more="", nsd_extra="", health=QUICK):
         self.stage = stage
         self.signer = Signer(os.path.join(stage.folder, "keys"))
         self.signed = {}
@@ -135,7 +135,7 @@ class World:
         self.anchors = self._top(delegations)
         self.below = stage.nsd(below, name="below", where=(BELOW, 53)).start()
         self.primary = stage.nsd(fronted, name="primary", where=(PRIMARY, 53), extra=nsd_extra).start()
-        self.fronted = list(fronted)
+        self.fronted, self.health = list(fronted), health
         self.front = stage.understudy(self._configuration(), address=FRONT, port=53).start()
         self._wait_mirrored(0)
 
@@ -166,7 +166,7 @@ class World:
 
     def _configuration(self, mirror=configurations.mirror(1)):
         primary = configurations.backend("ns1", self.primary.where, primary=True)
-        return configurations.pool_of(primary + mirror, zones=self.fronted, health=QUICK)
+        return configurations.pool_of(primary + mirror, zones=self.fronted, health=self.health)
 
     def _wait_mirrored(self, since):
         for zone in self.fronted:
