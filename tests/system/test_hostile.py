@@ -227,12 +227,11 @@ def test_server_in_slow_start_that_is_alone_gets_every_query(theatre):
     """Its share is small, but nobody else could be asked. When a busy machine makes it fall again, another start."""
     front = theatre.stage.understudy(patient(theatre.villain.where), name="alone").start()
     for _ in range(5):
-        begun = time.monotonic()
         theatre.villain.is_probed_well = False
         theatre.villain.misdeed = lambda reply: []
         for _ in range(60):
             exchange_udp(front.where, question("www.example.com"), timeout=0.01)
-        front.wait_event("backend_down", since=begun)
+        wait_for(lambda: front.json("backends")["backends"][0]["state"] == "down", "it to be down")
         since = time.monotonic()
         theatre.behave()
         theatre.villain.is_probed_well = True
@@ -243,7 +242,7 @@ def test_server_in_slow_start_that_is_alone_gets_every_query(theatre):
             break
     count.assert_one_each()
     count.assert_true(theatre.nsd.where)
-    front.wait_event("backend_up", since=since)
+    front.wait_event("backend_up", since=since, timeout=60)
     front.stop()
 
 
