@@ -2,7 +2,7 @@
 /*
  * asking - what the clients of `make bench` share: the questions they ask, and how long it took.
  *
- * Purpose:  a file of questions made into queries once; latencies kept until the end.
+ * Purpose:  a file of questions made into queries once; latencies kept until the end, and their percentiles.
  * Memory:   of a fixed size, never freed: a client runs once.
  * Failure:  die() says why, and ends the program.
  *
@@ -28,8 +28,9 @@ struct question { uint16_t len; uint8_t wire[QUERY_MAX]; };
 
 static struct question *questions;
 static size_t question_count, question_at;
-static uint32_t latencies[LATENCIES_MAX];	/* microseconds */
-static size_t latency_count;
+
+/* Microseconds. */
+struct latencies { size_t count; uint32_t us[LATENCIES_MAX]; };
 
 __attribute__((noreturn, format(printf, 1, 2)))
 static void die(const char *format, ...)
@@ -97,10 +98,10 @@ static const struct question *next_question(void)
 
 /* ---- Latencies ---- */
 
-static void note_latency(uint64_t us)
+static void note_latency(struct latencies *l, uint64_t us)
 {
-	if (latency_count < LATENCIES_MAX)
-		latencies[latency_count++] = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
+	if (l->count < LATENCIES_MAX)
+		l->us[l->count++] = us < UINT32_MAX ? (uint32_t)us : UINT32_MAX;
 }
 
 static int compare(const void *a, const void *b)
@@ -110,15 +111,22 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static void sort_latencies(void)
+static void sort_latencies(struct latencies *l)
 {
-	qsort(latencies, latency_count, sizeof(*latencies), compare);
+	qsort(l->us, l->count, sizeof(*l->us), compare);
 }
 
 /* Of those sorted. */
-static uint32_t percentile(unsigned per_mille)
+static uint32_t percentile(const struct latencies *l, unsigned per_mille)
 {
-	return latency_count ? latencies[latency_count * per_mille / 1000] : 0;
+	return l->count ? l->us[l->count * per_mille / 1000] : 0;
+}
+
+/* As members of a JSON object. Of those sorted. */
+static void print_percentiles(const struct latencies *l, const char *prefix)
+{
+	printf("\"%sp50_us\": %u, \"%sp99_us\": %u, \"%sp999_us\": %u", prefix, percentile(l, 500), prefix, percentile(l, 990),
+	       prefix, percentile(l, 999));
 }
 
 #endif

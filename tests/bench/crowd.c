@@ -48,6 +48,7 @@ static struct client *clients;
 static unsigned idle_count = 1000, busy_count = 10, pipeline = 16;
 static unsigned opened, gone, answered_once;
 static uint64_t sent, answered;
+static struct latencies latencies;
 static struct address server;
 static int loop;
 static bool is_timed;
@@ -115,7 +116,7 @@ static void take_reply(struct client *c, const uint8_t *reply, uint64_t now)
 	if (id >= pipeline || c->waiting == 0 || (c->sent_us && c->sent_us[id] == 0))
 		return;
 	if (c->sent_us && is_timed)
-		note_latency(now - c->sent_us[id]);
+		note_latency(&latencies, now - c->sent_us[id]);
 	if (c->sent_us)
 		c->sent_us[id] = 0;
 	answered++;
@@ -282,10 +283,10 @@ static void play(double seconds, double rate)
 	if (!fgets(line, sizeof(line), stdin))
 		die("nobody is there any more");
 	run(seconds, rate);
-	sort_latencies();
+	sort_latencies(&latencies);
 	printf("{\"seconds\": %.3f, \"sent\": %lu, \"answered\": %lu, ", seconds, sent, answered);
-	printf("\"p50_us\": %u, \"p99_us\": %u, \"p999_us\": %u, \"held\": %u}\n", percentile(500), percentile(990),
-	       percentile(999), ask_idle());
+	print_percentiles(&latencies, "");
+	printf(", \"held\": %u}\n", ask_idle());
 }
 
 int main(int argc, char **argv)

@@ -5,12 +5,17 @@
  * Purpose:  the client of `make bench`. It keeps a number of queries under way and asks the next
  *           when one is answered; with a rate it asks by the clock, and tells how long answers
  *           took. It looks at ID, QR and rcode alone: what answers say is for the tests.
- * Output:   one line of JSON.
+ * Output:   one line of JSON. With -c, beside the percentiles of all replies ("p99_us"), those of the
+ *           ones that came while the machine ran ("ran_p99_us"): left out are those for which one of these CPUs
+ *           stood still (ticks.h) for half of the time they took or more. What took longer for any other
+ *           reason stays. Beside them how many were left out, for how long CPUs stood still ("still_ms"), and
+ *           the share of their time that strangers had: others than us, the server, and what stands around
+ *           it, whose process groups -g names. Where the kernel does not let us watch there are no such figures.
  * Time:     microseconds. It spins: give it a CPU of its own. With a rate it sleeps instead, and how
  *           long an answer took ends when the kernel has it (SO_TIMESTAMPNS), not when we look.
  * Failure:  a query without answer after LOST_US is counted, and another takes its place.
  *
- *   flood -s ADDR:PORT -q FILE [-d SECONDS] [-w QUERIES UNDER WAY] [-r RATE]
+ *   flood -s ADDR:PORT -q FILE [-d SECONDS] [-w QUERIES UNDER WAY] [-r RATE [-c CPU,CPU [-g GROUP,GROUP]]]
  *
  * FILE has lines of NAME TYPE-NUMBER, or NAME TYPE-NUMBER do.
  */
@@ -30,12 +35,14 @@
 #include "cache/dns.h"
 #include "cache/wire.h"
 #include "tests/bench/asking.h"
+#include "tests/bench/ticks.h"
 
 enum {
 	SOCKETS = 32,
 	WINDOW_MAX = 128,		/* of one socket */
 	BATCH = 32,
 	LOST_US = 500000,
+	BEHIND_US = 1000,
 };
 
 /* One query under way; its ID is its place, with a generation above. */
@@ -49,8 +56,10 @@ struct port {
 
 static struct port ports[SOCKETS];
 static unsigned window = 16;		/* of each socket */
-static bool is_timed;
+static bool is_timed, is_watched;
 static uint64_t sent, answered, lost, rcodes[16];
+static struct latencies of_all, of_running;
+static uint64_t asked_us[LATENCIES_MAX];	/* of_all, in the order of replies */
 
 /* ---- Asking ---- */
 
@@ -89,7 +98,7 @@ static unsigned ask(struct port *p, unsigned most, uint64_t now)
 			continue;
 		q = next_question();
 		p->slots[i].id = (uint16_t)(p->slots[i].id + WINDOW_MAX);
-		p->slots[i].sent_us = now;
+		p->slots[i].sent_us = is_timed ? clock_monotonic_us() : now;
 		p->slots[i].sent_wall_us = is_timed ? clock_wall_us() : 0;
 		p->slots[i].is_busy = true;
 		memcpy(copies[n], q->wire, q->len);
@@ -132,8 +141,10 @@ static void take(struct port *p, const uint8_t *reply, size_t len, uint64_t hear
 	p->busy--;
 	answered++;
 	rcodes[reply[3] & 15]++;
-	if (heard_us)
-		note_latency(heard_us > s->sent_wall_us ? heard_us - s->sent_wall_us : 0);
+	if (!heard_us || of_all.count == LATENCIES_MAX)
+		return;
+	asked_us[of_all.count] = s->sent_us;
+	note_latency(&of_all, heard_us > s->sent_wall_us ? heard_us - s->sent_wall_us : 0);
 }
 
 static void hear(struct port *p)
@@ -171,9 +182,9 @@ static void give_up(struct port *p, uint64_t now)
 }
 
 /* Until the next question is due. */
-static void nap(uint64_t start, double rate)
+static void nap(uint64_t begun, double rate)
 {
-	int64_t left = (int64_t)(start + (uint64_t)((double)(sent + 1) * 1e6 / rate)) -
+	int64_t left = (int64_t)(begun + (uint64_t)((double)(sent + 1) * 1e6 / rate)) -
 		       (int64_t)clock_monotonic_us();
 	struct timespec t = { .tv_nsec = left > 0 ? (left < 10000 ? left : 10000) * 1000 : 0 };
 
@@ -181,14 +192,37 @@ static void nap(uint64_t start, double rate)
 		nanosleep(&t, NULL);
 }
 
+/* When the first question would have been due: whoever did not run makes up for nothing in one burst. */
+static uint64_t shifted(uint64_t begun, uint64_t now, double rate)
+{
+	uint64_t next_due = begun + (uint64_t)((double)(sent + 1) * 1e6 / rate);
+
+	return now > next_due + BEHIND_US ? begun + (now - next_due) : begun;
+}
+
+static void hear_the_rest(uint64_t until_us)
+{
+	unsigned missing;
+
+	do {
+		missing = 0;
+		for (unsigned i = 0; i < SOCKETS; i++) {
+			if (ports[i].busy > 0)
+				hear(&ports[i]);
+			missing += ports[i].busy;
+		}
+	} while (missing > 0 && clock_monotonic_us() < until_us);
+	lost += missing;
+}
+
 static void run(double seconds, double rate)
 {
-	uint64_t start = clock_monotonic_us(), now = start, end = start + (uint64_t)(seconds * 1e6);
+	uint64_t begun = clock_monotonic_us(), now = begun, end = begun + (uint64_t)(seconds * 1e6);
 	unsigned turn = 0;
 
 	while (now < end) {
 		struct port *p = &ports[turn++ % SOCKETS];
-		uint64_t due = rate > 0 ? (uint64_t)((double)(now - start) * rate / 1e6) : UINT64_MAX;
+		uint64_t due = rate > 0 ? (uint64_t)((double)(now - begun) * rate / 1e6) : UINT64_MAX;
 
 		hear(p);
 		if (rate <= 0)
@@ -196,27 +230,66 @@ static void run(double seconds, double rate)
 		else if (sent < due)
 			ask(p, 1, now);
 		if (rate > 0)
-			nap(start, rate);
+			nap(begun, rate);
 		if (turn % 1024 < SOCKETS)
-			give_up(p, now);
+			give_up(p, clock_monotonic_us());
 		now = clock_monotonic_us();
+		if (rate > 0)
+			begun = shifted(begun, now, rate);
 	}
-	for (uint64_t wait = now + LOST_US; clock_monotonic_us() < wait;)
-		for (unsigned i = 0; i < SOCKETS; i++)
-			if (ports[i].busy > 0)
-				hear(&ports[i]);
-	for (unsigned i = 0; i < SOCKETS; i++)
-		lost += ports[i].busy;
+	hear_the_rest(now + LOST_US);
+}
+
+/* ---- When the machine stood still ---- */
+
+static bool watch(char *cpus, char *groups)
+{
+	ticks_add_group(getpgrp());
+	for (char *word = strtok(groups, ","); word; word = strtok(NULL, ","))
+		if (!ticks_add_group((pid_t)strtol(word, NULL, 10)))
+			return false;
+	for (char *word = strtok(cpus, ","); word; word = strtok(NULL, ","))
+		if (!ticks_watch(strtoul(word, NULL, 10)))
+			return false;
+	return true;
+}
+
+static void choose_running(const struct held_time *held, size_t count)
+{
+	for (size_t i = 0; i < of_all.count; i++) {
+		uint64_t took_us = of_all.us[i];
+
+		if (took_us == 0 || 2 * held_within(held, count, asked_us[i], asked_us[i] + took_us) < took_us)
+			note_latency(&of_running, took_us);
+	}
+}
+
+static void print_running(void)
+{
+	size_t count;
+	struct held_time *held = ticks_missing(&count);
+
+	choose_running(held, count);
+	sort_latencies(&of_running);
+	printf(", ");
+	print_percentiles(&of_running, "ran_");
+	printf(", \"left_out\": %zu, \"still_ms\": %.3f, \"strangers_share\": %.3f",
+	       of_all.count - of_running.count, (double)ticks.still_us / 1000,
+	       (double)ticks.strangers_us / (double)(ticks.ran_us + 1));
+	free(held);
 }
 
 /* ---- The result ---- */
 
 static void print_result(double seconds)
 {
-	sort_latencies();
 	printf("{\"seconds\": %.3f, \"sent\": %lu, \"answered\": %lu, \"lost\": %lu", seconds, sent, answered, lost);
-	printf(", \"p50_us\": %u, \"p99_us\": %u, \"p999_us\": %u, \"rcodes\": {", percentile(500), percentile(990),
-	       percentile(999));
+	if (is_watched)
+		print_running();
+	sort_latencies(&of_all);
+	printf(", ");
+	print_percentiles(&of_all, "");
+	printf(", \"rcodes\": {");
 	for (unsigned i = 0, n = 0; i < 16; i++)
 		if (rcodes[i])
 			printf("%s\"%u\": %lu", n++ ? ", " : "", i, rcodes[i]);
@@ -226,25 +299,30 @@ static void print_result(double seconds)
 int main(int argc, char **argv)
 {
 	const char *server = NULL, *file = NULL;
+	char *cpus = NULL, *groups = "";
 	double seconds = 2, rate = 0;
 	int c;
 
-	while ((c = getopt(argc, argv, "s:q:d:w:r:")) != -1) {
+	while ((c = getopt(argc, argv, "s:q:d:w:r:c:g:")) != -1) {
 		switch (c) {
 		case 's': server = optarg; break;
 		case 'q': file = optarg; break;
 		case 'd': seconds = strtod(optarg, NULL); break;
 		case 'w': window = ((unsigned)strtoul(optarg, NULL, 10) + SOCKETS - 1) / SOCKETS; break;
 		case 'r': rate = strtod(optarg, NULL); break;
+		case 'c': cpus = optarg; break;
+		case 'g': groups = optarg; break;
 		default: return 2;
 		}
 	}
-	if (!server || !file || window == 0 || window > WINDOW_MAX)
-		die("usage: flood -s ADDR:PORT -q FILE [-d SECONDS] [-w QUERIES] [-r RATE]");
+	if (!server || !file || window == 0 || window > WINDOW_MAX || (cpus && rate <= 0))
+		die("usage: flood -s ADDR:PORT -q FILE [-d SECONDS] [-w QUERIES] [-r RATE [-c CPU,CPU [-g GROUP,GROUP]]]");
 	is_timed = rate > 0;
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	read_questions(file);
 	open_ports(server);
+	if (cpus)
+		is_watched = watch(cpus, groups);
 	run(seconds, rate);
 	print_result(seconds);
 	return 0;

@@ -142,11 +142,33 @@ def settle(server, percent=5, patience=30):
 
 # ---- Asking ----
 
-def flood(where, questions, seconds=SECONDS, rate=None):
+def flood(where, questions, seconds=SECONDS, rate=None, options=()):
     command = ["taskset", "-c", str(CLIENT_CPU), os.path.join(BENCHES, "flood"), "-s", f"{where[0]}:{where[1]}",
-               "-q", questions, "-d", str(seconds), "-w", str(WINDOW)]
+               "-q", questions, "-d", str(seconds), "-w", str(WINDOW), *options]
     command += ["-r", str(rate)] if rate else []
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+# Of all replies, and of those that came while the machine ran; what the host of a virtual machine does is in the first alone.
+PERCENTILES = {"p50_us": ("p50", ".0f"), "p99_us": ("p99", ".0f"), "p999_us": ("p99.9", ".0f"),
+               "ran_p50_us": ("ran: p50", ".0f"), "ran_p99_us": ("p99", ".0f"), "ran_p999_us": ("p99.9", ".0f")}
+# The rest of the replies; how long CPUs stood still; who else had them. With many strangers figures are to be taken again.
+MACHINE = {"left_out": ("left out", "d"), "still_ms": ("still ms", ".1f"), "strangers_share": ("strangers", ".1%")}
+
+
+def steadily(server, questions, cast, seconds=SECONDS):
+    """At a steady rate: what flood says, with None for what it cannot tell. `cast`: whose work is no stranger's."""
+    groups = ",".join(str(own.process.pid) for own in cast)
+    found = flood(server.where, questions, seconds, STEADY_RATE, ("-c", f"{SERVER_CPU},{CLIENT_CPU}", "-g", groups))
+    return {**dict.fromkeys((*PERCENTILES, *MACHINE)), **found}
+
+
+def machine(found):
+    """What it did over several of these."""
+    if any(one["still_ms"] is None for one in found):
+        return dict.fromkeys(MACHINE)
+    return {"left_out": sum(one["left_out"] for one in found), "still_ms": sum(one["still_ms"] for one in found),
+            "strangers_share": statistics.mean(one["strangers_share"] for one in found)}
 
 
 # The answers of Understudy's mirror, and those alone, have this NSID: what it forwards has none.

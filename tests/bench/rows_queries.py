@@ -8,8 +8,8 @@ import statistics
 import subprocess
 
 import references
-from measure import (HOSTS, SECONDS, SERVER_CPU, STEADY_RATE, CLIENT_CPU, awake, compare, cpu_ns, flood, pin, processes_of,
-                     table, turns)
+from measure import (CLIENT_CPU, HOSTS, MACHINE, PERCENTILES, SECONDS, SERVER_CPU, STEADY_RATE, awake, compare, cpu_ns, flood,
+                     machine, pin, processes_of, steadily, table, turns)
 from peers import Dnsdist
 from servers import wait_for
 from stages import HEAD, nsd_of
@@ -50,25 +50,32 @@ def forward(world):
 
 
 def latency(world):
-    """What a proxy adds at a steady rate: its percentiles less those of the server behind it, asked in the same turn."""
+    """
+    What a proxy adds at a steady rate: its percentiles less those of the server behind it, asked in the same turn; those of
+    all replies, and of those for which the machine itself ran (tests/bench/ticks.h).
+    """
     backend, contenders = forwarders(world)
     contenders["understudy-busy"] = world.proxy(backend, head=HEAD + f'busy-poll = "{BUSY_POLL}"\n', name="busy")
 
-    def steady(server):
+    def asked(server):
         before = cpu_ns(server)
-        result = flood(server.where, world.positive, rate=STEADY_RATE)
+        result = steadily(server, world.positive, world.stage.cast)
         return {**result, "cpu_ns": (cpu_ns(server) - before) / max(1, result["answered"])}
     for server in contenders.values():
         pin(server, SERVER_CPU)
     with awake():
-        found = turns({"nsd": backend, **contenders}, steady, cpus=None)
+        found = turns({"nsd": backend, **contenders}, asked, cpus=None)
     direct = found.pop("nsd")
-    keys = {"p50_us": ("p50", ".0f"), "p99_us": ("p99", ".0f"), "p999_us": ("p99.9", ".0f")}
-    rows = {name: {**{key: statistics.median(own[key] - base[key] for own, base in zip(figures, direct)) for key in keys},
-                   "cpu_ns": statistics.median(own["cpu_ns"] for own in figures)}
+    rows = {name: {**added(figures, direct), "cpu_ns": statistics.median(own["cpu_ns"] for own in figures), **machine(figures)}
             for name, figures in found.items()}
-    return table(f"latency added by forwarding at {STEADY_RATE} q/s, microseconds", rows,
-                 {**keys, "cpu_ns": ("CPU ns a query", ".0f")})
+    return table(f"latency added by forwarding at {STEADY_RATE} q/s, microseconds; ran: while the machine did", rows,
+                 {**PERCENTILES, "cpu_ns": ("CPU ns a query", ".0f"), **MACHINE})
+
+
+def added(figures, direct):
+    """Medians of the percentiles less those of the server behind."""
+    return {key: None if direct[0][key] is None else statistics.median(own[key] - base[key] for own, base in zip(figures, direct))
+            for key in PERCENTILES}
 
 
 TRACED_RATE = 1_000      # what all of them still answer while strace looks on

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { HELD_US = 10000, HELD_TIMES_MAX = 2048, HELD_CPUS_MAX = 64, HELD_NAP_US = 1000 };
+enum { HELD_US = 10000, HELD_TIMES_MAX = 8192, HELD_CPUS_MAX = 64, HELD_NAP_US = 1000 };
 
 struct held_time { uint64_t from_us, to_us; };
 
@@ -41,21 +41,28 @@ static inline uint64_t held_now_us(void)
 	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static inline void *held_watch(void *argument)
+/* A full list takes no more. */
+static inline void held_note(struct held_witness *w, uint64_t from_us, uint64_t to_us)
 {
-	struct held_witness *w = argument;
+	size_t n = atomic_load_explicit(&w->count, memory_order_relaxed);
+
+	if (n == HELD_TIMES_MAX)
+		return;
+	w->times[n] = (struct held_time){ from_us, to_us };
+	atomic_store_explicit(&w->count, n + 1, memory_order_release);
+}
+
+static inline void *held_watch(void *witness)
+{
 	struct timespec nap = { .tv_nsec = HELD_NAP_US * 1000 };
 	uint64_t slept_us = held_now_us();
 
 	for (;;) {
 		nanosleep(&nap, NULL);
 		uint64_t now_us = held_now_us();
-		size_t n = atomic_load_explicit(&w->count, memory_order_relaxed);
 
-		if (now_us - slept_us >= HELD_NAP_US + HELD_US && n < HELD_TIMES_MAX) {
-			w->times[n] = (struct held_time){ slept_us + HELD_NAP_US, now_us };
-			atomic_store_explicit(&w->count, n + 1, memory_order_release);
-		}
+		if (now_us - slept_us >= HELD_NAP_US + HELD_US)
+			held_note(witness, slept_us + HELD_NAP_US, now_us);
 		slept_us = now_us;
 	}
 	return NULL;
