@@ -24,11 +24,21 @@ uint64_t expiry_end_us(const struct expiry *e)
 	return end_us > e->expires_us ? end_us : e->expires_us;
 }
 
+/* A phase that lasts `life_us`, up to `end_us`. */
+static uint64_t next_word_us(const struct expiry *e, uint64_t end_us, uint64_t life_us)
+{
+	uint64_t left_us = e->warned < WARNINGS_COUNT ? life_us / 100 * WARNINGS[e->warned] : 0;
+
+	return end_us > left_us ? end_us - left_us : 0;
+}
+
 uint64_t expiry_next_us(const struct expiry *e)
 {
+	uint64_t end_us = expiry_end_us(e);
+
 	switch (e->phase) {
-	case EXPIRY_GOOD:	return e->expires_us;
-	case EXPIRY_GRACE:	return expiry_end_us(e);
+	case EXPIRY_GOOD:	return next_word_us(e, e->expires_us, e->life_us);
+	case EXPIRY_GRACE:	return next_word_us(e, end_us, end_us - e->expires_us);
 	case EXPIRY_OVER:	break;
 	}
 	return UINT64_MAX;

@@ -51,7 +51,7 @@ bool expiry_set(struct expiry *e, const struct zone_times *times, uint64_t wall_
 /* When it stops answering. */
 uint64_t expiry_end_us(const struct expiry *e);
 
-/* When its phase changes next; UINT64_MAX: it does not. */
+/* When expiry_look() has news next, a warning or another phase; UINT64_MAX: it never has. */
 uint64_t expiry_next_us(const struct expiry *e);
 
 /* What ends its grace: "grace" or "signatures". */

@@ -125,6 +125,7 @@ static void done_write(struct aside_job *job)
 	generation_drop(w->g);
 	free(w);
 	holding_tend_snapshot(h);
+	h->shop->rearm(h->slot->work);
 }
 
 static void begin_write(struct holding *h)
@@ -295,6 +296,7 @@ static void done_check(struct aside_job *job)
 		h->faithful.owner = h->faithful.first_owner = NULL;
 	generation_drop(c->g);
 	free(c);
+	h->shop->rearm(h->slot->work);
 }
 
 static void begin_check(struct holding *h)

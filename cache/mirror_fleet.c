@@ -11,7 +11,7 @@
 #include "cache/mirror_round.h"
 #include "cache/serial.h"
 
-#define POLL_US			(US_PER_S - 50 * US_PER_MS)	/* at each tick */
+#define POLL_US			US_PER_S
 #define POLL_OURS_US		(10 * US_PER_S)		/* with the lease: others rarely write */
 #define POLL_BROKEN_US		(30 * US_PER_S)		/* what the store has cannot be believed */
 
@@ -33,7 +33,7 @@ static void report(struct mirror_work *w)
 	w->shop->report(w, w->shop->report_arg);
 }
 
-/* ---- Each second ---- */
+/* ---- What is due ---- */
 
 static uint64_t poll_every_us(const struct mirror_work *w)
 {
@@ -43,13 +43,26 @@ static uint64_t poll_every_us(const struct mirror_work *w)
 	return crowded_us > every_us ? crowded_us : every_us;
 }
 
+/* What the store has was just asked for; polls of many zones shall not come in step. */
+static void put_off_poll(struct mirror_work *w)
+{
+	uint32_t every_ms = (uint32_t)(poll_every_us(w) / US_PER_MS);
+
+	w->poll_at_us = clock_monotonic_us() + random_below(&w->shop->random, every_ms + 1) * US_PER_MS;
+}
+
+static uint64_t renewal_us(const struct mirror_work *w)
+{
+	return w->shop->lease_s * US_PER_S / RENEWALS;
+}
+
 /* A little early, each time another while: leases of many zones shall not be renewed in step. */
 static void renew(struct mirror_work *w, uint64_t now_us)
 {
 	uint64_t life_us = w->shop->lease_s * US_PER_S;
 	uint32_t jitter_ms = (uint32_t)(life_us / US_PER_MS / (4 * RENEWALS));
 
-	if (now_us - w->lease_asked_us < life_us / RENEWALS)
+	if (now_us - w->lease_asked_us < renewal_us(w))
 		return;
 	w->lease_asked_us = now_us - random_below(&w->shop->random, jitter_ms + 1) * US_PER_MS;
 	store_take_lease(w->shop->store, w->origin);
@@ -67,6 +80,19 @@ void fleet_tend(struct mirror_work *w, uint64_t now_us)
 		w->poll_at_us = now_us + poll_every_us(w);
 		store_poll(store, w->origin, w->hold.seen);
 	}
+}
+
+uint64_t fleet_next_us(const struct mirror_work *w)
+{
+	uint64_t next_us = UINT64_MAX;
+
+	if (!work_is_shared(w))
+		return next_us;
+	if (w->has_lease)
+		next_us = w->lease_asked_us + renewal_us(w);
+	if (!w->is_loading && w->poll_at_us < next_us)
+		next_us = w->poll_at_us;
+	return next_us;
 }
 
 /* ---- What the store has ---- */
@@ -112,6 +138,7 @@ static void settle_news(struct mirror_work *w)
  */
 void work_on_store_up(struct mirror_work *w)
 {
+	put_off_poll(w);
 	if (holding_is_frozen(&w->hold)) {
 		w->is_store_seen = true;	/* whatever it has is no matter */
 		report(w);
@@ -120,6 +147,7 @@ void work_on_store_up(struct mirror_work *w)
 	} else {
 		fleet_follow(w);
 	}
+	work_rearm(w);
 }
 
 /* It was emptied, or is older than it was; perhaps others have written it again already. */
@@ -252,6 +280,7 @@ void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zo
 		w->is_newcomer = false;
 		settle_news(w);
 	}
+	work_rearm(w);
 	report(w);
 }
 
@@ -292,6 +321,7 @@ void work_on_followed(struct mirror_work *w, struct generation *g, const struct 
 		take_nothing_newer(w, times);
 	w->is_newcomer = false;
 	settle_news(w);
+	work_rearm(w);
 	report(w);
 }
 
@@ -342,8 +372,8 @@ void work_on_lease(struct mirror_work *w, bool is_ours, const char *holder)
 		round_go_on(w, !store_is_up(w->shop->store));
 	} else if (is_new && w->behind > 0) {	/* somebody left a newer zone to us */
 		schedule_hurry(&w->schedule, clock_monotonic_us());
-		work_rearm(w);
 	}
+	work_rearm(w);
 	report(w);
 }
 

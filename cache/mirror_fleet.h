@@ -21,8 +21,11 @@
 
 #include "cache/mirror_work.h"
 
-/* Each second: renews our lease, looks whether others have written and who has the lease. */
+/* What is due: renews our lease, looks whether others have written and who has the lease. */
 void fleet_tend(struct mirror_work *w, uint64_t now_us);
+
+/* When that is next; UINT64_MAX: not before something comes from the store. */
+uint64_t fleet_next_us(const struct mirror_work *w);
 
 /* From what is held to what the store has: by changes, or whole. */
 void fleet_follow(struct mirror_work *w);

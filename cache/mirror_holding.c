@@ -368,7 +368,17 @@ static void expire(struct holding *h, bool was_in_grace)
 
 uint64_t holding_next_us(const struct holding *h)
 {
-	return holding_current(h) ? expiry_next_us(&h->expiry) : UINT64_MAX;
+	const struct generation *g = holding_current(h);
+	uint64_t next_us = UINT64_MAX;
+
+	if (!g)
+		return next_us;
+	next_us = expiry_next_us(&h->expiry);
+	if (h->is_snapshot_due && !h->writing && h->write_at_us < next_us)
+		next_us = h->write_at_us;
+	if (h->checked != g->number && !h->checking && h->check_at_us < next_us)
+		next_us = h->check_at_us;
+	return next_us;
 }
 
 void holding_check_expiry(struct holding *h)

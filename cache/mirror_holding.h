@@ -58,6 +58,7 @@ struct workshop {
 	pthread_mutex_t *mutex;		/* guards what others read; not held by whoever calls here */
 	void (*report)(struct mirror_work *w, void *arg);	/* something of it changed */
 	void *report_arg;
+	void (*rearm)(struct mirror_work *w);	/* something of it may be due sooner */
 	const struct work_list *works;	/* all that are configured */
 };
 
@@ -167,7 +168,7 @@ void holding_save_snapshot(struct holding *h);	/* at once, or aside when it is b
 void holding_touch_snapshot(struct holding *h);	/* only its times */
 void holding_saw_snapshot(struct holding *h, const struct generation *g);	/* it was read */
 
-/* Begins what has become due. Called each second. */
+/* Begins what has become due. */
 void holding_tend_snapshot(struct holding *h);
 
 /* At the end: writes what is due. Of a zone that leaves: nothing more is written. Both wait. */
@@ -196,8 +197,8 @@ void holding_renumber(struct holding *h);
 
 /*
  * Compares what is held with what its primary would answer, if that was not done yet, and tells
- * of a fault once; and once when signatures will end soon that should have been renewed. Called
- * each second.
+ * of a fault once; and once when signatures will end soon that should have been renewed: that has
+ * no time of its own in holding_next_us(), so whoever calls looks now and then.
  */
 void holding_check_faithful(struct holding *h);
 
@@ -210,7 +211,7 @@ const char *holding_unfaithful(const struct holding *h);
  */
 void holding_check_expiry(struct holding *h);
 
-/* When that must be done at the latest: monotonic; UINT64_MAX: never. Warnings may come later. */
+/* When any of this is due, or a snapshot: monotonic; UINT64_MAX: nothing is. */
 uint64_t holding_next_us(const struct holding *h);
 
 #endif

@@ -92,6 +92,7 @@ enum mirror_done order_roll_back(struct mirror_work *w, const struct mirror_whic
 	zonelog_held(&w->log, holding_current(h), "rollback");
 	holding_check_faithful(h);
 	holding_check_expiry(h);
+	work_rearm(w);
 	report(w);
 	return MIRROR_DONE;
 }
@@ -125,8 +126,10 @@ enum mirror_done order_accept(struct mirror_work *w)
 
 void order_save(struct mirror_work *w)
 {
-	if (holding_current(&w->hold))
-		holding_save_order(&w->hold);
+	if (!holding_current(&w->hold))
+		return;
+	holding_save_order(&w->hold);
+	work_rearm(w);
 }
 
 void order_restore(struct mirror_work *w, enum zone_hold hold)

@@ -49,6 +49,8 @@ struct mirror {
 	ev_async wake;
 	ev_prepare tidy;
 	ev_idle restore;		/* runs while snapshots are left to read */
+	ev_timer round;			/* looks at some zones each second, whatever their timers say */
+	size_t rounded;			/* works[rounded] is the next */
 	uint64_t older_said_us;		/* when the log last heard of store_older; 0: never */
 	unsigned older_suppressed;
 

@@ -20,6 +20,7 @@ enum {
 
 #define STORE_GRACE_US	(500 * US_PER_MS)	/* at start: to connect, before we act alone */
 #define BEHIND_US	(2 * US_PER_S)		/* between two looks at a zone left to others */
+#define FETCHED_US	(500 * US_PER_MS)	/* by then they may have it in the store */
 
 const char *round_source(const struct mirror_work *w, char text[ADDRESS_TEXT_MAX])
 {
@@ -191,7 +192,7 @@ static void leave_to_others(struct mirror_work *w, uint32_t serial)
 	if (work_is_shared(w))
 		store_want(w->shop->store, w->origin, serial);
 	w->schedule.next_us = clock_monotonic_us() + BEHIND_US;
-	w->poll_at_us = 0;
+	w->poll_at_us = clock_monotonic_us() + FETCHED_US;
 	round_end(w);
 }
 

@@ -20,6 +20,8 @@
 #define SPREAD_MAX_US	(5 * US_PER_S)
 #define RESTORE_TURN_US	US_PER_MS
 #define FAREWELL_S	1.		/* at most, for the commands that leave our leases */
+#define ROUND_S		1.
+#define ROUND_ZONES	500		/* of a hundred thousand each has its turn in minutes */
 
 /* Something of `w` has changed: the copy that others read follows. */
 static void on_report(struct mirror_work *w, void *arg)
@@ -196,6 +198,22 @@ static void on_restore(struct ev_loop *loop, ev_idle *i, int revents)
 		ev_idle_stop(loop, i);
 }
 
+/*
+ * Timers are for what is due at a known time. What hangs on the clock on the wall, the ends of
+ * signatures above all, is seen here, and so is what some timer might have missed.
+ */
+static void on_round(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct mirror *m = t->data;
+
+	(void)loop;
+	(void)revents;
+	for (size_t n = 0; n < m->works.count && n < ROUND_ZONES; n++) {
+		m->rounded = (m->rounded + 1) % m->works.count;
+		work_look(m->works.items[m->rounded]);
+	}
+}
+
 static void on_tidy(struct ev_loop *loop, ev_prepare *p, int revents)
 {
 	struct mirror *m = p->data;
@@ -246,6 +264,7 @@ static void shut_down(struct mirror *m)
 {
 	bool has_leases = false;
 
+	ev_timer_stop(m->shop.loop, &m->round);
 	for (size_t i = 0; i < m->works.count; i++) {
 		holding_flush_snapshot(&m->works.items[i]->hold);
 		has_leases = has_leases || m->works.items[i]->has_lease;
@@ -277,6 +296,7 @@ void mirror_thread_init(struct mirror *m)
 	turn_init(&m->shop);
 	m->shop.report = on_report;
 	m->shop.report_arg = m;
+	m->shop.rearm = work_rearm;
 	m->shop.aside = aside_new(m->shop.loop, priority_of_transfers);
 	if (m->conf.has_redis)
 		m->shop.store = store_new(m->shop.loop, &m->conf.store, &mirror_store_listener, m);
@@ -285,8 +305,10 @@ void mirror_thread_init(struct mirror *m)
 	ev_prepare_init(&m->tidy, on_tidy);
 	ev_idle_init(&m->restore, on_restore);
 	ev_set_priority(&m->restore, EV_MAXPRI);	/* or a busy loop would never restore */
-	m->wake.data = m->tidy.data = m->restore.data = m;
+	ev_timer_init(&m->round, on_round, ROUND_S, ROUND_S);
+	m->wake.data = m->tidy.data = m->restore.data = m->round.data = m;
 	ev_async_start(m->shop.loop, &m->wake);
 	ev_prepare_start(m->shop.loop, &m->tidy);
+	ev_timer_start(m->shop.loop, &m->round);
 	ev_set_loop_release_cb(m->shop.loop, on_sleep, on_woken);
 }

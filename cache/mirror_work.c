@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Each zone has one timer, `tick`: once a second, and sooner when something is due. Of many zones
- * each has fewer: all together have no more than TICKS_MAX a second, or a hundred thousand of them
- * would keep the thread busy with looking at nothing.
+ * Each zone has one timer, `tick`, for what is due next, and none when nothing is. What no time can
+ * be given for, the mirror's round sees (mirror_thread.c).
  */
 #include "cache/mirror_work.h"
 
@@ -20,8 +19,7 @@
 #include "cache/mirror_round.h"
 #include "cache/mirror_zoneconf.h"
 
-#define TICK_US			US_PER_S
-#define TICKS_MAX		5000
+#define TURNS_MAX		5000			/* of those that wait, in a second */
 #define WAIT_TURN_US		(50 * US_PER_MS)	/* due, but the round may not begin yet */
 #define LEASE_PATIENCE_US	(3 * US_PER_S)		/* the store is up and does not answer */
 
@@ -85,11 +83,6 @@ void work_note_error(struct mirror_work *w, const char *format, ...)
 
 /* ---- The timer ---- */
 
-static uint64_t lease_renewal_us(const struct mirror_work *w)
-{
-	return w->shop->lease_s * US_PER_S / 3;
-}
-
 static void set_waiting(struct mirror_work *w, bool is_waiting)
 {
 	w->shop->waiting += is_waiting;
@@ -97,12 +90,12 @@ static void set_waiting(struct mirror_work *w, bool is_waiting)
 	w->is_waiting = is_waiting;
 }
 
-/* When `count` zones do something in turn, so that TICKS_MAX a second are not exceeded. */
-static uint64_t in_turn_us(size_t count, uint64_t least_us)
+/* Each of `count` zones that wait looks whether it may begin, TURNS_MAX of them a second. */
+static uint64_t wait_turn_us(size_t count)
 {
-	uint64_t us = (uint64_t)count * US_PER_S / TICKS_MAX;
+	uint64_t us = (uint64_t)count * US_PER_S / TURNS_MAX;
 
-	return us > least_us ? us : least_us;
+	return us > WAIT_TURN_US ? us : WAIT_TURN_US;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -110,32 +103,33 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-static uint64_t next_tick_us(const struct mirror_work *w, uint64_t now_us)
+/* When the next round may begin. During one: at its end. */
+static uint64_t next_round_us(const struct mirror_work *w, uint64_t now_us)
 {
-	uint64_t next_us = now_us + in_turn_us(w->shop->zones, TICK_US);
-
-	if (w->is_waiting)
-		next_us = now_us + in_turn_us(w->shop->waiting, WAIT_TURN_US);
-	else
-		next_us = earlier(next_us, w->schedule.next_us);
 	if (w->round == ROUND_LEASE)
-		next_us = earlier(next_us, w->lease_asked_us + LEASE_PATIENCE_US);
-	if (w->has_lease)
-		next_us = earlier(next_us, w->lease_asked_us + lease_renewal_us(w));
-	next_us = earlier(next_us, holding_next_us(&w->hold));
-	return next_us > now_us ? next_us : now_us;
+		return w->lease_asked_us + LEASE_PATIENCE_US;
+	if (w->round != ROUND_NONE)
+		return UINT64_MAX;
+	return w->is_waiting ? now_us + wait_turn_us(w->shop->waiting) : w->schedule.next_us;
 }
 
 /* Only ever forward: a flood of refreshes must not put off the very thing they ask for. */
 void work_rearm(struct mirror_work *w)
 {
 	struct ev_loop *loop = w->shop->loop;
-	uint64_t now_us = clock_monotonic_us();
+	uint64_t now_us = clock_monotonic_us(), next_us;
 	double wait_s;
 
+	if (w->is_left)
+		return;
 	set_waiting(w, w->round == ROUND_NONE && schedule_is_due(&w->schedule, now_us) &&
 			       !round_may_begin(w, now_us));
-	wait_s = (double)(next_tick_us(w, now_us) - now_us) / (double)US_PER_S;
+	next_us = next_round_us(w, now_us);
+	next_us = earlier(next_us, fleet_next_us(w));
+	next_us = earlier(next_us, holding_next_us(&w->hold));
+	if (next_us == UINT64_MAX)
+		return;
+	wait_s = next_us > now_us ? (double)(next_us - now_us) / (double)US_PER_S : 0.;
 	if (ev_is_active(&w->tick) && ev_timer_remaining(loop, &w->tick) <= wait_s)
 		return;
 	ev_timer_stop(loop, &w->tick);
@@ -143,13 +137,10 @@ void work_rearm(struct mirror_work *w)
 	ev_timer_start(loop, &w->tick);
 }
 
-static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
+void work_look(struct mirror_work *w)
 {
-	struct mirror_work *w = t->data;
 	uint64_t now_us = clock_monotonic_us();
 
-	(void)loop;
-	(void)revents;
 	holding_check_expiry(&w->hold);
 	holding_check_faithful(&w->hold);
 	holding_tend_snapshot(&w->hold);
@@ -162,6 +153,13 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 	work_rearm(w);
 	if (w->status_next_us != w->schedule.next_us)	/* this thread alone writes it */
 		report(w);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	(void)loop;
+	(void)revents;
+	work_look(t->data);
 }
 
 /* ---- Life ---- */
@@ -313,6 +311,7 @@ void work_read_snapshot(struct mirror_work *w)
 		zonelog_rejected(&w->log, &bad);
 	}
 	w->is_snapshot_seen = true;
+	work_rearm(w);
 	report(w);
 }
 

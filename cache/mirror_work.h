@@ -124,8 +124,11 @@ void work_start(struct mirror_work *w, struct workshop *shop, uint64_t spread_us
 /* Ends what runs; the generation stays published. Twice is fine. */
 void work_stop(struct mirror_work *w);
 
-/* Brings the timer forward to what the schedule says now. */
+/* Brings the timer forward to what is due next, by what is known now. */
 void work_rearm(struct mirror_work *w);
+
+/* Does what is due. The timer calls it, and so does the round of all zones. */
+void work_look(struct mirror_work *w);
 
 /* Takes a new configuration of the same zone; asks anew when it differs. */
 void work_configure(struct mirror_work *w, const struct mirror_zone_conf *conf);

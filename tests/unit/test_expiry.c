@@ -44,6 +44,24 @@ START_TEST(strict_zone_warns_and_ends_at_its_expire)
 }
 END_TEST
 
+/* Whoever looks at these times alone, hears all there is to hear. */
+START_TEST(next_time_is_that_of_the_next_word)
+{
+	static const unsigned seconds[] = { 50, 75, 90, 100, 120, 130, 136, 140 };
+
+	given(100, 40);
+	for (unsigned i = 0; i < sizeof(seconds) / sizeof(seconds[0]); i++) {
+		uint64_t next_us = expiry_next_us(&expiry);
+
+		ck_assert_uint_eq(next_us, NOW + S(seconds[i]));
+		ck_assert_int_eq(expiry_look(&expiry, next_us - 1, &word), EXPIRY_NO_NEWS);
+		ck_assert_int_ne(expiry_look(&expiry, next_us, &word), EXPIRY_NO_NEWS);
+	}
+	ck_assert_int_eq(expiry.phase, EXPIRY_OVER);
+	ck_assert_uint_eq(expiry_next_us(&expiry), UINT64_MAX);
+}
+END_TEST
+
 START_TEST(grace_begins_at_the_expire_warns_and_ends)
 {
 	given(100, 40);
@@ -149,6 +167,7 @@ int main(void)
 	int failed;
 
 	tcase_add_test(tc, strict_zone_warns_and_ends_at_its_expire);
+	tcase_add_test(tc, next_time_is_that_of_the_next_word);
 	tcase_add_test(tc, grace_begins_at_the_expire_warns_and_ends);
 	tcase_add_test(tc, grace_that_was_slept_through_is_over);
 	tcase_add_loop_test(tc, signatures_that_end_sooner_end_the_grace, 0,
