@@ -75,6 +75,22 @@ void mirror_zone_status(struct mirror *m, struct mirror_zone *z, struct mirror_z
 		status->next_refresh_s = (next_us - now_us) / US_PER_S;
 }
 
+size_t mirror_take_changed(struct mirror *m, uint8_t (*origins)[NAME_LEN_MAX], size_t max)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&m->mutex);
+	while (count < max && !TAILQ_EMPTY(&m->changed)) {
+		struct mirror_work *w = TAILQ_FIRST(&m->changed);
+
+		TAILQ_REMOVE(&m->changed, w, changed);
+		w->is_changed = false;
+		memcpy(origins[count++], w->origin, name_len(w->origin));
+	}
+	pthread_mutex_unlock(&m->mutex);
+	return count;
+}
+
 bool mirror_store_status(struct mirror *m, bool *is_up, char reason[160])
 {
 	pthread_mutex_lock(&m->mutex);
@@ -287,6 +303,7 @@ struct mirror *mirror_new(const struct mirror_conf *conf)
 	m->shop.state_dir = m->conf.state_dir;
 	m->shop.mutex = &m->mutex;
 	m->shop.works = &m->works;
+	TAILQ_INIT(&m->changed);
 	random_init(&m->shop.random);
 	retired_init(&m->shop.retired);
 	m->shop.turns = turns_new(&conf->turns);

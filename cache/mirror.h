@@ -234,6 +234,12 @@ struct mirror_generation {
 unsigned mirror_generations(struct mirror *m, struct mirror_zone *z,
 			    struct mirror_generation list[MIRROR_KEEP_MAX + 1]);
 
+/*
+ * Origins of zones of which something has changed since the last call, each once: what is held,
+ * whether it may answer, an order. The oldest first, `max` at the most. How many.
+ */
+size_t mirror_take_changed(struct mirror *m, uint8_t (*origins)[NAME_LEN_MAX], size_t max);
+
 /* [any] The store: false when none is configured. */
 bool mirror_store_status(struct mirror *m, bool *is_up, char reason[160]);
 

@@ -14,6 +14,7 @@
 #define MIRROR_PARTS_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include <ev.h>
 
@@ -64,6 +65,7 @@ struct mirror {
 	pthread_mutex_t mutex;		/* guards the rest, and what mirror_work.h says */
 	pthread_cond_t loaded;		/* uncounted == 0 */
 	size_t uncounted;		/* zones that are still being restored */
+	TAILQ_HEAD(, mirror_work) changed;	/* for mirror_take_changed() */
 	struct command *first, **last;
 	pthread_cond_t obeyed;		/* of: */
 	uint64_t obeyed_number;		/* of the order last carried out */

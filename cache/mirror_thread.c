@@ -35,6 +35,10 @@ static void on_report(struct mirror_work *w, void *arg)
 	pthread_mutex_lock(&m->mutex);
 	w->status = new;
 	w->status_next_us = w->schedule.next_us;
+	if (!w->is_changed && !w->is_left) {
+		w->is_changed = true;
+		TAILQ_INSERT_TAIL(&m->changed, w, changed);
+	}
 	if (!w->is_counted && w->is_snapshot_seen && w->is_store_seen) {
 		w->is_counted = true;
 		if (--m->uncounted == 0)
@@ -81,8 +85,19 @@ static void do_configure(struct mirror *m, struct command *c)
 	ev_idle_start(m->shop.loop, &m->restore);
 }
 
+/* Control shall not hear of what is freed. */
+static void forget_changed(struct mirror *m)
+{
+	pthread_mutex_lock(&m->mutex);
+	for (size_t i = 0; i < m->left.count; i++)
+		if (m->left.items[i]->is_changed)
+			TAILQ_REMOVE(&m->changed, m->left.items[i], changed);
+	pthread_mutex_unlock(&m->mutex);
+}
+
 static void do_forget(struct mirror *m)
 {
+	forget_changed(m);
 	for (size_t i = 0; i < m->left.count; i++) {
 		const uint8_t *origin = m->left.items[i]->origin;
 

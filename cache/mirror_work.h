@@ -24,6 +24,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <ev.h>
 
@@ -104,6 +105,8 @@ struct mirror_work {
 	/* guarded by the mirror's mutex */
 	struct status_packed *status;	/* NULL: nothing is known yet */
 	uint64_t status_next_us;
+	bool is_changed;		/* and in the mirror's list of such zones: */
+	TAILQ_ENTRY(mirror_work) changed;
 
 	uint8_t origin[];		/* lower case */
 };

@@ -100,6 +100,12 @@ bool gate_look(struct gate *g, const struct gate_facts *f)
 	return g->reason != before;
 }
 
+bool gate_is_quiet(const struct gate *g)
+{
+	return g->reason == GATE_OPEN && !g->is_due && !g->is_out && !g->is_sampling &&
+	       !g->is_doubted;
+}
+
 void gate_want_soa(struct gate *g)
 {
 	g->is_due = true;

@@ -110,6 +110,12 @@ void gate_on_denial(struct gate *g, uint8_t samples, uint32_t now_ms);
 /* Time passes, and the facts change. True when `reason` did. */
 bool gate_look(struct gate *g, const struct gate_facts *f);
 
+/*
+ * Nothing is to be asked of it, and nothing is held: as long as the facts stay, gate_look() changes
+ * nothing and time brings nothing.
+ */
+bool gate_is_quiet(const struct gate *g);
+
 /* Somebody wants to know which serial it has now: its SOA is asked soon. */
 void gate_want_soa(struct gate *g);
 

@@ -87,6 +87,15 @@ static inline bool plan_has_target(const struct plan_targets *t, unsigned target
 	return atomic_load_explicit(&t->words[target / 64], memory_order_relaxed) >> target % 64 & 1;
 }
 
+static inline bool plan_has_any_target(const struct plan_targets *t)
+{
+	uint64_t all = 0;
+
+	for (unsigned i = 0; i < PLAN_TARGET_WORDS; i++)
+		all |= atomic_load_explicit(&t->words[i], memory_order_relaxed);
+	return all != 0;
+}
+
 /* True when it was set before. */
 static inline bool plan_set_target(struct plan_targets *t, unsigned target, bool is_set)
 {

@@ -12,6 +12,7 @@
 #include "cache/clock.h"
 #include "cache/memory.h"
 #include "proxy/watch_drill.h"
+#include "proxy/watch_due.h"
 #include "proxy/watch_gate.h"
 #include "proxy/watch_guard.h"
 #include "proxy/watch_newer.h"
@@ -40,7 +41,7 @@ static void look(struct watch *w, bool is_tick)
 	newers_look(w, now);
 	if (is_tick) {
 		shadows_tick(w, now);
-		gates_tick(w, now);
+		due_tick(w, now);
 	}
 	for (unsigned i = 0; i < w->pool_count; i++) {
 		takeover_look(&w->pools[i], NULL, now);
@@ -175,6 +176,8 @@ static void find_zones(struct watched_pool *pool, const struct plan *plan)
 			pool->zones[pool->zone_count++] = (struct watched_zone){
 				.plan = &plan->zones[i], .before = SIZE_MAX,
 			};
+	agenda_init(&pool->agenda, count);
+	due_pool(pool);
 }
 
 static void find_mirror(struct watched_pool *pool)
@@ -225,6 +228,7 @@ static void free_pools(struct watched_pool *pools, unsigned count)
 		for (size_t z = 0; z < pools[i].zone_count; z++)
 			free(pools[i].zones[z].divergence);
 		free(pools[i].zones);
+		agenda_fini(&pools[i].agenda);
 	}
 	free(pools);
 }
@@ -269,6 +273,7 @@ void watch_set_plan(struct watch *w, const struct plan *plan)
 	w->pools = pools;
 	w->pool_count = plan->pool_count;
 	w->plan = plan;
+	w->heard = 0;
 	watch_arm(w, now);
 }
 

@@ -2,6 +2,7 @@
 #include "proxy/watch_accept.h"
 
 #include "cache/clock.h"
+#include "proxy/watch_due.h"
 #include "proxy/watch_gate.h"
 
 #define REASK_US	(30 * US_PER_S)		/* the mirror could not take what was accepted */
@@ -25,6 +26,7 @@ static void accept_from(struct watched *b, size_t zone, const char *cause, uint6
 	z->accepted = b->gates[zone].gate.serial;
 	z->accepted_over = g ? g->number : 0;
 	z->accepted_us = now;
+	due_zone(pool, zone);
 	for (unsigned i = 0; i < pool->primary_count; i++) {
 		struct gate *gate = &pool->primaries[i]->gates[zone].gate;
 
@@ -37,12 +39,16 @@ static void accept_from(struct watched *b, size_t zone, const char *cause, uint6
 		mirror_retransfer(b->watch->mirror, z->plan->mirror);
 }
 
+bool accept_is_pending(const struct watched_zone *z)
+{
+	const struct generation *g = z->is_accepted ? plan_zone_servable(z->plan) : NULL;
+
+	return g && g->number == z->accepted_over;
+}
+
 void accept_push(struct watch *w, struct watched_zone *z, uint64_t now)
 {
-	const struct generation *g = plan_zone_servable(z->plan);
-
-	if (!z->is_accepted || !w->mirror || !g || g->number != z->accepted_over ||
-	    now - z->accepted_us < REASK_US)
+	if (!w->mirror || !accept_is_pending(z) || now - z->accepted_us < REASK_US)
 		return;
 	if (atomic_load_explicit(&z->plan->mirror->is_refused, memory_order_relaxed))
 		return;		/* it was transferred, and is not wanted: the operator decides */

@@ -15,6 +15,9 @@
 /* Accepts what is held there if the policy says so by now. */
 void accept_by_policy(struct watched *b, size_t zone, uint64_t now);
 
+/* What was accepted has not arrived in the mirror yet. */
+bool accept_is_pending(const struct watched_zone *z);
+
 /* What was accepted has to arrive in the mirror, or it would be held again some day. */
 void accept_push(struct watch *w, struct watched_zone *z, uint64_t now);
 

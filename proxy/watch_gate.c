@@ -8,13 +8,11 @@
 #include "cache/memory.h"
 #include "cache/serial.h"
 #include "proxy/watch_accept.h"
+#include "proxy/watch_due.h"
 #include "proxy/watch_shadow.h"
 #include "proxy/watch_takeover.h"
 
 enum {
-	LOOKS_MAX = 8192,	/* gates looked at in one tick, of all pools */
-	LOOKS_LEAST = 256,	/* and of each pool that has as many; */
-	LOOKS_ROUND = 10,	/* of more so many that a round takes about a second */
 	ASKS_RETURNING = 256,	/* questions that may begin in one tick, to one backend */
 	ASKS_SERVING = 64,
 	ASKS_OUT_MAX = 64,	/* under way to one backend */
@@ -223,12 +221,25 @@ static void ask_sample(struct watched *b, size_t zone, const struct gate_facts *
 		gate_on_sample(gate, SAMPLE_NOTHING, f);
 }
 
+static bool may_ask(const struct watched *b)
+{
+	return b->asks_left > 0 && b->sweeps_out < ASKS_OUT_MAX;
+}
+
+bool gates_may_ask(const struct watched_pool *p)
+{
+	for (unsigned i = 0; i < p->plan->target_count; i++)
+		if (p->members[i] && may_ask(p->members[i]))
+			return true;
+	return false;
+}
+
 static void ask(struct watched *b, size_t zone, uint64_t now)
 {
 	struct gate *g = &b->gates[zone].gate;
 	struct gate_facts f;
 
-	if (b->asks_left == 0 || b->sweeps_out >= ASKS_OUT_MAX)
+	if (!may_ask(b))
 		return;
 	switch (gate_next(g, ms_of(now), ms_of(b->rules.interval_us))) {
 	case GATE_ASK_NOTHING:
@@ -255,6 +266,17 @@ static bool has_denied(const struct watched *b, size_t zone)
 	       plan_set_target(denied, watched_target(b), false);
 }
 
+static bool is_quiet(const struct watched_pool *p, size_t zone)
+{
+	for (unsigned i = 0; i < p->plan->target_count; i++) {
+		const struct watched *b = p->members[i];
+
+		if (b && (b->gates[zone].hold || !gate_is_quiet(&b->gates[zone].gate)))
+			return false;
+	}
+	return !accept_is_pending(&p->zones[zone]);
+}
+
 void gates_look(struct watched_pool *p, size_t zone, uint64_t now)
 {
 	look_at_mirror(p, zone);
@@ -274,6 +296,8 @@ void gates_look(struct watched_pool *p, size_t zone, uint64_t now)
 	}
 	if (p->primary_count > 0)
 		accept_push(p->primaries[0]->watch, &p->zones[zone], now);
+	if (!is_quiet(p, zone))
+		due_zone(p, zone);
 }
 
 /* What it showed was true then; it may have been started again since, with an old version. */
@@ -287,22 +311,13 @@ void gates_look_all(struct watched *b, uint64_t now)
 		gate_want_soa(&b->gates[i].gate);
 		ask(b, i, now);
 	}
+	due_pool(b->pool);
 }
 
-void gates_tick(struct watch *w, uint64_t now)
+void gates_begin_tick(struct watch *w, uint64_t now)
 {
 	for (unsigned i = 0; i < w->count; i++)
 		w->all[i]->asks_left = asks_of(w->all[i], now);
-	for (unsigned i = 0; i < w->pool_count; i++) {
-		struct watched_pool *p = &w->pools[i];
-		size_t most = LOOKS_MAX / w->pool_count / (p->plan->target_count + 1) + 1;
-		size_t due = LOOKS_LEAST + p->zone_count / LOOKS_ROUND;
-
-		for (size_t n = 0; n < p->zone_count && n < most && n < due; n++) {
-			gates_look(p, p->cursor, now);
-			p->cursor = (p->cursor + 1) % p->zone_count;
-		}
-	}
 }
 
 /* ---- Replies ---- */
@@ -362,6 +377,7 @@ void gates_on_check(struct watched *b, const struct check *c, const struct probe
 		on_soa(b, c, v, now);
 	look_at_mirror(b->pool, c->zone);
 	gates_settle(b, c->zone, "caught_up", now);
+	due_zone(b->pool, c->zone);	/* others are compared with what it shows */
 	accept_by_policy(b, c->zone, now);
 	if (v->cause == CAUSE_NONE)	/* else at the next tick: it may be going away */
 		ask(b, c->zone, now);
@@ -396,6 +412,7 @@ void gates_on_order(struct watched *b, uint64_t now)
 {
 	for (size_t i = 0; i < b->pool->zone_count; i++)
 		publish(b, i, now);
+	due_pool(b->pool);
 }
 
 void gates_free(struct watched_gate *gates, size_t count)

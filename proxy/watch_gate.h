@@ -9,8 +9,9 @@
  *           (watch_verdict.h).
  * Owns:     the gates of each backend.
  * Threads:  control, inside an RCU read.
- * Time:     each tick a part of the zones is looked at, and a bounded number of questions leaves:
- *           with a hundred thousand zones it takes minutes until a primary has all of them back.
+ * Time:     in each tick a bounded number of questions leaves: with a hundred thousand zones it
+ *           takes minutes until a primary has all of them back. Which zones are looked at when:
+ *           watch_due.h.
  */
 #ifndef WATCH_GATE_H
 #define WATCH_GATE_H
@@ -47,8 +48,11 @@ void gates_recheck(struct watched *b, uint64_t now);
 /* The operator's `up` goes over all that is held; `auto` does not. */
 void gates_on_order(struct watched *b, uint64_t now);
 
-/* Time passes: looks at a part of the zones, and asks. */
-void gates_tick(struct watch *w, uint64_t now);
+/* So many questions may begin in this tick. */
+void gates_begin_tick(struct watch *w, uint64_t now);
+
+/* Some of the pool's servers may be asked one more. */
+bool gates_may_ask(const struct watched_pool *p);
 
 /*
  * It is down, a probe of it was good, and it may return in a moment: what has changed since the
@@ -56,7 +60,7 @@ void gates_tick(struct watch *w, uint64_t now);
  */
 void gates_look_all(struct watched *b, uint64_t now);
 
-/* The same as gates_tick() for one zone, at once. */
+/* Looks at one zone's gates: what has changed, what is to be told, what to ask. */
 void gates_look(struct watched_pool *p, size_t zone, uint64_t now);
 
 /* A reply about a zone has come: SOA or sample. */

@@ -7,6 +7,7 @@
 #include "cache/clock.h"
 #include "cache/memory.h"
 #include "proxy/watch_drill.h"
+#include "proxy/watch_due.h"
 #include "proxy/watch_gate.h"
 
 enum {
@@ -89,6 +90,7 @@ static void ripen(struct watch *w, struct doubt *d)
 	d->is_ripe = true;
 	d->checks = w->checks;
 	gate_want_soa(&d->b->gates[d->zone].gate);
+	due_zone(d->b->pool, d->zone);
 }
 
 void shadows_tick(struct watch *w, uint64_t now)

@@ -2,6 +2,7 @@
 #include "proxy/watch_verdict.h"
 
 #include "cache/serial.h"
+#include "proxy/watch_due.h"
 #include "proxy/watch_gate.h"
 #include "proxy/watch_guard.h"
 #include "proxy/watch_limit.h"
@@ -74,6 +75,7 @@ void verdict_follow(struct watched *b, struct health_change c, uint64_t now)
 	verdict_publish(b, now);
 	watched_tell(b, &c, now);
 	takeover_look(b->pool, takeover_cause(&c), now);
+	due_pool(b->pool);
 	if (c.cause == CAUSE_OPERATOR)
 		return;
 	/* What was sent before the change proves nothing after it; but a suspect's burst goes on. */

@@ -9,6 +9,7 @@
  *      watch_check.c       probes under way
  *      watch_verdict.c     what follows from them
  *      watch_fitness.c     which zones it serves at all, and whose turn it is
+ *      watch_due.c         which zones are looked at in a tick
  *      watch_gate.c        which zones are held
  *      watch_accept.c      what is taken all the same
  *      watch_newer.c       a newer serial that a client has seen
@@ -26,6 +27,7 @@
 #include <stddef.h>
 
 #include "cache/random.h"
+#include "proxy/agenda.h"
 #include "proxy/guard.h"
 #include "proxy/plan.h"
 #include "proxy/probe.h"
@@ -66,7 +68,8 @@ struct watched_pool {
 	bool takes_unlisted;		/* names of no zone go there, too */
 	bool has_mirror;
 	unsigned mirror_target;
-	size_t cursor;			/* the zone to be looked at next */
+	struct agenda agenda;		/* of zones: watch_due.c */
+	size_t cursor;			/* the zone that is put there next, whatever it is */
 	unsigned tier;			/* that serves now, or TAKEOVER_NONE */
 	uint64_t since_us;		/* of `tier` */
 	uint64_t left_us;		/* when the first tier stopped serving; 0: it serves */
@@ -137,6 +140,7 @@ struct watch {
 	const struct plan *plan;	/* what they were made from */
 	struct shadows *shadows;
 	struct newers *newers;
+	size_t heard;			/* plan->heard: where to look next */
 	uint64_t checks;		/* questions asked so far */
 	struct watched *by_index[BACKENDS_MAX];	/* slots of the registry; NULL: not watched */
 	struct watched *all[BACKENDS_MAX];	/* the same in that order, without gaps */

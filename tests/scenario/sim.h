@@ -165,6 +165,7 @@ struct sim_zone {
 	uint64_t servable_us;		/* since when it can answer; UINT64_MAX: it cannot */
 	uint32_t served, seen;		/* the last by the mirror; the highest that a client saw */
 	bool is_expired, is_asked;
+	bool is_changed;		/* since control has looked */
 };
 
 enum sim_question {

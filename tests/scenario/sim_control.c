@@ -346,6 +346,7 @@ void sim_zone_changed(unsigned zone)
 	else if (z->servable_us == UINT64_MAX)
 		z->servable_us = sim.now_us;
 	sim.changed_us = sim.now_us;
+	z->is_changed = true;
 }
 
 /* No reader is in the middle of a turn, so the old one can go at once. */
@@ -385,6 +386,20 @@ void mirror_refresh(struct mirror *m, struct mirror_zone *slot)
 		return;
 	z->is_asked = true;
 	sim_at(sim.now_us + sim_between(2000, 200000), EVENT_TRANSFERRED, (uint32_t)(z - sim.zones), 0);
+}
+
+size_t mirror_take_changed(struct mirror *m, uint8_t (*origins)[NAME_LEN_MAX], size_t max)
+{
+	size_t count = 0;
+
+	(void)m;
+	for (unsigned i = 0; i < SIM_ZONES && count < max; i++) {
+		if (!sim.zones[i].is_changed)
+			continue;
+		sim.zones[i].is_changed = false;
+		memcpy(origins[count++], sim.zones[i].origin, name_len(sim.zones[i].origin));
+	}
+	return count;
 }
 
 /* Nobody accepts older data in these worlds. */

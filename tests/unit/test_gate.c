@@ -2,6 +2,7 @@
 /* gate: what a backend shows of a zone, told as short stories, one row each. */
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "proxy/gate.h"
 
@@ -33,6 +34,23 @@ static void samples(enum gate_sample said, unsigned times)
 	}
 }
 
+/* Whoever does not look at a gate that is quiet misses nothing, while the facts stay. */
+static void expect_nothing_missed(const char *story)
+{
+	static const uint32_t times[] = { 0, 1000, 60000, UINT32_MAX };
+	struct gate looked = g, again;
+
+	gate_look(&looked, &f);
+	if (!gate_is_quiet(&looked))
+		return;
+	again = looked;
+	ck_assert_msg(!gate_look(&again, &f) && memcmp(&again, &looked, sizeof(again)) == 0,
+		      "%s: another look changes it", story);
+	for (unsigned i = 0; i < sizeof(times) / sizeof(times[0]); i++)
+		ck_assert_msg(gate_next(&looked, times[i], 1000) == GATE_ASK_NOTHING,
+			      "%s: there is something to ask", story);
+}
+
 /*
  * A story: letters are what happens. f: it was away; s: SOA 42; o: 41; n: 43; r: REFUSED;
  * t: no reply; = d v 0: one sample the same, different, vanished, nothing; M: the mirror has 43;
@@ -41,7 +59,7 @@ static void samples(enum gate_sample said, unsigned times)
  */
 static void tell(const char *story)
 {
-	for (; *story; story++)
+	for (; *story; story++) {
 		switch (*story) {
 		case 'f':	gate_forget(&g, SAMPLES); break;
 		case 'c':	gate_recheck(&g, SAMPLES); break;
@@ -65,6 +83,8 @@ static void tell(const char *story)
 		case 'a':	f.is_accepted = true; f.accepted = g.serial; gate_accept(&g); break;
 		default:	ck_abort_msg("no such letter: %c", *story);
 		}
+		expect_nothing_missed(story);
+	}
 }
 
 static const struct { const char *story; enum gate_reason reason; const char *what; } stories[] = {
