@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The way of a file: conf_scan makes one flat text of it, conf_tree makes a tree of that, and here
- * each section of the tree fills its struct. Keys come first, then pools, then the rest, so that
+ * The way of a file: conf_scan makes flat texts of it, conf_tree makes a tree of each, and here
+ * each section of a tree fills its struct. Keys come first, then pools, then the rest, so that
  * names can be looked up as they are met.
  */
 #include "proxy/conf.h"
@@ -214,13 +214,12 @@ static void choose_allow(struct conf_build *b, cfg_t *section, struct conf_zone 
 	z->allow_transfer = is_own ? &z->own_allow_transfer : &b->conf->allow_transfer;
 }
 
-static void build_zones(struct conf_build *b, cfg_t *tree)
+static void add_zones(struct conf_build *b, cfg_t *tree)
 {
 	struct conf *c = b->conf;
 	unsigned count = cfg_size(tree, "zone");
 	const char *title;
 
-	c->zones = memory_zeroed(count, sizeof(*c->zones));
 	for (unsigned i = 0; i < count; i++) {
 		struct conf_zone *z = &c->zones[c->zone_count];
 		cfg_t *section = conf_tree_section(b, tree, SECTION_ZONE, i, &title, &z->where);
@@ -230,6 +229,19 @@ static void build_zones(struct conf_build *b, cfg_t *tree)
 		conf_tree_set(b, section, SECTION_ZONE, z, z->where);
 		choose_allow(b, section, z);
 		c->zone_count++;
+	}
+}
+
+static void build_zones(struct conf_build *b)
+{
+	const char *text = NULL;
+
+	b->conf->zones = memory_zeroed(b->scan.zone_count, sizeof(*b->conf->zones));
+	while ((text = conf_scan_zones(&b->scan, text))) {
+		cfg_t *tree = conf_tree_parse_zones(b, text);
+
+		add_zones(b, tree);
+		cfg_free(tree);
 	}
 }
 
@@ -306,13 +318,13 @@ static void build(struct conf_build *b)
 {
 	struct conf *c = b->conf;
 	const struct conf_where top = { .file = c->files[0], .line = 1 };
-	cfg_t *tree = conf_tree_parse(b);
+	cfg_t *tree = conf_tree_parse(b, b->scan.text.at);
 
 	build_keys(b, tree);
 	build_pools(b, tree);
 	conf_tree_set(b, tree, SECTION_ROOT, c, top);
 	build_redis(b, tree);
-	build_zones(b, tree);
+	build_zones(b);
 	build_catalogs(b, tree);
 	cfg_free(tree);
 	if (c->workers == 0)

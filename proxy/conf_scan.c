@@ -29,18 +29,31 @@ static void *grown(void *old, size_t size)
 	return p;
 }
 
+static void text_init(struct conf_text *t)
+{
+	*t = (struct conf_text){ .room = 4096 };
+	t->at = grown(NULL, t->room);
+	t->at[0] = '\0';
+}
+
+static void text_fini(struct conf_text *t)
+{
+	explicit_bzero(t->at, t->room);
+	free(t->at);
+}
+
 void conf_scan_init(struct conf_scan *s, struct conf *conf, struct conf_report *report)
 {
 	*s = (struct conf_scan){ .conf = conf, .report = report };
-	s->text_room = 4096;
-	s->text = grown(NULL, s->text_room);
-	s->text[0] = '\0';
+	text_init(&s->text);
+	text_init(&s->zones);
+	s->to = &s->text;
 }
 
 void conf_scan_fini(struct conf_scan *s)
 {
-	explicit_bzero(s->text, s->text_room);
-	free(s->text);
+	text_fini(&s->text);
+	text_fini(&s->zones);
 	free(s->places);
 }
 
@@ -48,13 +61,15 @@ void conf_scan_fini(struct conf_scan *s)
 
 static void emit(struct conf_scan *s, const char *bytes, size_t len)
 {
-	if (s->text_len + len + 1 > s->text_room) {
-		s->text_room = (s->text_len + len + 1) * 2;
-		s->text = grown(s->text, s->text_room);
+	struct conf_text *t = s->to;
+
+	if (t->len + len + 1 > t->room) {
+		t->room = (t->len + len + 1) * 2;
+		t->at = grown(t->at, t->room);
 	}
-	memcpy(s->text + s->text_len, bytes, len);
-	s->text_len += len;
-	s->text[s->text_len] = '\0';
+	memcpy(t->at + t->len, bytes, len);
+	t->len += len;
+	t->at[t->len] = '\0';
 }
 
 static void emit_text(struct conf_scan *s, const char *text)
@@ -95,6 +110,13 @@ static void emit_value(struct conf_scan *s, const struct source *src, const stru
 		emit_marked(s, src, t->line, t->at + 1, t->len - 2, t->at[0]);
 	else
 		emit_marked(s, src, t->line, t->at, t->len, '\'');
+}
+
+const char *conf_scan_zones(const struct conf_scan *s, const char *text)
+{
+	const char *next = text ? text + strlen(text) + 1 : s->zones.at;
+
+	return next < s->zones.at + s->zones.len ? next : NULL;
 }
 
 const char *conf_scan_value(const struct conf_scan *s, const char *marked, struct conf_where *where)
@@ -294,6 +316,16 @@ static void scan_section(struct conf_scan *s, struct source *src, enum conf_sect
 	emit_text(s, "}\n");
 }
 
+static void scan_zone(struct conf_scan *s, struct source *src, int line)
+{
+	s->to = &s->zones;
+	if (s->zone_count > 0 && s->zone_count % CONF_SCAN_ZONES == 0)
+		emit(s, "", 1);
+	s->zone_count++;
+	scan_section(s, src, SECTION_ZONE, line);
+	s->to = &s->text;
+}
+
 static bool scan_source(struct conf_scan *s, const char *path, enum conf_section section,
 			struct conf_where asked_at);
 
@@ -341,6 +373,8 @@ static void scan_statement(struct conf_scan *s, struct source *src, enum conf_se
 		scan_include(s, src, section);
 	else if (row)
 		scan_option(s, src, row);
+	else if (child == SECTION_ZONE)
+		scan_zone(s, src, name->line);
 	else if (child != SECTION_NONE)
 		scan_section(s, src, child, name->line);
 	else

@@ -12,6 +12,8 @@
  *               redis { prefix = "x" }   ->    redis { @ += { "1:" } prefix += { "2:x" } }
  *               pool "main" { }                pool { @ += { "3:main" } }
  *
+ *           Zones go into texts of their own, CONF_SCAN_ZONES in each: of each section libconfuse
+ *           makes kilobytes, and so it makes them of some hundred zones at a time.
  *           Titles become an option "@" since libconfuse compares each title with all others,
  *           which takes minutes for as many zones as some operators have.
  * Not here: escapes in strings, nesting, storing (libconfuse), values (conf_value.h).
@@ -31,9 +33,18 @@
 
 #define CONF_SCAN_TITLE	"@"	/* in each section: its title and place */
 
+enum { CONF_SCAN_ZONES = 256 };
+
+struct conf_text {
+	char *at;			/* NUL-terminated */
+	size_t len, room;
+};
+
 struct conf_scan {
-	char *text;			/* for libconfuse; NUL-terminated */
-	size_t text_len, text_room;
+	struct conf_text text;		/* for libconfuse: all but the zones */
+	struct conf_text zones;		/* those: texts one behind the other, each with its NUL */
+	struct conf_text *to;		/* which of them is written now */
+	size_t zone_count;		/* at the most */
 	struct conf_where *places;	/* by PLACE */
 	size_t place_count, place_room;
 	struct conf *conf;		/* gets the names of the files */
@@ -47,6 +58,9 @@ void conf_scan_fini(struct conf_scan *s);	/* wipes the text: it held secrets */
 
 /* Scans the file and all that it includes. False when it cannot be read. */
 bool conf_scan_file(struct conf_scan *s, const char *file);
+
+/* The text behind this one in `zones`; the first for NULL. NULL: there is none. */
+const char *conf_scan_zones(const struct conf_scan *s, const char *text);
 
 /*
  * Takes "PLACE:value" apart. Anything else (there is no way to write it into a file) is a

@@ -38,22 +38,39 @@ static void on_libconfuse_error(cfg_t *cfg, const char *format, va_list args)
 	(void)args;
 }
 
-cfg_t *conf_tree_parse(struct conf_build *b)
+static cfg_t *parse(struct conf_build *b, const char *text, cfg_opt_t *root)
 {
-	cfg_opt_t options[SECTION_COUNT][CONF_OPTIONS_MAX];
-
-	for (unsigned i = 0; i < SECTION_COUNT; i++)
-		options_fill(options, (enum conf_section)i);
-	cfg_t *tree = cfg_init(options[SECTION_ROOT], CFGF_NONE);
+	cfg_t *tree = cfg_init(root, CFGF_NONE);
 
 	if (!tree)
 		abort();
 	cfg_set_error_function(tree, on_libconfuse_error);
 	/* Cannot fail, but if it does nothing may go on with half a tree. */
-	if (cfg_parse_buf(tree, b->scan.text) != CFG_SUCCESS)
+	if (cfg_parse_buf(tree, text) != CFG_SUCCESS)
 		conf_report_add(&b->report, (struct conf_where){ .file = b->conf->files[0] },
 				"libconfuse cannot read this file: look for unusual characters");
 	return tree;
+}
+
+cfg_t *conf_tree_parse(struct conf_build *b, const char *text)
+{
+	cfg_opt_t options[SECTION_COUNT][CONF_OPTIONS_MAX];
+
+	for (unsigned i = 0; i < SECTION_COUNT; i++)
+		options_fill(options, (enum conf_section)i);
+	return parse(b, text, options[SECTION_ROOT]);
+}
+
+/* Without the root's own options, through which libconfuse would look for each "zone". */
+cfg_t *conf_tree_parse_zones(struct conf_build *b, const char *text)
+{
+	cfg_opt_t options[SECTION_COUNT][CONF_OPTIONS_MAX];
+	cfg_opt_t root[] = {
+		CFG_SEC(conf_sections[SECTION_ZONE].name, options[SECTION_ZONE], CFGF_MULTI), CFG_END(),
+	};
+
+	options_fill(options, SECTION_ZONE);
+	return parse(b, text, root);
 }
 
 /* ---- Rows ---- */

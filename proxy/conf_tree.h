@@ -26,8 +26,9 @@ struct conf_build {
 	struct conf_where *key_places;	/* parallel to conf->keys */
 };
 
-/* Of b->scan.text; cfg_free() is the caller's. */
-cfg_t *conf_tree_parse(struct conf_build *b);
+/* Of one text of b->scan, all but zones or zones alone; cfg_free() is the caller's. */
+cfg_t *conf_tree_parse(struct conf_build *b, const char *text);
+cfg_t *conf_tree_parse_zones(struct conf_build *b, const char *text);
 
 /* Fills `object` from a section of the tree; from the defaults when there is no section (NULL). */
 void conf_tree_set(struct conf_build *b, cfg_t *section, enum conf_section id, void *object,
