@@ -55,13 +55,21 @@ static bool list_has(const struct work_list *l, const struct mirror_work *w)
 	return work_list_find(l, w->origin) == w;
 }
 
+/* By how many are new: one more among many is wanted at once. */
+static uint64_t spread_us(const struct command *c)
+{
+	uint64_t us = 0;
+
+	for (size_t i = 0; i < c->count && us < SPREAD_MAX_US; i++)
+		us += c->confs[i] ? 0 : SPREAD_EACH_US;
+	return us;
+}
+
 static void do_configure(struct mirror *m, struct command *c)
 {
 	struct work_list before = m->works;
-	uint64_t spread_us = c->count * SPREAD_EACH_US;
+	uint64_t spread = spread_us(c);
 
-	if (spread_us > SPREAD_MAX_US)
-		spread_us = SPREAD_MAX_US;
 	m->works = (struct work_list){ 0 };
 	work_list_set(&m->works, c->works, c->count);
 	m->restored = 0;
@@ -80,7 +88,7 @@ static void do_configure(struct mirror *m, struct command *c)
 		if (c->confs[i])
 			work_configure(c->works[i], c->confs[i]);
 		else
-			work_start(c->works[i], &m->shop, spread_us);
+			work_start(c->works[i], &m->shop, spread);
 	}
 	ev_idle_start(m->shop.loop, &m->restore);
 }
