@@ -181,6 +181,8 @@ void mirror_configure(struct mirror *m, const struct mirror_zone_conf *zones, si
 		slots[i] = c->works[i]->slot;
 	}
 	work_list_set(&m->configured, c->works, count);
+	c->sorted = memory_zeroed(count + 1, sizeof(c->sorted[0]));
+	memcpy(c->sorted, m->configured.items, count * sizeof(c->sorted[0]));
 	send_command(m, c);
 }
 
@@ -340,6 +342,7 @@ void mirror_stop(struct mirror *m)
 void mirror_command_free(struct command *c)
 {
 	free(c->works);
+	free(c->sorted);
 	free(c->confs);
 	free(c);
 }

@@ -32,6 +32,7 @@ struct command {
 	struct command *next;
 	size_t count;			/* of what is configured now: */
 	struct mirror_work **works;
+	struct mirror_work **sorted;	/* the same by origin: the thread's list from then on */
 	const struct mirror_zone_conf **confs;	/* NULL where the work is new and has it */
 	uint64_t number;		/* of an order */
 	struct mirror_which which;

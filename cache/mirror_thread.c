@@ -70,8 +70,8 @@ static void do_configure(struct mirror *m, struct command *c)
 	struct work_list before = m->works;
 	uint64_t spread = spread_us(c);
 
-	m->works = (struct work_list){ 0 };
-	work_list_set(&m->works, c->works, c->count);
+	m->works = (struct work_list){ c->sorted, c->count };
+	c->sorted = NULL;
 	m->restored = 0;
 	m->shop.zones = c->count;
 	m->shop.lease_s = fleet_lease_s(m->conf.store.lease_s, c->count);
