@@ -15,7 +15,7 @@ import pytest
 import configurations
 from fake import FakeBackend, connect, receive_message, send_message
 from servers import BUILD, IS_SANITIZED, ROOT, ask, find_key, free_port, wait_for
-from test_forward import echo, patient, question
+from test_forward import echo, patient_front, question
 
 
 def check(path):
@@ -358,7 +358,7 @@ def slow_echo(message, is_tcp):
 @pytest.mark.threads
 def test_sigterm_answers_what_is_in_flight(stage):
     fake = stage.add(FakeBackend(slow_echo))
-    front = stage.understudy(patient(fake.where)).start()
+    front = patient_front(stage, fake.where)
     with connect(front.where) as connection:
         send_message(connection, question("slow.example.com"))
         wait_for(lambda: fake.seen, "the query to be in flight", interval=0.002)
