@@ -42,6 +42,19 @@ def transferred(primary):
     return primary.count(AXFR) + primary.count(IXFR)
 
 
+class Member(Mirror):
+    """Has its zone from when it has reached Redis: who has not after half a second acts alone."""
+
+    def __init__(self, folder, primary, *options, **more):
+        super().__init__(folder, primary, *options, zones=(), **more)
+
+    def start(self):
+        super().start()
+        wait_for(lambda: "is_up=1" in self.say("store"), f"{self.name} to reach Redis", PATIENCE)
+        self.say("zones", "example.com")
+        return self
+
+
 class Fleet:
     """Members that share a Redis; the first one transfers."""
 
@@ -51,7 +64,7 @@ class Fleet:
         self.members = []
 
     def join(self, name, wait=True):
-        m = self.stage.add(Mirror(self.stage.folder, self.primary.where, "-l", str(self.lease_s), redis=self.redis,
+        m = self.stage.add(Member(self.stage.folder, self.primary.where, "-l", str(self.lease_s), redis=self.redis,
                                   name=name)).start()
         self.members.append(m)
         if wait:
@@ -488,11 +501,15 @@ def host_zone(serial):
             + "".join(f"h{i} A 192.0.2.{i}\n" for i in range(HOSTS)) + f"new{serial} A 192.0.2.2\n")
 
 
-def understudy_of(stage, nsd, redis, name, prefix="understudy"):
+def start_understudy(stage, nsd, redis, name, prefix="understudy"):
+    """It has its zone from when it has reached Redis, as members above."""
     conf = configurations.pool_of(configurations.mirror(0) + configurations.backend("ns1", nsd.where, 1, primary=True),
                                   redis, zones=()).replace('prefix = "understudy"', f'prefix = "{prefix}"')
-    return stage.understudy(conf + 'zone "example.com" { pool = "main"  allow-transfer = { "127.0.0.0/8" } }\n',
-                            name=name)
+    front = stage.understudy(conf, name=name).start()
+    front.wait_event("store_up")
+    front.configure(conf + 'zone "example.com" { pool = "main"  allow-transfer = { "127.0.0.0/8" } }\n')
+    assert front.ctl("reload")[0] == 0
+    return front
 
 
 def serials(fronts):
@@ -536,7 +553,7 @@ def test_three_understudies_and_a_primary(stage):
     """Live queries go to one that follows; the one that transfers is killed."""
     nsd = stage.nsd({"example.com": host_zone(1)}, extra="    verbosity: 2").start()
     redis = stage.redis().start()
-    fronts = [understudy_of(stage, nsd, redis, name).start() for name in ("a", "b", "c")]
+    fronts = [start_understudy(stage, nsd, redis, name) for name in ("a", "b", "c")]
     for front in fronts:
         wait_for(lambda: zone_of(front).get("serial") == 1, f"{front.name} to hold the zone", PATIENCE)
     holder = wait_for(lambda: holder_of(fronts), "one holder that all know", PATIENCE)
@@ -569,7 +586,7 @@ def test_three_understudies_and_a_primary(stage):
     assert (result["lost"], result["wrong"], result["error_rcodes"]) == (0, 0, 0), result["troubles"][:10]
     for front in others:
         front.kill()
-    again = [understudy_of(stage, nsd, redis, name).start() for name in ("d", "e", "f")]
+    again = [start_understudy(stage, nsd, redis, name) for name in ("d", "e", "f")]
     wait_serial(again, 4)
     assert [zone_of(front)["source"] for front in again] == ["redis"] * 3
 
@@ -577,7 +594,7 @@ def test_three_understudies_and_a_primary(stage):
 def test_other_prefix_is_another_fleet(stage):
     nsd = stage.nsd({"example.com": host_zone(1)}).start()
     redis = stage.redis().start()
-    fronts = [understudy_of(stage, nsd, redis, name, prefix=name).start() for name in ("one", "two")]
+    fronts = [start_understudy(stage, nsd, redis, name, prefix=name) for name in ("one", "two")]
     wait_for(lambda: transfers(fronts) == 2, "a transfer for each", PATIENCE)
     for front in fronts:
         wait_for(lambda: zone_of(front)["lease"], "a lease of its own", PATIENCE)

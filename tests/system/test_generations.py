@@ -5,7 +5,7 @@ import pytest
 import configurations
 from primary import AXFR, HANG, SOA, Zone, honest, name
 from servers import ask, wait_for
-from test_mirror import mirror, primary, redis  # noqa: F401  (fixtures)
+from test_mirror import follower, mirror, primary, redis  # noqa: F401  (fixtures)
 
 IXFR = 251
 DONE, LATER, EMPTY, NONE_OLDER, NOT_KEPT, AMBIGUOUS = "012345"
@@ -182,8 +182,7 @@ def saved(redis, zone):  # noqa: F811
 def test_order_is_for_one_instance_and_redis_never_hears_of_it(kept, mirror, primary, redis):  # noqa: F811
     m = kept("-l", "3", redis=redis, serials=(42, 43))
     wait_for(lambda: m.status()["saved_generation"] == 2, "the commit")
-    other = mirror(primary.where, "-l", "3", redis=redis, name="other").start()
-    other.wait_event("zone_restored", source="redis")
+    other = follower(mirror, primary, "-l", "3", redis=redis, name="other")
     order(m, "rollback", ZONE)
     m.wait_event("zone_rolled_back")
     assert redis.hash("understudy:zone:{example.com.}")["serial"] == "43"
@@ -205,8 +204,7 @@ def test_order_is_for_one_instance_and_redis_never_hears_of_it(kept, mirror, pri
 def test_accept_without_a_primary_takes_what_others_have(kept, mirror, primary, redis):  # noqa: F811
     m = kept("-l", "3", redis=redis, serials=(42, 43))
     wait_for(lambda: m.status()["saved_generation"] == 2, "the commit")
-    other = mirror(primary.where, "-l", "3", redis=redis, name="other").start()
-    other.wait_event("zone_restored", source="redis")
+    other = follower(mirror, primary, "-l", "3", redis=redis, name="other")
     order(m, "rollback", ZONE)
     m.wait_event("zone_rolled_back")
     take(other, primary, 44)

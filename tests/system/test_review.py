@@ -179,7 +179,10 @@ def test_store_brings_no_zone_that_shrank(stage):
     front = stage.understudy(conf(where_of(good), {"a.test": ""}, store=redis), name="careful").start()
     front.wait_event("zone_transferred", serial="42")
     wait_for(lambda: redis.hash("understudy:zone:{a.test.}").get("serial") == "42", "it to be in Redis")
-    other = stage.understudy(conf(where_of(bad), {"a.test": "max-shrink = 100"}, store=redis), name="bold").start()
+    other = stage.understudy(conf(where_of(bad), {}, store=redis), name="bold").start()
+    other.wait_event("store_up")        # it would not wait for Redis for long before it asks its primary
+    other.configure(conf(where_of(bad), {"a.test": "max-shrink = 100"}, store=redis))
+    assert other.ctl("reload")[0] == 0
     wait_for(lambda: serial_of(other, "a.test") == 42, "the other to have it from Redis")
     other.ctl("retransfer", "a.test")
     other.wait_event("zone_transferred", serial="43")
