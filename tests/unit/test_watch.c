@@ -6,6 +6,7 @@
  */
 #include <arpa/inet.h>
 #include <check.h>
+#include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "cache/clock.h"
 #include "cache/dns.h"
 #include "cache/event.h"
+#include "cache/random.h"
 #include "cache/wire.h"
 #include "proxy/backend.h"
 #include "proxy/guard.h"
@@ -156,26 +158,35 @@ static void on_tcp(struct ev_loop *loop, ev_io *io, int revents)
 	close(fd);
 }
 
+/* -1 when somebody has the port. */
 static int bound(int type)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(server.port) };
-	socklen_t len = sizeof(a);
 	int fd = socket(AF_INET, type | SOCK_NONBLOCK, 0), one = 1;
 
 	a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-	if (type == SOCK_STREAM)
-		ck_assert_int_eq(listen(fd, 16), 0);
-	getsockname(fd, (struct sockaddr *)&a, &len);
-	server.port = ntohs(a.sin_port);
-	return fd;
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) == 0 && (type != SOCK_STREAM || listen(fd, 16) == 0))
+		return fd;
+	ck_assert_int_eq(errno, EADDRINUSE);
+	close(fd);
+	return -1;
 }
 
+/* One port for both, from those that no socket gets by itself: somebody's probe might have it. */
 static void server_open(void)
 {
-	ev_io_init(&server.tcp, on_tcp, bound(SOCK_STREAM), EV_READ);
-	ev_io_init(&server.udp, on_udp, bound(SOCK_DGRAM), EV_READ);
+	int tcp, udp = -1;
+	struct random r;
+
+	random_init(&r);
+	while (udp < 0) {
+		server.port = (uint16_t)(10000 + random_below(&r, 22000));
+		if ((tcp = bound(SOCK_STREAM)) >= 0 && (udp = bound(SOCK_DGRAM)) < 0)
+			close(tcp);
+	}
+	ev_io_init(&server.tcp, on_tcp, tcp, EV_READ);
+	ev_io_init(&server.udp, on_udp, udp, EV_READ);
 	ev_io_start(server.loop, &server.udp);
 	ev_io_start(server.loop, &server.tcp);
 }
