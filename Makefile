@@ -227,7 +227,7 @@ unit: $(UNIT_PROGRAMS)
 fuzz-replay: $(FUZZ_PROGRAMS)
 	@tests/check --replay $(BUILD)
 
-system: all $(TOOL_PROGRAMS)
+system: all $(TOOL_PROGRAMS) $(BENCH_PROGRAMS)
 	UNDERSTUDY_BUILD='$(or $(UNDERSTUDY_BUILD),$(BUILD))' /usr/bin/python3 -m pytest -q tests/system $(PYTEST)
 
 FUZZ_SECONDS ?= 60
