@@ -183,11 +183,13 @@ def test_health_follows(front, stage):
             said += watcher.stdout.read() or b""
             return word.encode() in said
 
-        wait_for(lambda: has_said("ns1"), "the present state")
-        stage.nsd_server.kill()
-        ask(front.where, "www.example.com")
-        wait_for(lambda: has_said("backend_down"), "the event")
-        watcher.terminate()
+        try:
+            wait_for(lambda: has_said("ns1"), "the present state")
+            stage.nsd_server.kill()
+            ask(front.where, "www.example.com")
+            wait_for(lambda: has_said("backend_down"), "the event")
+        finally:
+            watcher.terminate()     # or a failure would wait for it for ever
 
 
 def answers_of(front, name):
