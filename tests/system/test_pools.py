@@ -181,10 +181,11 @@ def test_servers_share_by_weight(theatre, policy):
     client.wait_more(RATE)
     assert_shares(theatre.front, client)
     if policy == "least-outstanding":
+        frozen_at = time.monotonic()
         theatre.ns1.freeze()
-        theatre.front.wait_event("backend_down", backend="ns1")
+        theatre.front.wait_event("backend_down", since=frozen_at, backend="ns1")
         theatre.ns1.thaw()
-        theatre.front.wait_event("backend_up", timeout=20, backend="ns1")
+        theatre.front.wait_event("backend_up", since=frozen_at, timeout=20, backend="ns1")
         assert_shares(theatre.front, client)
     result = client.finish()
     for number in ("lost", "wrong", "error_rcodes", "duplicates", "strangers"):
