@@ -197,6 +197,7 @@ struct store {
 	bool is_compacting;		/* some zone; one at a time */
 	unsigned lease_s;
 	int64_t skew_s;			/* Redis' wall clock less ours */
+	uint64_t time_asked_us;		/* when Redis was asked for it last; monotonic */
 	ev_timer clock;			/* runs while the store is up: looks again */
 	struct store_refusal refusal;
 	struct store_check check;

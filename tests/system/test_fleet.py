@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import threading
 import time
 
 import dns.message
@@ -410,6 +411,8 @@ def test_ten_changes_of_a_big_zone_cost_what_ten_cost(start, redis):  # noqa: F8
 class OtherClock(Relay):
     """Redis' clock is that much ahead: to who is behind this, its own clock is that much late."""
 
+    TIME = re.compile(rb"\*2\r\n\$10\r\n(\d{10})\r\n\$(?=\d\r)")
+
     def __init__(self, where, target, ahead_s):
         self.ahead_s = ahead_s
         super().__init__(where, target)
@@ -418,7 +421,7 @@ class OtherClock(Relay):
         return b"*2\r\n$10\r\n%d\r\n$" % (int(found[1]) + self.ahead_s)
 
     def replies(self, data):
-        return re.sub(rb"\*2\r\n\$10\r\n(\d{10})\r\n\$(?=\d\r)", self._later, data)
+        return self.TIME.sub(self._later, data)
 
 
 @pytest.mark.parametrize("ahead_s", [-86400, 1, 86400])
@@ -443,6 +446,35 @@ def test_times_mean_the_same_to_members_whose_clocks_differ(start, redis, tmp_pa
     assert right.save(0) == "well"
     expires = int(re.search(r"expires (\d+)", late.load())[1])
     assert abs(expires - 1209600 - (now - known if known > 0 else now)) < 5 + PATIENCE
+
+
+class SlowClock(Relay):
+    """The first word about the time takes four seconds."""
+
+    def __init__(self, where, target):
+        self.is_told = threading.Event()
+        super().__init__(where, target)
+
+    def replies(self, data):
+        if OtherClock.TIME.search(data) and not self.is_told.is_set():
+            threading.Event().wait(4)
+            self.is_told.set()
+        return data
+
+
+def test_time_that_was_told_late_is_no_other_clock(start, redis, tmp_path):  # noqa: F811
+    """As when we are stopped for a moment: times in Redis were off by that moment for half a minute."""
+    relay = SlowClock(socket_in(tmp_path), redis.socket)
+    one, other = start(f"unix:{relay.where}", instance="one"), start(f"unix:{redis.socket}", instance="other")
+    one.hear("up")
+    other.hear("up")
+    wait_for(relay.is_told.is_set, "the late word")
+    one.say("idle")
+    one.hear("idle")
+    one.give(0, 1, zone_text(1))
+    assert one.save(0) == "well"
+    refreshed = {re.search(r"refreshed (\d+)", cli.load())[1] for cli in (one, other)}
+    assert len(refreshed) == 1, refreshed
 
 
 # ---- A holder that wakes up in the middle of its commit ----
