@@ -43,6 +43,7 @@ enum {
 	BATCH = 32,
 	LOST_US = 500000,
 	BEHIND_US = 1000,
+	SENDING_US = 200,
 };
 
 /* One query under way; its ID is its place, with a generation above. */
@@ -87,7 +88,7 @@ static unsigned ask(struct port *p, unsigned most, uint64_t now)
 	static uint8_t copies[BATCH][QUERY_MAX];
 	struct mmsghdr m[BATCH];
 	struct iovec v[BATCH];
-	unsigned n = 0;
+	unsigned n = 0, last = 0;
 	int done;
 
 	memset(m, 0, sizeof(m));
@@ -103,6 +104,7 @@ static unsigned ask(struct port *p, unsigned most, uint64_t now)
 		p->slots[i].is_busy = true;
 		memcpy(copies[n], q->wire, q->len);
 		wire_put_u16(copies[n], (uint16_t)(p->slots[i].id / WINDOW_MAX * WINDOW_MAX + i));
+		last = i;
 		v[n] = (struct iovec){ copies[n], q->len };
 		m[n].msg_hdr.msg_iov = &v[n];
 		m[n++].msg_hdr.msg_iovlen = 1;
@@ -110,6 +112,8 @@ static unsigned ask(struct port *p, unsigned most, uint64_t now)
 	if (n == 0)
 		return 0;
 	done = sendmmsg(p->fd, m, n, 0);	/* what does not leave is lost, in time */
+	if (is_timed && clock_monotonic_us() > p->slots[last].sent_us + SENDING_US)
+		p->slots[last].sent_wall_us = 0;	/* held up ourselves, we cannot say when it left */
 	p->busy += n;
 	sent += n;
 	return done < 0 ? 0 : n;
@@ -141,7 +145,7 @@ static void take(struct port *p, const uint8_t *reply, size_t len, uint64_t hear
 	p->busy--;
 	answered++;
 	rcodes[reply[3] & 15]++;
-	if (!heard_us || of_all.count == LATENCIES_MAX)
+	if (!heard_us || !s->sent_wall_us || of_all.count == LATENCIES_MAX)
 		return;
 	asked_us[of_all.count] = s->sent_us;
 	note_latency(&of_all, heard_us > s->sent_wall_us ? heard_us - s->sent_wall_us : 0);
@@ -254,6 +258,29 @@ static bool watch(char *cpus, char *groups)
 	return true;
 }
 
+static int compare_times(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* A question that left was sent by our CPU; a reply was put into our socket by the server's. */
+static void tell_what_was_seen(void)
+{
+	static uint64_t left_us[LATENCIES_MAX], came_us[LATENCIES_MAX];
+	int ours = sched_getcpu();
+
+	for (size_t i = 0; i < of_all.count; i++) {
+		left_us[i] = asked_us[i];
+		came_us[i] = asked_us[i] + of_all.us[i];
+	}
+	qsort(left_us, of_all.count, sizeof(*left_us), compare_times);
+	qsort(came_us, of_all.count, sizeof(*came_us), compare_times);
+	for (int cpu = 0; cpu < HELD_CPUS_MAX; cpu++)
+		ticks.seen[cpu] = (struct ticks_seen){ cpu == ours ? left_us : came_us, of_all.count, 0 };
+}
+
 static void choose_running(const struct held_time *held, size_t count)
 {
 	for (size_t i = 0; i < of_all.count; i++) {
@@ -267,6 +294,8 @@ static void choose_running(const struct held_time *held, size_t count)
 static void print_running(void)
 {
 	size_t count;
+
+	tell_what_was_seen();
 	struct held_time *held = ticks_missing(&count);
 
 	choose_running(held, count);

@@ -4,7 +4,9 @@
  *
  * Purpose:  what of a delay is the server's, and what the machine's? On each CPU that is watched the kernel's
  *           cpu-clock (perf_event_open(2)) interrupts each TICK_US, whatever runs there, and notes the time and
- *           who that is. Where ticks are missing, the host did not run the CPU.
+ *           who that is. Where ticks are missing, the host did not run the CPU; unless something was seen to
+ *           happen there meanwhile, or the late tick found it idle: there timers are late by themselves, while
+ *           packets wake it at once, and a server that sleeps where it should not leaves it idle.
  *           A thread that sleeps and wakes as a witness (held.h) would not do here: each time it wakes the
  *           scheduler chooses anew, and a server that waits for the end of another thread's slice waits less
  *           while it is watched.
@@ -32,11 +34,14 @@
 
 enum {
 	TICK_US = 500,			/* a tick costs a virtual machine some 25 us: a twentieth of the CPU */
-	STILL_US = 200,			/* of 2,000 ticks in time one is 100 us late */
+	STILL_US = 400,			/* between two questions of a steady client are 200, so it was seen to run */
 	TICKS_RING = 4 << 20,		/* bytes: a minute and a half */
 	TICKS_PAGE = 4096,
 	TICKS_GROUPS_MAX = 64,
 };
+
+/* When something was seen to happen on a CPU, in order. */
+struct ticks_seen { const uint64_t *at_us; size_t count, next; };
 
 struct tick {
 	struct perf_event_header head;
@@ -48,6 +53,7 @@ static struct {
 	struct perf_event_mmap_page *rings[HELD_CPUS_MAX];
 	pid_t groups[TICKS_GROUPS_MAX];		/* whose processes are no strangers */
 	size_t group_count;
+	struct ticks_seen seen[HELD_CPUS_MAX];	/* the caller's, before ticks_missing() */
 	uint64_t still_us, ran_us, strangers_us;	/* of all CPUs, once ticks_missing() has read them */
 } ticks;
 
@@ -90,14 +96,32 @@ static inline bool ticks_is_stranger(pid_t pid)
 	return ticks.group_count > 0 && group != 0;
 }
 
-static inline void ticks_take(struct held_witness *w, const struct tick *t, uint64_t before_us)
+static inline void ticks_note(size_t cpu, uint64_t from_us, uint64_t to_us)
 {
-	uint64_t now_us = t->at_ns / 1000;
+	if (to_us < from_us + STILL_US)
+		return;
+	held_note(&held_witnesses[cpu], from_us, to_us);
+	ticks.still_us += to_us - from_us;
+}
 
-	if (before_us && now_us >= before_us + TICK_US + STILL_US) {
-		held_note(w, before_us + TICK_US, now_us);
-		ticks.still_us += now_us - before_us - TICK_US;
+/* Whatever was seen parts it; pieces that are long enough count. */
+static inline void ticks_part(size_t cpu, uint64_t from_us, uint64_t to_us)
+{
+	struct ticks_seen *s = &ticks.seen[cpu];
+
+	while (s->next < s->count && s->at_us[s->next] <= from_us)
+		s->next++;
+	for (; s->next < s->count && s->at_us[s->next] < to_us; s->next++) {
+		ticks_note(cpu, from_us, s->at_us[s->next]);
+		from_us = s->at_us[s->next];
 	}
+	ticks_note(cpu, from_us, to_us);
+}
+
+static inline void ticks_take(size_t cpu, const struct tick *t, uint64_t before_us)
+{
+	if (before_us && t->pid != 0)
+		ticks_part(cpu, before_us + TICK_US, t->at_ns / 1000);
 	ticks.ran_us += TICK_US;
 	if (ticks_is_stranger(t->pid))
 		ticks.strangers_us += TICK_US;
@@ -115,7 +139,7 @@ static inline void ticks_read(size_t cpu)
 		at += t->head.size;
 		if (t->head.type != PERF_RECORD_SAMPLE)
 			continue;
-		ticks_take(&held_witnesses[cpu], t, before_us);
+		ticks_take(cpu, t, before_us);
 		before_us = t->at_ns / 1000;
 	}
 }

@@ -36,7 +36,7 @@ static void given(uint32_t type, pid_t pid, uint64_t at_us)
 
 static void given_tick(uint64_t after_us)
 {
-	given(PERF_RECORD_SAMPLE, 0, AT_FIRST_US + after_us);
+	given(PERF_RECORD_SAMPLE, getpid(), AT_FIRST_US + after_us);
 }
 
 static void when_read(void)
@@ -66,6 +66,30 @@ START_TEST(it_stood_still_from_when_a_tick_was_due)
 	ck_assert_uint_eq(missing[0].from_us, AT_FIRST_US + 2 * TICK_US);
 	ck_assert_uint_eq(missing[0].to_us, AT_FIRST_US + 2 * TICK_US + 3000);
 	ck_assert_uint_eq(ticks.still_us, 3000);
+}
+END_TEST
+
+START_TEST(what_was_seen_to_happen_there_parts_it)
+{
+	const uint64_t at[] = { AT_FIRST_US + 100, AT_FIRST_US + TICK_US + 100, AT_FIRST_US + TICK_US + 2000 };
+
+	ticks.seen[3] = (struct ticks_seen){ at, 3, 0 };
+	given_tick(0);
+	given_tick(TICK_US + 2100);
+	when_read();
+	ck_assert_uint_eq(count, 1);
+	ck_assert_uint_eq(missing[0].from_us, at[1]);
+	ck_assert_uint_eq(missing[0].to_us, at[2]);
+	ck_assert_uint_eq(ticks.still_us, 1900);
+}
+END_TEST
+
+START_TEST(an_idle_cpu_may_be_late)
+{
+	given_tick(0);
+	given(PERF_RECORD_SAMPLE, 0, AT_FIRST_US + 5000);
+	when_read();
+	ck_assert_uint_eq(count, 0);
 }
 END_TEST
 
@@ -109,6 +133,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, ticks_in_time_say_that_it_ran);
 	tcase_add_test(tc, it_stood_still_from_when_a_tick_was_due);
+	tcase_add_test(tc, what_was_seen_to_happen_there_parts_it);
+	tcase_add_test(tc, an_idle_cpu_may_be_late);
 	tcase_add_test(tc, what_is_no_tick_is_passed_over);
 	tcase_add_test(tc, time_without_a_tick_behind_it_is_not_known);
 	tcase_add_test(tc, strangers_are_told_of_and_excuse_nothing);
