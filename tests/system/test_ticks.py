@@ -59,6 +59,7 @@ def flood(server, tmp_path):
     return told
 
 
+@pytest.mark.soak       # it is the machine's timers that are asked, and no two machines' are alike
 def test_a_server_that_freezes_is_not_taken_for_the_machine(stage, tmp_path):
     echo = stage.add(Echo(tmp_path)).start()
     with freezing(echo):
