@@ -43,6 +43,13 @@ class Act:
         """Else what a moment of doubt finds first holds the zone at the primary, and nobody asks there any more."""
         assert self.front.ctl("backend", "ns1", "up")[0] == 0
 
+    def stood_in(self):
+        """Answers that the mirror gives when a server is late or limited, drill or not. A look later than what it explains."""
+        return self.front.stat("rescued") + self.front.stat("spilled")
+
+    def wait_answered_by(self, *who):
+        wait_for(lambda: self.front.json("explain", "h1.a.test", "A")["answered_by"] == list(who), f"{who} to answer")
+
     def load(self, questions=QUESTIONS, rate=RATE):
         return self.stage.load(self.front.where, self.nsd.where, questions, rate=rate).start()
 
@@ -143,14 +150,14 @@ def test_zone_that_changes_all_the_time_raises_no_false_alarm(stage):
 
 # ---- Drills ----
 
-@pytest.mark.timing         # shares are counted: few rescues may come between
+@pytest.mark.timing         # shares are counted: not many others may come between
 def test_drill_serves_its_share_and_ends_by_itself(stage):
     act = Act(stage)
     act.order_up()
     load = act.load()
     load.wait_more(RATE)
     mirror, primary = act.front.stat("answers_mirror"), act.front.stat("answers_primary")
-    assert mirror <= act.front.stat("rescued")
+    assert mirror <= act.stood_in()
     code, out, err = act.front.ctl("drill", "main", "30", "4s")
     assert code == 0 and "30%" in out, err
     begun, event = act.front.wait_event("drill_begin", pool="main")
@@ -158,24 +165,22 @@ def test_drill_serves_its_share_and_ends_by_itself(stage):
     pool = act.pool()
     assert pool["drill_percent"] == 30 and 0 < pool["drill_left_s"] <= 4
     assert "30%" in act.front.said_when_well("status")
-    explained = act.front.json("explain", "h1.a.test", "A")
-    assert explained["answered_by"] == ["ns1", "mirror"], explained
+    act.wait_answered_by("ns1", "mirror")
 
     ended, event = act.front.wait_event("drill_end", pool="main")
     assert event["cause"] == "over" and 3.5 < ended - begun < 8, event
     result = load.finish()
     served, mirrored = int(event["served"]), act.front.stat("answers_mirror")
-    others = act.front.stat("answers_primary") - primary
-    assert served <= mirrored <= served + act.front.stat("rescued") + 2     # two that were being chosen
+    others = act.front.stat("answers_primary") - primary + act.stood_in()
+    assert served <= mirrored <= served + act.stood_in() + 2        # two that were being chosen
     assert result["lost"] == 0 and result["wrong"] == 0, result
     assert served > RATE * 4 * 0.3 * 0.6
     assert served < 0.35 * (served + others)
     assert "drill_percent" not in act.pool()
-    assert act.front.json("explain", "h1.a.test", "A")["answered_by"] == ["ns1"]
-    rescued = act.front.stat("rescued")
+    act.wait_answered_by("ns1")
     for _ in range(20):
         ask(act.front.where, "h1.a.test")
-    assert act.front.stat("answers_mirror") <= mirrored + act.front.stat("rescued") - rescued + 2
+    assert act.front.stat("answers_mirror") <= served + act.stood_in() + 2
 
 
 @pytest.mark.timing
