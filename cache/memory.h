@@ -40,6 +40,15 @@ static inline void *memory_new(size_t size)
  */
 void *memory_table(size_t count, size_t size);
 
+/*
+ * For what comes by the million: the names of zones. As memory_new() and realloc(); but each few
+ * megabytes the heap of this thread is made longer ahead, and of huge pages where the system has
+ * such (transparent_hugepage). Else it grows by a page at a time: a system call and a fault for each
+ * fifty names, and where these are looked up, a walk through page tables that no cache holds.
+ */
+void *memory_bulk(size_t size);
+void *memory_bulk_resize(void *p, size_t size);
+
 /* *text becomes a copy of `to`, and what it was is freed: NULL when there is nothing to say. */
 static inline void memory_set_text(char **text, const char *to)
 {

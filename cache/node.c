@@ -186,7 +186,7 @@ struct node *node_new(const uint8_t *owner, bool is_apex, const struct rrset *se
 	for (size_t i = 0; i < count; i++)
 		sets_bytes += sizeof(struct packed_set) + sets[i].rdata_len;
 	assert(sets_bytes <= UINT32_MAX);
-	struct node *n = memory_new(offsetof(struct node, bytes) + name_bytes + sets_bytes);
+	struct node *n = memory_bulk(offsetof(struct node, bytes) + name_bytes + sets_bytes);
 
 	n->refs = 1;
 	n->sets_len = (uint32_t)sets_bytes;

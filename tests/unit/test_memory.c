@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 #include <check.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "cache/memory.h"
@@ -42,6 +45,74 @@ START_TEST(table_is_zeroed_and_takes_no_memory)
 }
 END_TEST
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { HAS_OWN_MALLOC = 1 };
+#else
+enum { HAS_OWN_MALLOC = 0 };
+#endif
+
+/* Of this process, from /proc. */
+static unsigned long huge_kb(void)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+	char line[256];
+	unsigned long kb = 0;
+
+	ck_assert_ptr_nonnull(f);
+	while (fgets(line, sizeof(line), f) && sscanf(line, "AnonHugePages: %lu", &kb) != 1)
+		;
+	fclose(f);
+	return kb;
+}
+
+static bool system_has_huge_pages(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
+	char line[256] = "";
+
+	if (!f)
+		return false;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	return !strstr(line, "[never]");
+}
+
+/* As the mirror's thread has a heap of its own. */
+static void *take_bulk(void *arg)
+{
+	enum { COUNT = 400000, LEN = 100 };
+	unsigned char **blocks = calloc(COUNT, sizeof(*blocks));
+	unsigned wrong = 0;
+
+	(void)arg;
+	for (unsigned i = 0; i < COUNT; i++) {
+		blocks[i] = i % 2 ? memory_bulk(LEN) : memory_bulk_resize(NULL, LEN / 2);
+		memset(blocks[i], (int)(i % 251), LEN / 2);
+	}
+	for (unsigned i = 0; i < COUNT; i += 2)
+		blocks[i] = memory_bulk_resize(blocks[i], LEN);
+	if (system_has_huge_pages() && !HAS_OWN_MALLOC)
+		ck_assert_uint_gt(huge_kb(), 0);
+	for (unsigned i = 0; i < COUNT; i++) {
+		for (unsigned j = 0; j < LEN / 2; j++)
+			wrong += blocks[i][j] != i % 251;
+		free(blocks[i]);
+	}
+	ck_assert_uint_eq(wrong, 0);
+	free(blocks);
+	return NULL;
+}
+
+START_TEST(bulk_is_memory_like_any_and_of_huge_pages)
+{
+	pthread_t thread;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, take_bulk, NULL), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+}
+END_TEST
+
 START_TEST(text_is_replaced_and_empty_is_none)
 {
 	char *text = NULL;
@@ -65,6 +136,7 @@ int main(void)
 	TCase *tc = tcase_create("memory");
 
 	tcase_add_test(tc, table_is_zeroed_and_takes_no_memory);
+	tcase_add_test(tc, bulk_is_memory_like_any_and_of_huge_pages);
 	tcase_add_test(tc, text_is_replaced_and_empty_is_none);
 	suite_add_tcase(s, tc);
 	SRunner *r = srunner_create(s);
