@@ -56,6 +56,7 @@ static enum outcome follow(struct lookup *l, const struct node *dname, const uin
 	enter_zone(l, g);
 	l->name = target;
 	l->key = &l->alias_key;
+	l->at = NULL;
 	return OUT_FOLLOW;
 }
 
@@ -173,7 +174,7 @@ static enum outcome name_exists(struct lookup *l, const struct node *n)
 /* The proof comes first: an alias moves on. */
 static enum outcome wildcard_answers(struct lookup *l, const struct node *wildcard)
 {
-	const struct node *encloser = l->at.chain[l->at.depth - 1];
+	const struct node *encloser = l->at->chain[l->at->depth - 1];
 	enum outcome out;
 
 	if (answer_owes_proof(l))
@@ -200,7 +201,7 @@ static const struct node *find_wildcard(const struct generation *zone, const str
 /* Step 3c: a label is missing. Only that wildcard may answer, RFC 4592 s.3.3.1. */
 static enum outcome name_missing(struct lookup *l)
 {
-	const struct node *encloser = l->at.chain[l->at.depth - 1];
+	const struct node *encloser = l->at->chain[l->at->depth - 1];
 	const struct node *wildcard = find_wildcard(l->zone, encloser);
 
 	if (wildcard)
@@ -225,20 +226,23 @@ static enum outcome name_found(struct lookup *l, const struct node *n)
  */
 static enum outcome find_answer(struct lookup *l)
 {
-	tree_find_name(&l->zone->tree, l->name, l->key, &l->at);
-	assert(l->at.depth > 0);
+	if (!l->at) {
+		tree_find_name(&l->zone->tree, l->name, l->key, &l->own_at);
+		l->at = &l->own_at;
+	}
+	assert(l->at->depth > 0);
 
-	for (unsigned i = 0; i < l->at.depth; i++) {
-		const struct node *n = l->at.chain[i];
+	for (unsigned i = 0; i < l->at->depth; i++) {
+		const struct node *n = l->at->chain[i];
 
-		if (node_is_cut(n) && !(n == l->at.exact && l->type == TYPE_DS)) {
+		if (node_is_cut(n) && !(n == l->at->exact && l->type == TYPE_DS)) {
 			l->cut = n;
 			return OUT_REFERRAL;
 		}
-		if (node_has_dname(n) && n != l->at.exact)
+		if (node_has_dname(n) && n != l->at->exact)
 			return put_dname(l, n);
 	}
-	return l->at.exact ? name_found(l, l->at.exact) : name_missing(l);
+	return l->at->exact ? name_found(l, l->at->exact) : name_missing(l);
 }
 
 bool answer_has_data(const struct generation *zone, const struct name_key *key, uint16_t type)
@@ -279,6 +283,7 @@ size_t answer_write(const struct answer_ask *ask, uint8_t *out)
 	l.type = ask->query->qtype;
 	l.name = ask->query->qname;
 	l.key = ask->key;
+	l.at = ask->found;
 	l.is_authoritative = ask->query->qclass == CLASS_IN;
 	l.data.count = 0;
 	l.links = 0;

@@ -38,6 +38,7 @@ struct answer_ask {
 	const struct message *query;	/* MESSAGE_OK, opcode QUERY */
 	const uint8_t *packet;		/* the query's bytes */
 	const struct name_key *key;	/* lookup form of query->qname */
+	const struct tree_match *found;	/* where it fell in `zone`; NULL: nobody has looked */
 	const struct edns_reply *edns;	/* what OPT may tell, or NULL */
 	const struct answer_zones *zones;	/* NULL: aliases are followed in `zone` alone */
 	struct nsec3_hasher *hasher;	/* begun for this query; NULL: NSEC3 zones get SERVFAIL */

@@ -44,7 +44,8 @@ struct lookup {
 	bool is_authoritative;		/* false for QCLASS ANY: RFC 1035 s.6.2 */
 	const uint8_t *name;		/* SNAME of RFC 1034: moves along aliases */
 	const struct name_key *key;	/* of `name` */
-	struct tree_match at;		/* where `name` fell in the zone */
+	const struct tree_match *at;	/* where `name` fell in the zone; NULL: not looked up yet */
+	struct tree_match own_at;	/* what `at` is, unless the caller knew */
 	struct denial denial;		/* the proofs that are owed so far */
 	const struct node *cut;		/* set with OUT_REFERRAL */
 	struct rrset data;		/* set with OUT_DATA; `count` 0: only aliases */

@@ -217,15 +217,18 @@ bool name_label_is_equal(const uint8_t *a, const uint8_t *b)
 	return *a == *b && is_equal_folded(a + 1, b + 1, *a);
 }
 
-bool name_is_at_or_below(const uint8_t *name, const uint8_t *parent)
+bool name_ends_with(const uint8_t *name, size_t len, const uint8_t *parent, size_t parent_len)
 {
-	size_t len = name_len(name), parent_len = name_len(parent);
-
 	while (len > parent_len) {
 		len -= 1u + *name;
 		name += 1 + *name;
 	}
 	return len == parent_len && is_equal_folded(name, parent, len);
+}
+
+bool name_is_at_or_below(const uint8_t *name, const uint8_t *parent)
+{
+	return name_ends_with(name, name_len(name), parent, name_len(parent));
 }
 
 /* Eight bytes at once: A to Z have their top bit clear, and are told by two sums that set it. */

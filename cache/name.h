@@ -51,6 +51,9 @@ bool name_label_is_equal(const uint8_t *a, const uint8_t *b);
 /* True when `name` is `parent` or lies below it. */
 bool name_is_at_or_below(const uint8_t *name, const uint8_t *parent);
 
+/* The same for who knows what name_len() of both is. */
+bool name_ends_with(const uint8_t *name, size_t len, const uint8_t *parent, size_t parent_len);
+
 /* Folds A-Z to a-z in place. */
 void name_lower(uint8_t *name);
 

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 struct random {
-	uint64_t seed;		/* not 0: a reproducible stream, for simulations only */
+	uint64_t seed;		/* not 0: a stream that follows from it */
 	size_t left;
 	uint8_t pool[512];
 };
@@ -22,7 +22,10 @@ struct random {
 /* The kernel's randomness. */
 void random_init(struct random *r);
 
-/* The same stream for the same seed (not 0). Never in the daemon. */
+/*
+ * The same stream for the same seed (not 0): for simulations, and for choices by which nobody who
+ * guesses them gains anything. It makes no system calls.
+ */
 void random_init_seeded(struct random *r, uint64_t seed);
 
 uint16_t random_u16(struct random *r);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache/memory.h"
 #include "cache/twig.h"
 
 enum { LINE_LEN = 64 };		/* what memory brings at a time */
@@ -12,10 +13,7 @@ enum { LINE_LEN = 64 };		/* what memory brings at a time */
 
 static struct twigs *twigs_resize(struct twigs *twigs, unsigned count)
 {
-	twigs = realloc(twigs, sizeof(*twigs) + count * sizeof(twigs->at[0]));
-	if (!twigs)
-		abort();
-	return twigs;
+	return memory_bulk_resize(twigs, sizeof(*twigs) + count * sizeof(twigs->at[0]));
 }
 
 static struct twigs *twigs_new(unsigned count)
@@ -100,27 +98,46 @@ void *tree_get(const struct tree *t, const struct name_key *key)
 }
 
 /*
- * The descent of twig_nearest(), noting on the way each leaf that may be an ancestor: one whose
- * name ends (step 0) where a label of the key has ended too. Whether the key really begins
- * like that leaf shows at the end only; `at[i]` is how much of it must.
+ * One step of twig_nearest(). Each leaf that may be an ancestor is noted: one whose name ends (step 0)
+ * where a label of the key has ended too. What is noted is where its entry lies, for that may not have
+ * come from memory yet. False: at a leaf, or in an empty tree.
  */
-static const struct twig *descend(const struct twig *t, const struct name_key *key,
-				  struct tree_match *match, uint16_t at[NAME_LABELS_MAX + 1])
+static bool step_down(struct tree_search *s)
 {
-	while (twig_is_branch(t)) {
-		unsigned offset = twig_offset(t), step = name_key_step(key, offset);
-		const struct twigs *twigs = twig_entries(t);
+	const struct twig *t = s->at, *first;
+	const struct name_key *key = s->key;
+	unsigned offset, step;
 
-		if ((t->word & twig_bit(0)) && offset <= key->len &&
-		    (offset == 0 || key->step[offset - 1] == 0) && !twig_is_branch(&twigs->at[0])) {
-			at[match->depth] = (uint16_t)offset;
-			match->chain[match->depth++] = twigs->at[0].ptr;
-		}
-		if (!(t->word & twig_bit(step)))
-			return twig_first(t);
-		t = &twigs->at[twig_index(t->word, step)];
+	if (!twig_is_branch(t))
+		return false;
+	first = twig_entries(t)->at;
+	offset = twig_offset(t);
+	step = name_key_step(key, offset);
+	if ((t->word & twig_bit(0)) && offset <= key->len &&
+	    (offset == 0 || key->step[offset - 1] == 0)) {
+		__builtin_prefetch(first);
+		s->ends[s->match->depth] = (uint16_t)offset;
+		s->match->chain[s->match->depth++] = (void *)(uintptr_t)first;
 	}
-	return t;
+	s->at = t->word & twig_bit(step) ? &first[twig_index(t->word, step)] : first;
+	return true;
+}
+
+/* The entries that were noted become their leaves; one that is a branch ends no name. */
+static void resolve_chain(struct tree_search *s)
+{
+	struct tree_match *match = s->match;
+	unsigned depth = 0;
+
+	for (unsigned i = 0; i < match->depth; i++) {
+		const struct twig *entry = match->chain[i];
+
+		if (twig_is_branch(entry))
+			continue;
+		s->ends[depth] = s->ends[i];
+		match->chain[depth++] = entry->ptr;
+	}
+	match->depth = depth;
 }
 
 static void end_at_leaf(struct tree_match *match, void *leaf)
@@ -129,18 +146,46 @@ static void end_at_leaf(struct tree_match *match, void *leaf)
 		match->chain[match->depth++] = leaf;
 }
 
-/* What descend() noted beyond the place where the key departs from the leaf is no ancestor. */
-static void settle_match(const struct tree *t, const struct twig *leaf, const struct name_key *key,
-			 const uint16_t at[NAME_LABELS_MAX + 1], struct tree_match *match)
+/* What was noted beyond the place where the key departs from the leaf is no ancestor. */
+static void settle_by_key(struct tree_search *s)
 {
-	struct name_departure off = twig_compare(t, leaf, key);
+	struct tree_match *match = s->match;
+	struct name_departure off = twig_compare(s->tree, s->at, s->key);
 
 	if (off.at == NO_MISMATCH)
-		match->exact = leaf->ptr;
-	while (match->depth > 0 && at[match->depth - 1] > off.at)
+		match->exact = s->at->ptr;
+	while (match->depth > 0 && s->ends[match->depth - 1] > off.at)
 		match->depth--;
 	if (off.is_over)
-		end_at_leaf(match, leaf->ptr);
+		end_at_leaf(match, s->at->ptr);
+}
+
+/* Whether the key really begins like what was noted on the way shows at the leaf only. */
+static void settle(struct tree_search *s)
+{
+	const uint8_t *leaf_name;
+	size_t leaf_len;
+
+	if (twig_is_nothing(s->at))
+		return;
+	resolve_chain(s);
+	leaf_name = s->tree->ops->name(s->at->ptr);
+	leaf_len = name_len(leaf_name);
+	if (!s->name || !name_ends_with(s->name, s->name_len, leaf_name, leaf_len)) {
+		settle_by_key(s);
+		return;
+	}
+	/* Whatever was noted on the way to an ancestor, or to the name itself, lies above it. */
+	if (s->name_len == leaf_len)
+		s->match->exact = s->at->ptr;
+	end_at_leaf(s->match, s->at->ptr);
+}
+
+static void begin_search(struct tree_search *s)
+{
+	s->match->exact = NULL;
+	s->match->depth = 0;
+	s->at = &s->tree->root;
 }
 
 void tree_find(const struct tree *t, const struct name_key *key, struct tree_match *match)
@@ -151,61 +196,55 @@ void tree_find(const struct tree *t, const struct name_key *key, struct tree_mat
 void tree_find_name(const struct tree *t, const uint8_t *name, const struct name_key *key,
 		    struct tree_match *match)
 {
-	uint16_t at[NAME_LABELS_MAX + 1];
-	const uint8_t *leaf_name;
+	struct tree_search s;
 
-	match->exact = NULL;
-	match->depth = 0;
-	const struct twig *leaf = descend(&t->root, key, match, at);
+	s.tree = t;
+	s.key = key;
+	s.name = name;
+	s.name_len = name ? name_len(name) : 0;
+	s.match = match;
+	begin_search(&s);
+	while (step_down(&s))
+		;
+	settle(&s);
+}
 
+/* What settle() reads. */
+static void foresee_leaf(const struct twig *leaf)
+{
 	if (twig_is_nothing(leaf))
 		return;
-	leaf_name = t->ops->name(leaf->ptr);
-	if (!name || !name_is_at_or_below(name, leaf_name)) {
-		settle_match(t, leaf, key, at, match);
-		return;
-	}
-	/* Whatever was noted on the way to an ancestor, or to the name itself, lies above it. */
-	if (name_len(name) == name_len(leaf_name))
-		match->exact = leaf->ptr;
-	end_at_leaf(match, leaf->ptr);
+	__builtin_prefetch(leaf->ptr);
+	__builtin_prefetch((const char *)leaf->ptr + LINE_LEN);
 }
 
-/* One step of twig_nearest() and descend(). NULL behind the leaf. */
-static const struct twig *glance_on(const struct twig *t, const struct name_key *key)
+void tree_find_each(struct tree_search *searches, unsigned count)
 {
-	if (twig_is_nothing(t))
-		return NULL;
-	if (!twig_is_branch(t)) {
-		__builtin_prefetch(t->ptr);
-		__builtin_prefetch((const char *)t->ptr + LINE_LEN);
-		return NULL;
+	struct tree_search *under_way[TREE_SIDE_BY_SIDE];
+	unsigned left = count;
+
+	assert(count <= TREE_SIDE_BY_SIDE);
+	for (unsigned i = 0; i < count; i++) {
+		begin_search(&searches[i]);
+		under_way[i] = &searches[i];
 	}
-	const struct twig *first = twig_entries(t)->at;
-	unsigned step = name_key_step(key, twig_offset(t));
+	while (left > 0) {
+		unsigned n = left;
 
-	if (t->word & twig_bit(0))
-		__builtin_prefetch(first);
-	t = t->word & twig_bit(step) ? &first[twig_index(t->word, step)] : first;
-	__builtin_prefetch(t);
-	return t;
-}
+		left = 0;
+		for (unsigned i = 0; i < n; i++) {
+			struct tree_search *s = under_way[i];
 
-void tree_foresee(struct tree_glance *glances, unsigned count)
-{
-	while (count > 0) {
-		unsigned left = 0;
-
-		for (unsigned i = 0; i < count; i++) {
-			const struct name_key *key = glances[i].key;
-			const struct twig *t = glance_on(glances[i].at, key);
-
-			glances[left].at = t;
-			glances[left].key = key;
-			left += t != NULL;
+			if (step_down(s)) {
+				__builtin_prefetch(s->at);
+				under_way[left++] = s;
+			} else {
+				foresee_leaf(s->at);
+			}
 		}
-		count = left;
 	}
+	for (unsigned i = 0; i < count; i++)
+		settle(&searches[i]);
 }
 
 /* ---- Changing ---- */

@@ -80,20 +80,24 @@ void tree_find_name(const struct tree *t, const uint8_t *name, const struct name
 		    struct tree_match *match);
 
 /*
- * Asks the memory for what tree_find() of many names will read, for all of them at once: one
- * after the other, each step of each would be waited for.
+ * One of several searches that go down side by side: what one reads next is on its way from memory
+ * while the others take their step. The caller sets the first five; what they point to outlives it.
  */
-struct tree_glance {
-	const struct twig *at;
+struct tree_search {
+	const struct tree *tree;
 	const struct name_key *key;
+	const uint8_t *name;		/* as for tree_find_name() */
+	size_t name_len;
+	struct tree_match *match;	/* the result */
+	const struct twig *at;
+	uint16_t ends[NAME_LABELS_MAX + 1];	/* as match->chain: how much of the key is an ancestor's */
 };
 
-static inline struct tree_glance tree_glance(const struct tree *t, const struct name_key *key)
-{
-	return (struct tree_glance){ &t->root, key };
-}
+/* More than memory brings at a time are of no use, and they shall all stay near. */
+enum { TREE_SIDE_BY_SIDE = 16 };
 
-void tree_foresee(struct tree_glance *glances, unsigned count);
+/* As tree_find_name() for each; `count` is at most TREE_SIDE_BY_SIDE. */
+void tree_find_each(struct tree_search *searches, unsigned count);
 
 /* Only the leaf of exactly this name; cheaper than tree_find(). NULL if none. */
 void *tree_get(const struct tree *t, const struct name_key *key);

@@ -6,9 +6,6 @@
 
 #include "cache/memory.h"
 
-/* More than memory brings at a time are of no use, and they shall all stay near. */
-enum { SIDE_BY_SIDE = 16 };
-
 struct dispatch *dispatch_new(const struct dispatch_ops *ops, void *shell, unsigned worker,
 			      size_t in_flight, const uint8_t cookie_secret[COOKIE_SECRET_LEN],
 			      struct stats *stats, uint64_t now_us)
@@ -29,6 +26,7 @@ struct dispatch *dispatch_new(const struct dispatch_ops *ops, void *shell, unsig
 	d->tsig = tsig_server_new();
 	d->shadow = shadow_new();
 	random_init(&d->random);
+	random_init_seeded(&d->chance, random_u64(&d->random) | 1);
 	wheel_init(&d->wheel, now_us);
 	for (unsigned i = 0; i < BACKENDS_MAX; i++)
 		list_init(&d->attempts_of[i]);
@@ -139,6 +137,7 @@ static bool begin_query(struct dispatch *d, const uint8_t *packet, size_t len,
 	asked->is_shadowed = false;
 	asked->has_session = false;
 	asked->is_guard = false;
+	asked->is_found = false;
 	asked->verdict = message_parse(packet, len, &asked->message);
 	switch (asked->verdict) {
 	case MESSAGE_OK:
@@ -169,22 +168,32 @@ void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len,
 		take_wellformed(d, &asked);
 }
 
-/* What the mirror would look for in its zones comes near while we see to the others. */
-static void foresee(const struct asked *asked, unsigned count)
+/* Looks up for all of them together what the mirror would look for. */
+static void look_up(struct asked *asked, unsigned count)
 {
-	struct tree_glance glances[SIDE_BY_SIDE];
+	struct tree_search searches[TREE_SIDE_BY_SIDE];
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < count; i++)
-		if (asked[i].generation)
-			glances[n++] = tree_glance(&asked[i].generation->tree, &asked[i].key);
-	if (n > 1)
-		tree_foresee(glances, n);
+	for (unsigned i = 0; i < count; i++) {
+		struct asked *a = &asked[i];
+		struct tree_search *s = &searches[n];
+
+		if (!a->generation)
+			continue;
+		s->tree = &a->generation->tree;
+		s->key = &a->key;
+		s->name = a->message.qname;
+		s->name_len = a->message.qname_len;
+		s->match = &a->found;
+		a->is_found = true;
+		n++;
+	}
+	tree_find_each(searches, n);
 }
 
 static void take_side_by_side(struct dispatch *d, const struct arrival *arrivals, unsigned count)
 {
-	struct asked asked[SIDE_BY_SIDE];
+	struct asked asked[TREE_SIDE_BY_SIDE];
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -192,7 +201,7 @@ static void take_side_by_side(struct dispatch *d, const struct arrival *arrivals
 
 		n += begin_query(d, a->packet, a->len, &a->client, &asked[n]);
 	}
-	foresee(asked, n);
+	look_up(asked, n);
 	for (unsigned i = 0; i < n; i++)
 		take_wellformed(d, &asked[i]);
 }
@@ -200,7 +209,7 @@ static void take_side_by_side(struct dispatch *d, const struct arrival *arrivals
 void dispatch_queries(struct dispatch *d, const struct arrival *arrivals, unsigned count)
 {
 	for (unsigned n; count > 0; arrivals += n, count -= n) {
-		n = count < SIDE_BY_SIDE ? count : SIDE_BY_SIDE;
+		n = count < TREE_SIDE_BY_SIDE ? count : TREE_SIDE_BY_SIDE;
 		take_side_by_side(d, arrivals, n);
 	}
 }

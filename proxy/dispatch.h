@@ -81,7 +81,8 @@ struct dispatch {
 	struct nsec3_hasher *hasher;
 	struct tsig_server *tsig;
 	struct shadow *shadow;
-	struct random random;
+	struct random random;		/* what nobody may guess */
+	struct random chance;		/* whom to ask, what to compare: guessing it gains nothing */
 	struct wheel wheel;
 	struct balance balance;
 	struct guard_memory guard;

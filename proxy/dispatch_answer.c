@@ -177,7 +177,8 @@ static void answer_zone(struct dispatch *d, struct asked *asked)
 	struct telling t;
 	struct answer_ask ask = {
 		.zone = asked->generation, .query = &asked->message, .packet = asked->packet,
-		.key = &asked->key, .edns = tell(d, asked, &t),
+		.key = &asked->key, .found = asked->is_found ? &asked->found : NULL,
+		.edns = tell(d, asked, &t),
 		.limit = dispatch_unsigned_limit(asked, cap), .is_tcp = asked->client->is_tcp,
 		.zones = &zones, .hasher = d->hasher,
 		.is_rotating = d->plan->conf->rrset_order == RRSET_ROTATE,

@@ -29,12 +29,14 @@ struct asked {
 	const struct plan_pool *pool;		/* NULL: no zone of ours */
 	const struct generation *generation;	/* what the mirror would answer from, or NULL */
 	enum message_verdict verdict;
+	bool is_found;				/* `found` is where the name fell in `generation` */
 	bool is_guard;				/* another's guard asks, and no server has been yet */
 	bool is_shadowed;			/* goes to a backend, to be compared with the mirror */
 	bool has_session;			/* signed with a key of ours: replies are, too */
 	struct tsig_session session;
 	struct message message;
 	struct name_key key;
+	struct tree_match found;
 };
 
 static inline struct evidence *evidence_of(struct dispatch *d, unsigned backend)

@@ -7,7 +7,7 @@ bool dispatch_wants_shadow(struct dispatch *d, const struct asked *asked)
 	unsigned percent = asked->pool->conf->shadow_check;
 
 	return percent > 0 && asked->generation && asked->verdict == MESSAGE_OK &&
-	       shadow_is_comparable(&asked->message) && random_below(&d->random, 100) < percent;
+	       shadow_is_comparable(&asked->message) && random_below(&d->chance, 100) < percent;
 }
 
 static void suspect(struct dispatch *d, const struct asked *asked, unsigned backend,

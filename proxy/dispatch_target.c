@@ -42,6 +42,7 @@ void dispatch_recall(struct dispatch *d, struct query *q, struct asked *asked)
 	asked->is_shadowed = q->is_shadowed;
 	asked->has_session = false;
 	asked->is_guard = false;
+	asked->is_found = false;
 	asked->verdict = message_parse(q->bytes, q->len, &asked->message);
 	assert(asked->verdict == MESSAGE_OK || asked->verdict == MESSAGE_BADVERS);
 	dispatch_route(d, asked);
@@ -250,7 +251,7 @@ static bool begin_round(struct dispatch *d, struct asked *asked, enum failure wh
 
 static bool is_trickle(struct dispatch *d, const struct asked *asked)
 {
-	return !asked->query && random_below(&d->random, TRICKLE) == 0;
+	return !asked->query && random_below(&d->chance, TRICKLE) == 0;
 }
 
 /* Somebody had as many as it can take, and was passed over. */
@@ -270,7 +271,7 @@ static const struct plan_target *drill(struct dispatch *d, const struct asked *a
 	const struct plan_target *t = NULL;
 
 	if (!asked->query && !asked->message.is_signed)
-		t = balance_drill(ask, &d->random);
+		t = balance_drill(ask, &d->chance);
 	if (t)
 		counter_add(&asked->pool->drill->served[d->worker], 1);
 	return t;
@@ -283,12 +284,12 @@ static const struct plan_target *choose(struct dispatch *d, const struct asked *
 
 	if (t)
 		return t;
-	t = balance_choose(&d->balance, &ask, &d->random);
+	t = balance_choose(&d->balance, &ask, &d->chance);
 	if (d->balance.spared)
 		note_spared(d, asked);
 	if (!t && (is_trickle(d, asked) || has_signs_of_life(d, asked->pool))) {
 		ask.is_last_resort = true;
-		t = balance_choose(&d->balance, &ask, &d->random);
+		t = balance_choose(&d->balance, &ask, &d->chance);
 	}
 	return t;
 }

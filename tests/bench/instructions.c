@@ -225,6 +225,7 @@ static struct plan *given(const char *targets, bool is_signed)
 	plan->zones[0].mirror = &world.zone;
 	world.dispatch = dispatch_new(&ops, &world, 0, 64, secret, &world.stats, START_US);
 	random_init_seeded(&world.dispatch->random, 1);
+	random_init_seeded(&world.dispatch->chance, 2);
 	dispatch_set_plan(world.dispatch, plan);
 	return plan;
 }

@@ -301,6 +301,7 @@ bool sim_play(uint64_t seed, uint64_t seconds, enum sim_breach breach, bool is_l
 	sim.queries = calloc(SIM_OPEN_MAX, sizeof(sim.queries[0]));
 	sim.dispatch = dispatch_new(&sim_ops, &sim, 0, 256, secret, &sim.stats, sim.now_us);
 	random_init_seeded(&sim.dispatch->random, seed * 2 + 2);
+	random_init_seeded(&sim.dispatch->chance, seed * 2 + 4);
 	sim_control_start();
 	sim_chance_start();
 	while (!sim.has_failed && sim.now_us < sim.end_us) {

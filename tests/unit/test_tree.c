@@ -182,6 +182,28 @@ static void compare_find(const struct tree *t, const struct oracle *o, const uin
 	ck_assert_uint_eq(depth, match.depth);
 }
 
+/* Together names are found as one by one. */
+static void compare_side_by_side(const struct tree *trees_of[], unsigned count)
+{
+	static uint8_t names[TREE_SIDE_BY_SIDE][NAME_LEN_MAX];
+	static struct name_key keys[TREE_SIDE_BY_SIDE];
+	static struct tree_match found[TREE_SIDE_BY_SIDE];
+	struct tree_search searches[TREE_SIDE_BY_SIDE];
+
+	for (unsigned i = 0; i < count; i++) {
+		random_name(names[i]);
+		name_to_key(names[i], &keys[i]);
+		searches[i].tree = trees_of[i];
+		searches[i].key = &keys[i];
+		searches[i].name = names[i];
+		searches[i].name_len = name_len(names[i]);
+		searches[i].match = &found[i];
+	}
+	tree_find_each(searches, count);
+	for (unsigned i = 0; i < count; i++)
+		compare_ways(trees_of[i], names[i], &keys[i], &found[i]);
+}
+
 static void compare_neighbours(const struct tree *t, const struct oracle *o, const uint8_t *name)
 {
 	struct name_key key;
@@ -292,6 +314,16 @@ static void copy_randomly(void)
 	oracles[to] = oracles[from];
 }
 
+static void compare_some_at_once(void)
+{
+	const struct tree *of[TREE_SIDE_BY_SIDE];
+	unsigned count = random_below(&rnd, TREE_SIDE_BY_SIDE + 1);
+
+	for (unsigned i = 0; i < count; i++)
+		of[i] = &trees[random_below(&rnd, TREES)];
+	compare_side_by_side(of, count);
+}
+
 static void compare_randomly(void)
 {
 	uint32_t i = random_below(&rnd, TREES), other = random_below(&rnd, TREES);
@@ -302,6 +334,7 @@ static void compare_randomly(void)
 		compare_find(&trees[i], &oracles[i], name);
 		compare_neighbours(&trees[i], &oracles[i], name);
 	}
+	compare_some_at_once();
 	compare_order(&trees[i], &oracles[i]);
 	compare_diff(&trees[i], &oracles[i], &trees[other], &oracles[other]);
 }
