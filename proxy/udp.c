@@ -16,11 +16,13 @@ enum {
 	LISTENERS_MAX = 2 * CONF_LISTEN_MAX,	/* new ones, and old ones that still owe answers */
 	STOP_LINGER_US = 5000000,	/* no query waits longer: the most that give-up may be */
 	BATCH_MAX = 64,			/* packets moved by one system call */
+	CROWDED = 8,			/* packets at once: more have come while these were answered */
 	BATCHES_MAX = 4,		/* for each wake-up: then the others run */
 	DRAIN_BATCHES_MAX = 1024,	/* when a listener closes */
 	QUERY_BYTES = 4096,		/* longer queries by UDP are cut, hence malformed */
 	APART = 64,			/* a whole page on, all would fall into one set of the cache */
 	SOCKET_BUFFER = 4 << 20,
+	WHOLE_MAX = DNS_EDNS_SIZE,	/* what any network carries in one piece */
 	CONTROL_LEN = CMSG_SPACE(sizeof(struct in6_pktinfo)),
 };
 
@@ -56,6 +58,7 @@ struct udp {
 	uint8_t out_bytes[BATCH_MAX][DNS_EDNS_SIZE];	/* answers of our own; others are borrowed */
 	unsigned queued;
 	unsigned queued_for;		/* the listener that all of them leave from */
+	bool has_long;			/* some are over WHOLE_MAX: servers' */
 };
 
 static void batch_init(struct batch *b)
@@ -103,15 +106,26 @@ void udp_set_buffers(int fd, int size)
 		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
+/*
+ * Forged ICMP must not make us fragment (RFC 9715), so the MTU of the interface alone counts; and what
+ * any network carries whole says so (DF). The kernel need not make a number for it then by which its
+ * fragments would be told apart from others'. Longer ones may be split, as they would without us.
+ */
+static int set_splitting(int fd, bool is_v6, bool may_split)
+{
+	int how = may_split || is_v6 ? IP_PMTUDISC_OMIT : IP_PMTUDISC_PROBE;
+
+	return setsockopt(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+			  is_v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, &how, sizeof(how));
+}
+
 static int set_options(int fd, const struct address *address)
 {
-	int on = 1, omit = IP_PMTUDISC_OMIT;
+	int on = 1;
 	bool is_v6 = address->storage.ss_family == AF_INET6;
 
 	udp_set_buffers(fd, SOCKET_BUFFER);
-	/* Forged ICMP must not make us fragment: RFC 9715. */
-	setsockopt(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER,
-		   &omit, sizeof(omit));
+	set_splitting(fd, is_v6, false);
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
 		return -errno;
 	if (is_v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
@@ -141,22 +155,36 @@ int udp_bind(const struct address *address)
 
 /* ---- Answers ---- */
 
+static void let_split(const struct listener *l, bool may_split)
+{
+	set_splitting(l->io.fd, l->address.storage.ss_family == AF_INET6, may_split);
+}
+
 void udp_flush(struct udp *u)
 {
+	const struct listener *l = &u->listeners[u->queued_for];
+	bool may_split = u->has_long;
 	unsigned sent = 0;
 
+	if (may_split)
+		let_split(l, true);
 	while (sent < u->queued) {
-		int n = sendmmsg(u->listeners[u->queued_for].io.fd, u->out.messages + sent,
-				 u->queued - sent, MSG_DONTWAIT);
+		int n = sendmmsg(l->io.fd, u->out.messages + sent, u->queued - sent, MSG_DONTWAIT);
 
 		if (n > 0) {
 			sent += (unsigned)n;
+		} else if (errno == EMSGSIZE && !may_split) {	/* an interface for less than others */
+			may_split = true;
+			let_split(l, true);
 		} else if (errno != EINTR) {	/* the first one is at fault: the rest may pass */
 			counter_add(&u->dispatch->stats->udp_send_errors, 1);
 			sent++;
 		}
 	}
+	if (may_split)
+		let_split(l, false);
 	u->queued = 0;
+	u->has_long = false;
 }
 
 uint8_t *udp_room(struct udp *u, size_t want)
@@ -222,6 +250,7 @@ void udp_answer(struct udp *u, const struct client *to, const uint8_t *bytes, si
 		return;
 	}
 	u->queued_for = to->listener;
+	u->has_long |= len > WHOLE_MAX;
 	m = &u->out.messages[u->queued].msg_hdr;
 	memcpy(&u->out.names[u->queued], &to->address, sizeof(to->address));
 	m->msg_namelen = to->address.sa.sa_family == AF_INET ? sizeof(struct sockaddr_in)
@@ -274,7 +303,7 @@ static bool take_query(struct udp *u, struct listener *l, unsigned i, struct arr
 	return false;
 }
 
-/* One batch. False when there is no more to read now. */
+/* One batch. False when there is hardly more to read now. */
 static bool read_batch(struct udp *u, struct listener *l)
 {
 	unsigned taken = 0;
@@ -290,7 +319,7 @@ static bool read_batch(struct udp *u, struct listener *l)
 		taken += take_query(u, l, (unsigned)i, &u->arrivals[taken]);
 	dispatch_queries(u->dispatch, u->arrivals, taken);
 	u->flush(u->arg);
-	return n == BATCH_MAX;
+	return n >= CROWDED;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)

@@ -12,6 +12,7 @@ enum {
 	TYPE_IPV6 = 0x86dd,
 	PROTOCOL_UDP = 17,
 	HOPS = 64,
+	IPV4_WHOLE = 0x4000,		/* DF: not to be fragmented */
 	IPV4_MORE_OR_OFFSET = 0x3fff,	/* any of these bits: a fragment */
 };
 
@@ -150,7 +151,7 @@ static void put_v4(const uint8_t *asked, uint8_t *ip, size_t total)
 	ip[1] = 0;
 	wire_put_u16(ip + 2, (uint16_t)total);
 	memcpy(ip + 4, ip + XDP_IPV4_LEN + XDP_UDP_LEN, 2);	/* the query's ID is as random as any */
-	wire_put_u16(ip + 6, 0);	/* may be fragmented on its way, as what sockets send */
+	wire_put_u16(ip + 6, IPV4_WHOLE);	/* as what sockets send: udp.c */
 	ip[8] = HOPS;
 	ip[9] = PROTOCOL_UDP;
 	wire_put_u16(ip + 10, 0);
