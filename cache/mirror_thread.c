@@ -320,7 +320,7 @@ void mirror_thread_init(struct mirror *m)
 	m->shop.report = on_report;
 	m->shop.report_arg = m;
 	m->shop.rearm = work_rearm;
-	m->shop.aside = aside_new(m->shop.loop, priority_of_transfers);
+	m->shop.aside = aside_new(m->shop.loop, priority_of_asides);
 	if (m->conf.has_redis)
 		m->shop.store = store_new(m->shop.loop, &m->conf.store, &mirror_store_listener, m);
 	reviews_init(&m->shop.reviews, m->shop.loop, m->shop.state_dir);

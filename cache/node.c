@@ -7,6 +7,7 @@
 
 #include "cache/dns.h"
 #include "cache/memory.h"
+#include "cache/priority.h"
 #include "cache/wire.h"
 
 /* How a set begins inside a node; copied in and out, since it lies at any address. */
@@ -218,6 +219,7 @@ static void leaf_drop(void *leaf)
 {
 	struct node *n = leaf;
 
+	priority_give_way();
 	if (--n->refs == 0)
 		free(n);
 }

@@ -7,10 +7,17 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "cache/clock.h"
+
 enum {
 	SLICE_NS = 500000,	/* longer than a batch takes, shorter than others' */
 	TRANSFERS_NICE = 10,	/* weighs a ninth of 0 */
+	ASIDES_NICE = 15,	/* a third of that */
+	YIELD_US = 100,		/* between two yields, at least */
+	LEAST_PART = 8,		/* of the time that others took before, if they want it all */
 };
+
+_Thread_local struct priority priority;
 
 /* The kernel's struct sched_attr of the beginning: its header and <sched.h> do not go together. */
 struct attributes {
@@ -31,9 +38,32 @@ void priority_of_queries(void)
 	syscall(SYS_sched_setattr, 0, &a, 0);
 }
 
-void priority_of_transfers(void)
+static void be_nice(int by)
 {
 	int first = getpriority(PRIO_PROCESS, (id_t)getpid());	/* of the first thread, on Linux */
 
-	setpriority(PRIO_PROCESS, 0, first + TRANSFERS_NICE);
+	setpriority(PRIO_PROCESS, 0, first + by);
+	priority.gives_way = true;
+}
+
+void priority_of_transfers(void)
+{
+	be_nice(TRANSFERS_NICE);
+}
+
+void priority_of_asides(void)
+{
+	be_nice(ASIDES_NICE);
+}
+
+/* Who was kept waiting for long yields to nobody until it has had its share. */
+void priority_yield(void)
+{
+	uint64_t before = clock_monotonic_us(), after;
+
+	if (before < priority.next_us)
+		return;
+	sched_yield();
+	after = clock_monotonic_us();
+	priority.next_us = after + YIELD_US + (after - before) / LEAST_PART;
 }

@@ -10,6 +10,9 @@
 #ifndef PRIORITY_H
 #define PRIORITY_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 /*
  * It runs in short pieces and sleeps between them: with a slice as short as that (Linux 6.12) it
  * need not wait until another's, of some milliseconds, is over.
@@ -18,5 +21,33 @@ void priority_of_queries(void);
 
 /* It may take long, and waits while others have something to do. Twice is fine. */
 void priority_of_transfers(void);
+
+/*
+ * Nor does anybody wait for it. Of two threads that are alike, whoever had to wait for the other is
+ * owed as much by all, those that answer queries included.
+ */
+void priority_of_asides(void);
+
+struct priority {
+	bool gives_way;
+	unsigned items;
+	uint64_t next_us;
+};
+
+extern _Thread_local struct priority priority;
+
+void priority_yield(void);
+
+/*
+ * For loops that take long, once for each of their items, of some tenths of a microsecond: whoever
+ * answers queries and waits for the CPU gets it within a fraction of a millisecond. By
+ * itself the kernel may look for him only when its clock ticks, each four. Does nothing in a thread
+ * that answers queries itself.
+ */
+static inline void priority_give_way(void)
+{
+	if (++priority.items % 128 == 0 && priority.gives_way)
+		priority_yield();
+}
 
 #endif

@@ -2,6 +2,7 @@
 /* tree_order - what goes through a tree in canonical order: neighbours, walks, differences. */
 #include "cache/tree.h"
 
+#include "cache/priority.h"
 #include "cache/random.h"
 #include "cache/twig.h"
 
@@ -77,8 +78,10 @@ void *tree_choose(const struct tree *t, struct random *random)
 
 static bool walk(const struct twig *t, bool (*visit)(void *leaf, void *arg), void *arg)
 {
-	if (!twig_is_branch(t))
+	if (!twig_is_branch(t)) {
+		priority_give_way();
 		return twig_is_nothing(t) || visit(t->ptr, arg);
+	}
 	for (unsigned i = 0, n = twig_count(t->word); i < n; i++)
 		if (!walk(&twig_entries(t)->at[i], visit, arg))
 			return false;
@@ -156,6 +159,7 @@ static bool diff_twigs(struct diff *d, const struct twig *old, const struct twig
 		return true;
 	struct split s = find_split(d, old, new);
 
+	priority_give_way();
 	if (s.offset == NO_MISMATCH)	/* two leaves of one name */
 		return d->visit(old->ptr, new->ptr, d->arg);
 	for (unsigned step = 0; step < NAME_STEPS; step++) {

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "cache/dns.h"
+#include "cache/priority.h"
 
 /* On to a node with records, beginning with `node` itself; or to the end. */
 static bool enter(struct zone_cursor *c, const struct node *node)
@@ -42,6 +43,7 @@ bool zone_cursor_next(struct zone_cursor *c, struct zone_record *record)
 	const uint8_t *rdata;
 	uint16_t len;
 
+	priority_give_way();
 	while (c->node) {
 		if (c->set.type != TYPE_SOA && rrset_next(&c->set, &c->pos, &rdata, &len)) {
 			record_of(c->node, &c->set, rdata, len, record);

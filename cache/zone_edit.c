@@ -21,6 +21,7 @@
 #include "cache/draft.h"
 #include "cache/memory.h"
 #include "cache/node.h"
+#include "cache/priority.h"
 #include "cache/wire.h"
 
 /* The owner whose records are being changed. */
@@ -325,6 +326,7 @@ static enum zone_error add_record(struct zone_edit *e, const uint8_t *owner,
 	enum zone_error why;
 	struct owner *o;
 
+	priority_give_way();
 	if (!is_data_type(r->type))
 		return ZONE_BAD_RDATA;
 	if (!name_is_at_or_below(owner, e->origin))
