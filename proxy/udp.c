@@ -107,25 +107,28 @@ void udp_set_buffers(int fd, int size)
 }
 
 /*
- * Forged ICMP must not make us fragment (RFC 9715), so the MTU of the interface alone counts; and what
- * any network carries whole says so (DF). The kernel need not make a number for it then by which its
- * fragments would be told apart from others'. Longer ones may be split, as they would without us.
+ * Forged ICMP must not make us fragment (RFC 9715), so the MTU of the interface alone counts. Of IPv4 what
+ * any network carries whole says so (DF): the kernel need not make a number for it then by which its
+ * fragments would be told apart from others'. Longer answers may be split, as they would without us,
+ * and so may all that leave in one batch with them. Of IPv6 nobody on the way splits anything.
  */
-static int set_splitting(int fd, bool is_v6, bool may_split)
+static void set_splitting(int fd, const struct address *from, bool may_split)
 {
-	int how = may_split || is_v6 ? IP_PMTUDISC_OMIT : IP_PMTUDISC_PROBE;
+	int how = may_split ? IP_PMTUDISC_OMIT : IP_PMTUDISC_PROBE;
 
-	return setsockopt(fd, is_v6 ? IPPROTO_IPV6 : IPPROTO_IP,
-			  is_v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, &how, sizeof(how));
+	if (from->storage.ss_family == AF_INET)
+		setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &how, sizeof(how));
 }
 
 static int set_options(int fd, const struct address *address)
 {
-	int on = 1;
+	int on = 1, omit = IP_PMTUDISC_OMIT;
 	bool is_v6 = address->storage.ss_family == AF_INET6;
 
 	udp_set_buffers(fd, SOCKET_BUFFER);
-	set_splitting(fd, is_v6, false);
+	set_splitting(fd, address, false);
+	if (is_v6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &omit, sizeof(omit));
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) < 0)
 		return -errno;
 	if (is_v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0)
@@ -155,11 +158,6 @@ int udp_bind(const struct address *address)
 
 /* ---- Answers ---- */
 
-static void let_split(const struct listener *l, bool may_split)
-{
-	set_splitting(l->io.fd, l->address.storage.ss_family == AF_INET6, may_split);
-}
-
 void udp_flush(struct udp *u)
 {
 	const struct listener *l = &u->listeners[u->queued_for];
@@ -167,7 +165,7 @@ void udp_flush(struct udp *u)
 	unsigned sent = 0;
 
 	if (may_split)
-		let_split(l, true);
+		set_splitting(l->io.fd, &l->address, true);
 	while (sent < u->queued) {
 		int n = sendmmsg(l->io.fd, u->out.messages + sent, u->queued - sent, MSG_DONTWAIT);
 
@@ -175,14 +173,14 @@ void udp_flush(struct udp *u)
 			sent += (unsigned)n;
 		} else if (errno == EMSGSIZE && !may_split) {	/* an interface for less than others */
 			may_split = true;
-			let_split(l, true);
+			set_splitting(l->io.fd, &l->address, true);
 		} else if (errno != EINTR) {	/* the first one is at fault: the rest may pass */
 			counter_add(&u->dispatch->stats->udp_send_errors, 1);
 			sent++;
 		}
 	}
 	if (may_split)
-		let_split(l, false);
+		set_splitting(l->io.fd, &l->address, false);
 	u->queued = 0;
 	u->has_long = false;
 }
@@ -303,8 +301,8 @@ static bool take_query(struct udp *u, struct listener *l, unsigned i, struct arr
 	return false;
 }
 
-/* One batch. False when there is hardly more to read now. */
-static bool read_batch(struct udp *u, struct listener *l)
+/* One batch. How many packets it had; fewer than BATCH_MAX, or -1: that was all. */
+static int read_batch(struct udp *u, struct listener *l)
 {
 	unsigned taken = 0;
 	int n;
@@ -319,7 +317,7 @@ static bool read_batch(struct udp *u, struct listener *l)
 		taken += take_query(u, l, (unsigned)i, &u->arrivals[taken]);
 	dispatch_queries(u->dispatch, u->arrivals, taken);
 	u->flush(u->arg);
-	return n >= CROWDED;
+	return n;
 }
 
 static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
@@ -328,7 +326,7 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 
 	(void)loop;
 	(void)revents;
-	for (unsigned i = 0; i < BATCHES_MAX && read_batch(l->owner, l); i++)
+	for (unsigned i = 0; i < BATCHES_MAX && read_batch(l->owner, l) >= CROWDED; i++)
 		;
 }
 
@@ -423,7 +421,7 @@ static struct listener *take_slot(struct udp *u)
  */
 static void drain_old(struct udp *u, struct listener *l)
 {
-	for (unsigned i = 0; i < DRAIN_BATCHES_MAX && read_batch(u, l); i++)
+	for (unsigned i = 0; i < DRAIN_BATCHES_MAX && read_batch(u, l) == BATCH_MAX; i++)
 		;
 	udp_flush(u);
 	close(l->io.fd);
@@ -452,7 +450,7 @@ static void stop(struct listener *l)
 {
 	ev_io_stop(l->owner->loop, &l->io);
 	l->close_us = l->owner->dispatch->now_us + STOP_LINGER_US;
-	for (unsigned i = 0; i < DRAIN_BATCHES_MAX && read_batch(l->owner, l); i++)
+	for (unsigned i = 0; i < DRAIN_BATCHES_MAX && read_batch(l->owner, l) == BATCH_MAX; i++)
 		;
 }
 

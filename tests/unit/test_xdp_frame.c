@@ -212,6 +212,7 @@ START_TEST(answer_goes_back_with_right_sums)
 		whole = xdp_frame_answer(&f, frame, len);
 		ck_assert_uint_eq(whole, f.head_len + len);
 		check_sums(frame, whole, _i);
+		ck_assert(_i || wire_get_u16(frame + 20) == 0x4000);	/* DF, and no fragment */
 		ck_assert_mem_eq(frame, query + 6, 6);
 		ck_assert_mem_eq(frame + 6, query, 6);
 		ck_assert(xdp_frame_parse(frame, whole, &back));
