@@ -12,7 +12,7 @@ enum {
 	AHEAD = 4 << 20,
 	HUGE_PAGE = 2 << 20,
 	HEAP_END = 64 << 20,	/* a thread's heap ends at a multiple of this */
-	PROBE = 64 << 10,	/* as large as what malloc() takes off the end of the heap */
+	PROBE = 64 << 10,	/* mostly at the end of the heap: there are few holes as large */
 	EDGE = 64,		/* room for what malloc() notes at the end of the heap */
 	OVERHEAD = 16,		/* of malloc(), for each block */
 };
@@ -27,8 +27,8 @@ static uintptr_t borrow(size_t size)
 	return at;
 }
 
-/* What this thread has asked for by the bulk since its heap was made longer. */
-static _Thread_local size_t bulk_len;
+static _Thread_local bool expects_bulk;
+static _Thread_local size_t bulk_len;	/* asked for since the heap was made longer */
 
 /* malloc() maps a block of its own for such a size until one has been freed: mallopt(3). */
 static void teach_malloc(void)
@@ -41,10 +41,10 @@ static void teach_malloc(void)
 }
 
 /*
- * What is freed at the end of the heap stays there, for what is asked for next. The end shall lie
- * just before that of a huge page, so that what malloc() writes there touches none that it has only
- * a part of: such a page could not become a huge one. The next piece is marked before it is
- * there, for the same reason. Wherever malloc() goes another way, all this is for nothing, and no harm.
+ * What is freed at the end of the heap stays there, for what is asked for next. malloc() writes a few
+ * bytes at the new end. Where they fall into the first part of a huge page, whose rest is not the heap's yet,
+ * the kernel has to give it a small one, and that place is lost: so the heap shall end just before the end of a
+ * huge page, which has been marked before. Where malloc() goes another way, this is for nothing, and no harm.
  */
 static void make_longer(void)
 {
@@ -63,11 +63,16 @@ static void make_longer(void)
 static void count_bulk(size_t size)
 {
 	bulk_len += size + OVERHEAD;
-	if (bulk_len < AHEAD)
+	if (bulk_len < AHEAD || !expects_bulk)
 		return;
 	bulk_len = 0;
 	teach_malloc();
 	make_longer();
+}
+
+void memory_expect_bulk(void)
+{
+	expects_bulk = true;
 }
 
 void *memory_bulk(size_t size)

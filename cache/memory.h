@@ -41,11 +41,14 @@ static inline void *memory_new(size_t size)
 void *memory_table(size_t count, size_t size);
 
 /*
- * For what comes by the million: the names of zones. As memory_new() and realloc(); but each few
- * megabytes the heap of this thread is made longer ahead, and of huge pages where the system has
- * such (transparent_hugepage). Else it grows by a page at a time: a system call and a fault for each
- * fifty names, and where these are looked up, a walk through page tables that no cache holds.
+ * For what comes by the million: names of zones, their records, and the trees to them. As memory_new()
+ * and realloc(); but in a thread that expects much of it the heap is made longer ahead, some megabytes
+ * at a time, and of huge pages where the system has such (transparent_hugepage). Else it grows by 4 kB: a
+ * system call and a fault for each fifty names, and where these are looked up, a walk through page tables that
+ * no cache holds. From the first megabytes on malloc() takes blocks of up to 8 MB from heaps, in all threads,
+ * and keeps up to 16 MB at the end of each.
  */
+void memory_expect_bulk(void);		/* in this thread; twice is fine */
 void *memory_bulk(size_t size);
 void *memory_bulk_resize(void *p, size_t size);
 

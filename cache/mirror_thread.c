@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cache/clock.h"
+#include "cache/memory.h"
 #include "cache/mirror_fleet.h"
 #include "cache/mirror_order.h"
 #include "cache/mirror_parts.h"
@@ -305,6 +306,7 @@ void *mirror_thread_run(void *arg)
 	struct mirror *m = arg;
 
 	rcu_thread_start();
+	memory_expect_bulk();
 	m->shop.started_us = clock_monotonic_us();
 	if (m->shop.store)
 		store_start(m->shop.store);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "cache/clock.h"
+#include "cache/memory.h"
 #include "cache/dns.h"
 #include "cache/dump.h"
 #include "cache/snapshot.h"
@@ -209,7 +210,10 @@ int main(int argc, char **argv)
 	unsigned count = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1900000;
 	size_t before = resident_bytes();
 	uint64_t start = clock_monotonic_us();
-	struct generation *g = build(count);
+	struct generation *g;
+
+	memory_expect_bulk();		/* as the mirror's thread does */
+	g = build(count);
 
 	printf("{\"records\": %zu, \"build_s\": %.3f", g->records, seconds_since(start));
 	printf(", \"bytes_per_record\": %.1f",
