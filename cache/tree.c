@@ -98,9 +98,11 @@ void *tree_get(const struct tree *t, const struct name_key *key)
 }
 
 /*
- * One step of twig_nearest(). Each leaf that may be an ancestor is noted: one whose name ends (step 0)
- * where a label of the key has ended too. What is noted is where its entry lies, for that may not have
- * come from memory yet. False: at a leaf, or in an empty tree.
+ * One step towards a leaf that shares with the key as long a beginning as any does. Each leaf on the
+ * way that may be an ancestor is noted: one whose name ends (step 0) where a label of the key has ended
+ * too; and of it where its entry lies, for that may not have come from memory yet. What is noted after
+ * a step that the trie lacks ends behind the departure: settle_by_key() drops it. False: at a leaf, or
+ * in an empty tree.
  */
 static bool step_down(struct tree_search *s)
 {

@@ -90,7 +90,7 @@ struct tree_search {
 	size_t name_len;
 	struct tree_match *match;	/* the result */
 	const struct twig *at;
-	uint16_t ends[NAME_LABELS_MAX + 1];	/* as match->chain: how much of the key is an ancestor's */
+	uint16_t ends[NAME_LABELS_MAX + 1];	/* of each in match->chain: where it ends in the key */
 };
 
 /* More than memory brings at a time are of no use, and they shall all stay near. */

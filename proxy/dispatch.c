@@ -168,12 +168,14 @@ void dispatch_query(struct dispatch *d, const uint8_t *packet, size_t len,
 		take_wellformed(d, &asked);
 }
 
-/* Looks up for all of them together what the mirror would look for. */
-static void look_up(struct asked *asked, unsigned count)
+/* Looks up for all of them together what the mirror would look for, if it is the one that is asked. */
+static void look_up(struct dispatch *d, struct asked *asked, unsigned count)
 {
 	struct tree_search searches[TREE_SIDE_BY_SIDE];
 	unsigned n = 0;
 
+	if (!d->mirror_answers || count < 2)
+		return;
 	for (unsigned i = 0; i < count; i++) {
 		struct asked *a = &asked[i];
 		struct tree_search *s = &searches[n];
@@ -201,7 +203,7 @@ static void take_side_by_side(struct dispatch *d, const struct arrival *arrivals
 
 		n += begin_query(d, a->packet, a->len, &a->client, &asked[n]);
 	}
-	look_up(asked, n);
+	look_up(d, asked, n);
 	for (unsigned i = 0; i < n; i++)
 		take_wellformed(d, &asked[i]);
 }

@@ -83,6 +83,7 @@ struct dispatch {
 	struct shadow *shadow;
 	struct random random;		/* what nobody may guess */
 	struct random chance;		/* whom to ask, what to compare: guessing it gains nothing */
+	bool mirror_answers;		/* the last query; so it will, most likely, the next */
 	struct wheel wheel;
 	struct balance balance;
 	struct guard_memory guard;

@@ -200,6 +200,7 @@ static bool is_stale(const struct dispatch *d, const struct asked *asked)
 
 void dispatch_answer_mirror(struct dispatch *d, struct asked *asked)
 {
+	d->mirror_answers = true;
 	if (dispatch_verify(d, asked)) {
 		counter_add(&d->stats->answers_mirror, 1);
 		if (is_stale(d, asked))

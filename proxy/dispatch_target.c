@@ -181,6 +181,7 @@ static bool start_attempt(struct dispatch *d, struct asked *asked, struct backen
 	struct query *q = asked->query;
 	struct attempt *a;
 
+	d->mirror_answers = false;
 	q->tried[q->tried_count++] = (uint16_t)b->index;
 	q->try_count++;
 	a = inflight_add_attempt(d->inflight, q, (uint16_t)b->index, d->now_us);

@@ -159,49 +159,33 @@ static void compare_ways(const struct tree *t, const uint8_t *name, const struct
 		ck_assert_ptr_eq(other.chain[i], match->chain[i]);
 }
 
-static void compare_find(const struct tree *t, const struct oracle *o, const uint8_t *name)
+static void compare_match(const struct oracle *o, const uint8_t *name, const struct tree_match *match)
 {
-	struct tree_match match;
-	struct name_key key;
 	unsigned depth = 0, labels = name_label_count(name);
 
-	name_to_key(name, &key);
-	tree_find(t, &key, &match);
-	ck_assert_ptr_eq(match.exact, oracle_get(o, name));
-	ck_assert_ptr_eq(tree_get(t, &key), match.exact);
-	compare_ways(t, name, &key, &match);
+	ck_assert_ptr_eq(match->exact, oracle_get(o, name));
 	for (unsigned up = labels + 1; up-- > 0;) {
 		struct leaf *l = oracle_get(o, name_skip(name, up));
 
 		if (!l)
 			continue;
-		ck_assert_uint_lt(depth, match.depth);
-		ck_assert_ptr_eq(match.chain[depth], l);
+		ck_assert_uint_lt(depth, match->depth);
+		ck_assert_ptr_eq(match->chain[depth], l);
 		depth++;
 	}
-	ck_assert_uint_eq(depth, match.depth);
+	ck_assert_uint_eq(depth, match->depth);
 }
 
-/* Together names are found as one by one. */
-static void compare_side_by_side(const struct tree *trees_of[], unsigned count)
+static void compare_find(const struct tree *t, const struct oracle *o, const uint8_t *name)
 {
-	static uint8_t names[TREE_SIDE_BY_SIDE][NAME_LEN_MAX];
-	static struct name_key keys[TREE_SIDE_BY_SIDE];
-	static struct tree_match found[TREE_SIDE_BY_SIDE];
-	struct tree_search searches[TREE_SIDE_BY_SIDE];
+	struct tree_match match;
+	struct name_key key;
 
-	for (unsigned i = 0; i < count; i++) {
-		random_name(names[i]);
-		name_to_key(names[i], &keys[i]);
-		searches[i].tree = trees_of[i];
-		searches[i].key = &keys[i];
-		searches[i].name = names[i];
-		searches[i].name_len = name_len(names[i]);
-		searches[i].match = &found[i];
-	}
-	tree_find_each(searches, count);
-	for (unsigned i = 0; i < count; i++)
-		compare_ways(trees_of[i], names[i], &keys[i], &found[i]);
+	name_to_key(name, &key);
+	tree_find(t, &key, &match);
+	ck_assert_ptr_eq(tree_get(t, &key), match.exact);
+	compare_match(o, name, &match);
+	compare_ways(t, name, &key, &match);
 }
 
 static void compare_neighbours(const struct tree *t, const struct oracle *o, const uint8_t *name)
@@ -314,14 +298,28 @@ static void copy_randomly(void)
 	oracles[to] = oracles[from];
 }
 
-static void compare_some_at_once(void)
+/* Names of several trees together. */
+static void compare_side_by_side(void)
 {
-	const struct tree *of[TREE_SIDE_BY_SIDE];
-	unsigned count = random_below(&rnd, TREE_SIDE_BY_SIDE + 1);
+	static uint8_t names[TREE_SIDE_BY_SIDE][NAME_LEN_MAX];
+	static struct name_key keys[TREE_SIDE_BY_SIDE];
+	static struct tree_match found[TREE_SIDE_BY_SIDE];
+	struct tree_search searches[TREE_SIDE_BY_SIDE];
+	uint32_t of[TREE_SIDE_BY_SIDE], count = random_below(&rnd, TREE_SIDE_BY_SIDE + 1);
 
+	for (unsigned i = 0; i < count; i++) {
+		of[i] = random_below(&rnd, TREES);
+		random_name(names[i]);
+		name_to_key(names[i], &keys[i]);
+		searches[i].tree = &trees[of[i]];
+		searches[i].key = &keys[i];
+		searches[i].name = names[i];
+		searches[i].name_len = name_len(names[i]);
+		searches[i].match = &found[i];
+	}
+	tree_find_each(searches, count);
 	for (unsigned i = 0; i < count; i++)
-		of[i] = &trees[random_below(&rnd, TREES)];
-	compare_side_by_side(of, count);
+		compare_match(&oracles[of[i]], names[i], &found[i]);
 }
 
 static void compare_randomly(void)
@@ -334,7 +332,7 @@ static void compare_randomly(void)
 		compare_find(&trees[i], &oracles[i], name);
 		compare_neighbours(&trees[i], &oracles[i], name);
 	}
-	compare_some_at_once();
+	compare_side_by_side();
 	compare_order(&trees[i], &oracles[i]);
 	compare_diff(&trees[i], &oracles[i], &trees[other], &oracles[other]);
 }
