@@ -23,8 +23,9 @@ void priority_of_queries(void);
 void priority_of_transfers(void);
 
 /*
- * Nor does anybody wait for it. Of two threads that are alike, whoever had to wait for the other is
- * owed as much by all, those that answer queries included.
+ * It waits for transfers, too, which seldom wait for it. Of two threads that weigh alike the one that
+ * had to wait for the other would be owed CPU for that, and all others would wait until it has had it, those that
+ * answer queries included.
  */
 void priority_of_asides(void);
 

@@ -22,7 +22,7 @@ static void fill_from_kernel(uint8_t *to, size_t len)
 	}
 }
 
-/* SplitMix64 (Steele, Lea, Flood 2014): good enough for simulations, and tiny. */
+/* SplitMix64 (Steele, Lea, Flood 2014): evenly spread, and tiny; who sees one can tell the next. */
 static uint64_t next_seeded(uint64_t *seed)
 {
 	do

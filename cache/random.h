@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * random - unguessable numbers by the handful, without a system call for each.
+ * random - random numbers by the handful, without a system call for each: unguessable, or seeded.
  *
  * Purpose:  message IDs, socket choice, jitter (RFC 5452 s.9.2 wants IDs unpredictable).
  * Owns:     a buffer filled by getrandom(2); consumed bytes are wiped.
