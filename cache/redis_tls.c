@@ -254,6 +254,15 @@ static bool move_once(struct redis_tls *t, int *failed)
 	return is_moving;
 }
 
+/* Redis may have said why before it left: that is still to be read. */
+static void hear_last_words(struct redis_tls *t, int *failed)
+{
+	int said = 0;
+
+	if (*failed == SSL_ERROR_SYSCALL && !read_net(t, &said) && said)
+		*failed = said;
+}
+
 static void move(struct redis_tls *t)
 {
 	int failed = 0;
@@ -263,6 +272,7 @@ static void move(struct redis_tls *t)
 	for (unsigned i = 0; is_moving && !failed && i < TURN_MAX; i++)
 		is_moving = move_once(t, &failed);
 	if (failed) {
+		hear_last_words(t, &failed);
 		end(t, failed);
 		return;
 	}

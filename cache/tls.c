@@ -217,12 +217,31 @@ enum tls_status tls_read(struct tls *t, uint8_t *to, size_t room, size_t *len)
 	return TLS_OK;
 }
 
+/* A peer that is gone may have said why before: that is still to be read. */
+static enum tls_status last_words(struct tls *t)
+{
+	uint8_t byte;
+	size_t n;
+
+	ERR_clear_error();
+	int result = SSL_peek_ex(t->ssl, &byte, 1, &n);
+
+	if (result == 1 || SSL_get_error(t->ssl, result) != SSL_ERROR_SSL) {
+		t->is_failed = true;
+		return closed(t);
+	}
+	return status_of(t, result);
+}
+
 enum tls_status tls_write(struct tls *t, const uint8_t *from, size_t size, size_t *len)
 {
 	ERR_clear_error();
 	int result = SSL_write_ex(t->ssl, from, size, len);
 
-	return result == 1 ? TLS_OK : status_of(t, result);
+	if (result == 1)
+		return TLS_OK;
+	return SSL_get_error(t->ssl, result) == SSL_ERROR_SYSCALL ? last_words(t)
+								  : status_of(t, result);
 }
 
 bool tls_has_pending(const struct tls *t)

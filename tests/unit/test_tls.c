@@ -15,12 +15,12 @@
 #include <unistd.h>
 
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509.h>
 
 #include "cache/tls.h"
 #include "tests/temporary.h"
+#include "tests/unit/certificate.h"
 
 #define NAME "ns1.example.com"
 
@@ -40,36 +40,10 @@ static const char *server_alpn;
 
 /* ---- Certificates ---- */
 
-static X509 *certificate_of(EVP_PKEY *k, const char *name)
-{
-	X509 *x = X509_new();
-	char san[80];
-
-	snprintf(san, sizeof(san), "DNS:%s", name);
-	X509_set_version(x, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-	X509_gmtime_adj(X509_getm_notBefore(x), -3600);
-	X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-	X509_set_pubkey(x, k);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
-				   (const unsigned char *)"subject.example.com", -1, -1, 0);
-	X509_set_issuer_name(x, X509_get_subject_name(x));
-	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, san);
-
-	X509_add_ext(x, e, -1);
-	X509_EXTENSION_free(e);
-	ck_assert_int_gt(X509_sign(x, k, EVP_sha256()), 0);
-	return x;
-}
-
 static void write_cert(char path[CERT_PATH_MAX], const char *label, X509 *x)
 {
 	snprintf(path, CERT_PATH_MAX, "%s/%s", folder, label);
-	FILE *f = fopen(path, "w");
-
-	ck_assert_ptr_nonnull(f);
-	ck_assert_int_eq(PEM_write_X509(f, x), 1);
-	fclose(f);
+	certificate_write(x, path);
 }
 
 static void make_pin(void)
@@ -90,10 +64,10 @@ static void make_certificates(void)
 
 	ck_assert_ptr_nonnull(mkdtemp(temporary_path(folder, sizeof(folder), "test_tls")));
 	key = EVP_EC_gen("P-256");
-	cert = certificate_of(key, NAME);
+	cert = certificate_new(key, NAME);
 	make_pin();
 	write_cert(ca_path, "ca", cert);
-	X509 *x = certificate_of(other, NAME);
+	X509 *x = certificate_new(other, NAME);
 
 	write_cert(other_path, "other", x);
 	X509_free(x);
@@ -405,6 +379,24 @@ START_TEST(end_is_seen_with_and_without_good_bye)
 }
 END_TEST
 
+/* It has gone before we come to read, and our next write fails: what it said is not lost. */
+START_TEST(alert_of_a_peer_that_is_gone_is_heard_when_a_write_fails)
+{
+	SSL_set_verify(server, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	by_pin(pin_text);
+	struct tls *t = client();
+	size_t n;
+
+	ck_assert_int_eq(shake(t), TLS_OK);
+	ck_assert_int_ne(SSL_do_handshake(server), 1);
+	close(fds[1]);
+	fds[1] = -1;
+	ck_assert_int_eq(tls_write(t, (const uint8_t *)"ask", 3, &n), TLS_FAILED);
+	ck_assert_msg(strstr(tls_reason(t), "does not take our certificate"), "%s", tls_reason(t));
+	tls_free(t);
+}
+END_TEST
+
 START_TEST(peer_that_breaks_the_record_is_not_believed)
 {
 	struct tls *t = shaken();
@@ -492,6 +484,7 @@ int main(void)
 	tcase_add_test(tc, bytes_go_both_ways);
 	tcase_add_test(tc, peer_that_only_changes_keys_does_not_keep_us);
 	tcase_add_loop_test(tc, end_is_seen_with_and_without_good_bye, 0, 2);
+	tcase_add_test(tc, alert_of_a_peer_that_is_gone_is_heard_when_a_write_fails);
 	tcase_add_test(tc, peer_that_breaks_the_record_is_not_believed);
 	tcase_add_test(tc, garbage_is_no_handshake);
 	tcase_add_test(tc, profiles_differ_by_what_the_files_hold);
