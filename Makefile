@@ -54,7 +54,7 @@ HARDEN_LINK = -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--as-needed
 # AF_XDP is there where libxdp, libbpf and a clang for BPF are; XDP= leaves it out.
 XDP := $(shell pkg-config --exists libxdp libbpf && command -v clang llvm-strip >/dev/null && echo yes)
 
-LIBRARIES = hiredis libconfuse liburcu-qsbr libssl libcrypto jansson libxxhash ldns $(if $(XDP),libxdp libbpf)
+LIBRARIES = hiredis libconfuse liburcu-memb libssl libcrypto jansson libxxhash ldns $(if $(XDP),libxdp libbpf)
 PKG_CFLAGS := $(patsubst -I%,-isystem %,$(shell pkg-config --cflags $(LIBRARIES) 2>/dev/null))
 PKG_LIBS := $(shell pkg-config --libs $(LIBRARIES) 2>/dev/null)
 LIBS = $(PKG_LIBS) -lev -pthread -lm

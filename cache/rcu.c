@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include "cache/rcu.h"
 
-#include <urcu-qsbr.h>
+#include <stdbool.h>
+
+#include <urcu/urcu-memb.h>
 
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -39,35 +41,57 @@ static void readers_waited_for(void)
 }
 #endif
 
+/* Sections of liburcu's nest, ours do not: a thread is a reader, or it is none. */
+static _Thread_local bool is_registered, is_reader;
+
+static void begin(void)
+{
+	if (!is_registered || is_reader)
+		return;
+	is_reader = true;
+	urcu_memb_read_lock();
+}
+
+static void end(void)
+{
+	readers_left();
+	if (is_reader)
+		urcu_memb_read_unlock();
+	is_reader = false;
+}
+
 void rcu_thread_start(void)
 {
-	urcu_qsbr_register_thread();
+	urcu_memb_register_thread();
+	is_registered = true;
+	begin();
 }
 
 void rcu_thread_stop(void)
 {
-	readers_left();
-	urcu_qsbr_unregister_thread();
+	end();
+	is_registered = false;
+	urcu_memb_unregister_thread();
 }
 
 void rcu_sleep(void)
 {
-	readers_left();
-	urcu_qsbr_thread_offline();
+	end();
 }
 
 void rcu_wake(void)
 {
-	urcu_qsbr_thread_online();
+	begin();
 }
 
-/*
- * synchronize_rcu() of this flavour takes a caller that is a reader offline meanwhile, so
- * two threads that wait at the same time do not wait for each other.
- */
+/* A reader that waited for itself would never return; and two that wait, not for each other. */
 void rcu_wait(void)
 {
-	readers_left();
-	urcu_qsbr_synchronize_rcu();
+	bool was_reader = is_reader;
+
+	end();
+	urcu_memb_synchronize_rcu();
 	readers_waited_for();
+	if (was_reader)
+		begin();
 }

@@ -2,8 +2,9 @@
 /*
  * rcu - readers never wait: what a thread publishes, others read without a lock.
  *
- * Purpose:  a thin cover over liburcu's QSBR flavour that ThreadSanitizer understands
- *           (liburcu's barriers are assembly, which TSan cannot see).
+ * Purpose:  a thin cover over liburcu that ThreadSanitizer understands (liburcu's barriers are
+ *           assembly, which TSan cannot see). Of its flavours that in which a reader who
+ *           sleeps and wakes needs no barrier: rcu_wait() has one made in all of them (membarrier(2)).
  * Threads:  every thread that reads calls rcu_thread_start() first and rcu_thread_stop()
  *           last. It is a reader except between rcu_sleep() and rcu_wake(), which it
  *           puts around its wait for events; nothing it read before may be used after.
