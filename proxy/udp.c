@@ -53,6 +53,8 @@ struct udp {
 	struct listener listeners[LISTENERS_MAX];
 	unsigned slot_count;		/* those behind have never been used */
 	struct batch in, out;
+	unsigned in_used;		/* messages that the kernel wrote into: the rest are as they were made */
+	bool in_has_control;		/* for a wildcard's */
 	uint8_t in_bytes[BATCH_MAX][QUERY_BYTES + APART];
 	struct arrival arrivals[BATCH_MAX];
 	uint8_t out_bytes[BATCH_MAX][DNS_EDNS_SIZE];	/* answers of our own; others are borrowed */
@@ -83,6 +85,7 @@ struct udp *udp_new(struct ev_loop *loop, struct dispatch *dispatch, void (*flus
 	batch_init(&u->out);
 	for (unsigned i = 0; i < BATCH_MAX; i++)
 		u->in.parts[i] = (struct iovec){ u->in_bytes[i], QUERY_BYTES };
+	u->in_used = BATCH_MAX;
 	return u;
 }
 
@@ -301,18 +304,27 @@ static bool take_query(struct udp *u, struct listener *l, unsigned i, struct arr
 	return false;
 }
 
+static void make_messages(struct udp *u, bool has_control)
+{
+	unsigned count = has_control == u->in_has_control ? u->in_used : BATCH_MAX;
+
+	for (unsigned i = 0; i < count; i++) {
+		u->in.messages[i].msg_hdr.msg_namelen = sizeof(u->in.names[i]);
+		u->in.messages[i].msg_hdr.msg_control = has_control ? u->in.control[i] : NULL;
+		u->in.messages[i].msg_hdr.msg_controllen = has_control ? CONTROL_LEN : 0;
+	}
+	u->in_has_control = has_control;
+}
+
 /* One batch. How many packets it had; fewer than BATCH_MAX, or -1: that was all. */
 static int read_batch(struct udp *u, struct listener *l)
 {
 	unsigned taken = 0;
 	int n;
 
-	for (unsigned i = 0; i < BATCH_MAX; i++) {
-		u->in.messages[i].msg_hdr.msg_namelen = sizeof(u->in.names[i]);
-		u->in.messages[i].msg_hdr.msg_control = l->is_wildcard ? u->in.control[i] : NULL;
-		u->in.messages[i].msg_hdr.msg_controllen = l->is_wildcard ? CONTROL_LEN : 0;
-	}
+	make_messages(u, l->is_wildcard);
 	n = recvmmsg(l->io.fd, u->in.messages, BATCH_MAX, MSG_DONTWAIT, NULL);
+	u->in_used = n > 0 ? (unsigned)n : 0;
 	for (int i = 0; i < n; i++)
 		taken += take_query(u, l, (unsigned)i, &u->arrivals[taken]);
 	dispatch_queries(u->dispatch, u->arrivals, taken);
