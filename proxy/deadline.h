@@ -20,13 +20,18 @@
 #include <ev.h>
 
 struct deadline {
-	ev_io io;
+	ev_io io;		/* in the crowd: it rings seldom */
+	ev_timer ring;		/* never started: what the worker's loop is told by */
+	struct ev_loop *loop;
 	uint64_t at_us;		/* when it rings; UINT64_MAX: it does not */
 };
 
-/* `on_ring` is called after all sockets of its turn, and again each turn until deadline_stop(). */
-void deadline_init(struct deadline *d, struct ev_loop *loop,
-		   void (*on_ring)(struct ev_loop *loop, ev_io *io, int revents));
+/*
+ * `on_ring` is called by `loop`, in which `crowd` is embedded (or the same loop), after all sockets of its
+ * turn, and again each turn until deadline_stop().
+ */
+void deadline_init(struct deadline *d, struct ev_loop *loop, struct ev_loop *crowd,
+		   void (*on_ring)(struct ev_loop *loop, ev_timer *ring, int revents));
 void deadline_fini(struct deadline *d);		/* all zeroes is fine */
 
 /* Rings at `at_us` or earlier; UINT64_MAX: need not ring. */

@@ -9,7 +9,8 @@
  * UDP: each backend has a few connected sockets on random ports. One of them, chosen anew for
  * each turn of the loop, takes all queries of that turn, so that batches stay full; each is
  * replaced after a second or some thousand queries, so that ports stay unguessable (RFC 5452
- * s.9.2). A replaced socket is still read until late replies are no longer welcome.
+ * s.9.2). A replaced socket is still read until late replies are no longer welcome. A few of those in
+ * use are polled with the worker's listeners, while replies are due: epoll is called for each packet.
  * TCP: up to a few pipelined connections (RFC 7766), opened when needed, closed when idle.
  *
  * Owns:     the sockets, their queues and buffers.
@@ -32,7 +33,8 @@ struct upstream_tcp;
 
 /* What both kinds need of the worker. */
 struct upstream_shell {
-	struct ev_loop *loop;
+	struct ev_loop *loop;		/* for many sockets (crowd.h) */
+	struct ev_loop *polled;		/* the worker's own: for a few */
 	struct dispatch *dispatch;
 	void (*flush)(void *arg);	/* after each batch of replies: sends what is queued */
 	void *arg;

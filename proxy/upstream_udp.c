@@ -14,6 +14,7 @@
 
 enum {
 	SOCKETS_ACTIVE = 4,		/* for each backend */
+	POLLED_MAX = 2 * SOCKETS_ACTIVE,	/* of all, and while replies are due: poll(2) looks at each */
 	SOCKET_LIFE_US = 1000000,	/* then it is replaced, when next used */
 	SOCKET_QUERIES_MAX = 4096,	/* likewise */
 	SOCKET_LINGER_US = 2500000,	/* a replaced one is read for so long: late replies */
@@ -32,7 +33,9 @@ struct socket {
 	struct link dirty;		/* on owner->dirty while its queue is not empty */
 	uint32_t serial;		/* never reused: inflight matches replies by it */
 	uint16_t backend;
+	bool is_polled;			/* while `owed` > 0; else it is in the crowd */
 	unsigned used;			/* queries sent */
+	unsigned owed;			/* replies that we would believe; those that never come stay */
 	uint64_t born_us, close_us;
 	int error;			/* of the last send; the next flush acts on it */
 	unsigned queued;
@@ -51,6 +54,7 @@ struct upstream_udp {
 	struct link dirty, free, retired;
 	uint32_t last_serial;
 	uint16_t next_id;		/* of the next query */
+	unsigned polled;		/* sockets that may be */
 	struct backend_sockets backends[BACKENDS_MAX];
 	struct mmsghdr in[BATCH_MAX];
 	struct iovec in_parts[BATCH_MAX];
@@ -104,6 +108,41 @@ static struct socket *take_free(struct upstream_udp *u)
 	return s;
 }
 
+static void watch_in_crowd(struct socket *s)
+{
+	s->is_polled = false;
+	ev_io_start(s->owner->shell.loop, &s->io);
+}
+
+static void watch(struct upstream_udp *u, struct socket *s)
+{
+	if (u->polled == POLLED_MAX) {
+		watch_in_crowd(s);
+		return;
+	}
+	s->is_polled = true;
+	u->polled++;
+}
+
+static void unwatch(struct socket *s)
+{
+	ev_io_stop(s->is_polled ? s->owner->shell.polled : s->owner->shell.loop, &s->io);
+	s->owner->polled -= s->is_polled;
+}
+
+static void owe(struct socket *s)
+{
+	if (s->owed++ == 0 && s->is_polled)
+		ev_io_start(s->owner->shell.polled, &s->io);
+}
+
+/* What comes unasked may wait: it is no reply. */
+static void rest(struct socket *s)
+{
+	if (s->owed == 0 && s->is_polled)
+		ev_io_stop(s->owner->shell.polled, &s->io);
+}
+
 /* The kernel picks the port at random from its range (RFC 6056). -1 with errno. */
 static int open_connected(const struct address *to)
 {
@@ -119,6 +158,7 @@ static int open_connected(const struct address *to)
 	return fd;
 }
 
+/* To be watched. */
 static struct socket *socket_open(struct upstream_udp *u, unsigned backend)
 {
 	int fd = open_connected(&u->backends[backend].address);
@@ -135,16 +175,15 @@ static struct socket *socket_open(struct upstream_udp *u, unsigned backend)
 	s->serial = u->last_serial;
 	s->backend = (uint16_t)backend;
 	s->born_us = now_us(u);
-	s->used = s->queued = 0;
+	s->used = s->queued = s->owed = 0;
 	s->error = 0;
 	ev_io_init(&s->io, on_readable, fd, EV_READ);
-	ev_io_start(u->shell.loop, &s->io);
 	return s;
 }
 
 static void socket_close(struct socket *s)
 {
-	ev_io_stop(s->owner->shell.loop, &s->io);
+	unwatch(s);
 	close(s->io.fd);
 	s->queued = 0;
 	list_remove(&s->dirty);
@@ -158,6 +197,8 @@ static void socket_retire(struct upstream_udp *u, struct socket **slot)
 	struct socket *s = *slot;
 
 	*slot = NULL;
+	unwatch(s);
+	watch_in_crowd(s);
 	s->close_us = now_us(u) + SOCKET_LINGER_US;
 	list_append(&u->retired, &s->link);
 }
@@ -239,8 +280,10 @@ static struct socket *current_socket(struct upstream_udp *u, unsigned backend)
 	fresh = socket_open(u, backend);
 	if (fresh && *slot)
 		socket_retire(u, slot);
-	if (fresh)
+	if (fresh) {
+		watch(u, fresh);
 		*slot = fresh;
+	}
 	return *slot;		/* the old one serves on when descriptors have run out */
 }
 
@@ -287,6 +330,7 @@ bool upstream_udp_send(struct upstream_udp *u, struct attempt *a, const struct q
 	inflight_sent(u->shell.dispatch->inflight, a, s->serial, id);
 	s->parts[s->queued][0] = (struct iovec){ a->id_wire, 2 };
 	s->parts[s->queued][1] = (struct iovec){ q->bytes + 2, q->len - 2u };
+	owe(s);
 	s->used++;
 	s->queued++;
 	if (list_is_empty(&s->dirty))
@@ -382,7 +426,9 @@ static bool read_batch(struct upstream_udp *u, struct socket *s)
 		for (int i = 0; i < n; i++)
 			inflight_foresee(u->shell.dispatch->inflight, s->serial, u->bytes[i], glance);
 	for (int i = 0; i < n; i++)
-		dispatch_reply(u->shell.dispatch, s->serial, s->backend, u->bytes[i], u->in[i].msg_len);
+		if (dispatch_reply(u->shell.dispatch, s->serial, s->backend, u->bytes[i], u->in[i].msg_len))
+			s->owed--;
+	rest(s);
 	u->shell.flush(u->shell.arg);
 	return n == BATCH_MAX;
 }

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <ev.h>
@@ -44,7 +45,7 @@ struct worker {
 	pthread_t thread;
 	struct ev_loop *loop;
 	struct crowd crowd;		/* in it: TCP, and sockets to backends */
-	ev_async command;		/* a new plan, or the end */
+	ev_io command;			/* an eventfd: a new plan, or the end */
 	ev_prepare before_sleep;
 	struct deadline deadline;	/* the wheel's next, or before */
 	bool looks_again;		/* we were late for it: sockets are read before it is kept */
@@ -183,11 +184,11 @@ static bool is_late(const struct worker *w)
 	return w->dispatch->now_us > wheel_next_us(&w->dispatch->wheel) + LATE_US;
 }
 
-static void on_deadline(struct ev_loop *loop, ev_io *io, int revents)
+static void on_deadline(struct ev_loop *loop, ev_timer *ring, int revents)
 {
 	struct worker *w = worker_of(loop);
 
-	(void)io;
+	(void)ring;
 	(void)revents;
 	/* A wait that a signal cut short has shown no socket: one more turn does. */
 	w->looks_again = is_late(w) && !w->looks_again;
@@ -289,12 +290,13 @@ static void begin_stop(struct worker *w)
 	ev_timer_start(w->loop, &w->sweep);
 }
 
-static void on_command(struct ev_loop *loop, ev_async *async, int revents)
+static void on_command(struct ev_loop *crowd, ev_io *io, int revents)
 {
-	struct worker *w = worker_of(loop);
+	struct worker *w = worker_of(crowd);
+	eventfd_t times;
 
-	(void)async;
 	(void)revents;
+	eventfd_read(io->fd, &times);
 	if (atomic_load(&w->next_plan))
 		use_next_plan(w);
 	if (atomic_load(&w->must_stop) && w->stop_us == 0)
@@ -362,11 +364,22 @@ void worker_use_plan(struct worker *w, const struct plan *plan)
 {
 	atomic_store(&w->next_plan, plan);
 	if (w->is_started)
-		ev_async_send(w->loop, &w->command);
+		eventfd_write(w->command.fd, 1);
 	else
 		use_next_plan(w);	/* the thread does not run yet: we are it */
 	while (sem_wait(&w->done) < 0 && errno == EINTR)
 		;
+}
+
+/* In the crowd, so that poll need not look at it each time. libev's ev_async would not wake it there. */
+static void init_command(struct worker *w)
+{
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	if (fd < 0)
+		abort();
+	ev_io_init(&w->command, on_command, fd, EV_READ);
+	ev_io_start(w->crowd.loop, &w->command);
 }
 
 static void init_loop(struct worker *w)
@@ -376,21 +389,21 @@ static void init_loop(struct worker *w)
 		abort();
 	ev_set_userdata(w->loop, w);
 	ev_set_loop_release_cb(w->loop, on_sleep, on_wake);
-	ev_async_init(&w->command, on_command);
-	ev_async_start(w->loop, &w->command);
 	ev_prepare_init(&w->before_sleep, on_before_sleep);
 	ev_set_priority(&w->before_sleep, EV_MINPRI);
 	ev_prepare_start(w->loop, &w->before_sleep);
 	crowd_init(&w->crowd, w->loop);		/* behind it: crowd.h */
+	init_command(w);
 	busy_init(&w->busy);
-	deadline_init(&w->deadline, w->loop, on_deadline);
+	deadline_init(&w->deadline, w->loop, w->crowd.loop, on_deadline);
 	ev_timer_init(&w->sweep, on_sweep, 0., 1.);
 	ev_timer_start(w->loop, &w->sweep);
 }
 
 static void init_parts(struct worker *w, const struct plan *plan, const struct worker_conf *conf)
 {
-	struct upstream_shell shell = { .loop = w->crowd.loop, .flush = flush, .arg = w };
+	struct upstream_shell shell = { .loop = w->crowd.loop, .polled = w->loop, .flush = flush,
+					.arg = w };
 
 	w->dispatch = dispatch_new(&shell_ops, w, w->index, plan->conf->in_flight, conf->cookie_secret,
 				   &w->stats, clock_monotonic_us());
@@ -441,7 +454,7 @@ void worker_start(struct worker *w)
 void worker_stop(struct worker *w)
 {
 	atomic_store(&w->must_stop, true);
-	ev_async_send(w->loop, &w->command);
+	eventfd_write(w->command.fd, 1);
 }
 
 void worker_join(struct worker *w)
@@ -462,6 +475,7 @@ void worker_free(struct worker *w)
 	deadline_fini(&w->deadline);
 	ev_loop_destroy(w->loop);
 	crowd_fini(&w->crowd);
+	close(w->command.fd);
 	sem_destroy(&w->done);
 	free(w);
 }
