@@ -11,7 +11,7 @@ import time
 
 import configurations
 import references
-from measure import (BENCHES, CHANGES, CLIENT_CPU, GROWTH_SECONDS, MACHINE, PERCENTILES, RECORDS, ROUNDS, SERVER_CPU,
+from measure import (BENCHES, CHANGES, CLIENT_CPU, MACHINE, PERCENTILES, RECORDS, REPETITIONS, ROUNDS, SERVER_CPU,
                      STEADY_RATE, awake, cpu_ns, machine, medians, on_cpu, settled_memory, steadily, table, wait_answer, wait_zone)
 from peers import SECONDARIES, Source
 from servers import Redis, Understudy, wait_for
@@ -200,6 +200,9 @@ def ixfr(world):
 
 # ---- Queries meanwhile ----
 
+ADDED = {"added_p999_us": ("+ p99.9", ".0f"), "added_ran_p999_us": ("ran: +", ".0f")}   # to the quiet second before
+
+
 @contextlib.contextmanager
 def over_and_over(do):
     """A thread does it again and again; the list has as many entries as it was done."""
@@ -234,21 +237,34 @@ def change_again(server, source):
     time.sleep(0.05)
 
 
-def asked(world, server, done=()):
-    """Medians over seconds."""
+def asked(world, server, seconds=1):
     questions = world.questions("big", lambda: f"host{world.random.randrange(RECORDS):07d}.{ZONE} 1")
-    before = len(done)
-    found = [steadily(server, questions, world.stage.cast, seconds=1) for _ in range(max(1, round(GROWTH_SECONDS / 2)))]
+    return steadily(server, questions, world.stage.cast, seconds)
+
+
+def asked_during(world, server, do, seconds):
+    """While it is done over and over."""
+    with over_and_over(do) as done:
+        found = asked(world, server, seconds)
+    return {**found, "times": len(done)}
+
+
+def busy_row(found, quiet):
+    """Medians over rounds; and of what came on top of the quiet second of the same round."""
     row = medians([{key: one[key] for key in PERCENTILES} for one in found])
-    return {**row, "lost": sum(one["lost"] for one in found), "times": len(done) - before, **machine(found)}
+    for key in ("p999_us", "ran_p999_us"):
+        row["added_" + key] = None if found[0][key] is None else statistics.median(
+            own[key] - base[key] for own, base in zip(found, quiet))
+    return {**row, "lost": sum(one["lost"] for one in found), "times": sum(one.get("times", 0) for one in found),
+            **machine(found)}
 
 
 def transfer_latency(world):
     """
     How long answers from the big zone take, at a steady rate, while nothing happens, while it is transferred
-    whole over and over and swapped (and written to Redis), and while ten changes come twenty times a second.
-    All threads of the server share one processor; the client shares the other one with the primary and Redis. Of all
-    replies, and of those for which the machine itself ran (tests/bench/ticks.h).
+    whole over and over and swapped (and written to Redis), and while ten changes come twenty times a second: a
+    second of each in turn. All threads of the server share one processor; the client shares the other one with the
+    primary and Redis. Of all replies, and of those for which the machine itself ran (tests/bench/ticks.h).
     """
     source, redis = source_of(world), redis_of(world)
     rows = {}
@@ -256,13 +272,15 @@ def transfer_latency(world):
         with awake(), on_cpu(CLIENT_CPU), world.playing(understudy_of(world, source, store)) as server:
             loaded(server)
             settled_memory(server)
-            rows["quiet" + name] = asked(world, server)
-            with over_and_over(lambda: transfer_again(server)) as done:
-                rows["AXFR" + name] = asked(world, server, done)
-            with over_and_over(lambda: change_again(server, source)) as done:
-                rows["IXFR" + name] = asked(world, server, done)
+            quiet, whole, changes = [], [], []
+            for _ in range(REPETITIONS):
+                quiet.append(asked(world, server))
+                whole.append(asked_during(world, server, lambda: transfer_again(server), 1.5))
+                changes.append(asked_during(world, server, lambda: change_again(server, source), 1))
+            for kind, found in (("quiet", quiet), ("AXFR", whole), ("IXFR", changes)):
+                rows[kind + name] = busy_row(found, quiet)
     return table(f"answers from {IN_ALL} records at {STEADY_RATE} q/s, microseconds; ran: while the machine did", rows,
-                 {**PERCENTILES, "lost": ("lost", "d"), "times": ("transfers", "d"), **MACHINE})
+                 {**PERCENTILES, **ADDED, "lost": ("lost", "d"), "times": ("transfers", "d"), **MACHINE})
 
 
 # ---- By itself ----
