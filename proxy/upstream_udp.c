@@ -420,6 +420,7 @@ static bool read_batch(struct upstream_udp *u, struct socket *s)
 	if (n < 0) {
 		if (errno != EAGAIN && errno != EINTR)
 			on_socket_error(u, s, errno);
+		u->shell.flush(u->shell.arg);
 		return false;
 	}
 	for (enum inflight_glance glance = 0; glance < GLANCES; glance++)
@@ -442,5 +443,4 @@ static void on_readable(struct ev_loop *loop, ev_io *io, int revents)
 	(void)revents;
 	for (unsigned i = 0; i < BATCHES_MAX && ev_is_active(io) && read_batch(u, s); i++)
 		;
-	u->shell.flush(u->shell.arg);
 }

@@ -3,7 +3,7 @@
 import time
 
 import configurations
-from measure import (CLIENT_CPU, PATIENCE, SERVER_CPU, ZONES, cpu_ns, on_cpu, query_of, settle, settled_memory, table,
+from measure import (CLIENT_CPU, PATIENCE, ZONES, cpu_ns, on_cpu, query_of, settle, settled_memory, table,
                      wait_zone, wait_zones)
 from peers import SECONDARIES
 from servers import Understudy, free_port

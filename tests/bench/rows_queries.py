@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: ISC
 """rows_queries - what a query costs and how long it takes, by UDP."""
-import os
 import re
 import shutil
 import signal
@@ -11,7 +10,6 @@ import references
 from measure import (CLIENT_CPU, HOSTS, MACHINE, PERCENTILES, SECONDS, SERVER_CPU, STEADY_RATE, awake, compare, cpu_ns, flood,
                      machine, pin, processes_of, steadily, table, turns)
 from peers import Dnsdist
-from servers import wait_for
 from stages import HEAD, nsd_of
 
 BUSY_POLL = "300us"     # as long as it takes until the next query comes, and some more
