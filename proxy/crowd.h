@@ -5,8 +5,9 @@
  * Purpose:  a socket that epoll watches calls it for each packet that comes or leaves, and on a
  *           listener that is a twentieth of what an answer costs. poll(2) listens to its sockets
  *           only while we sleep, but looks at each of them every time. So a worker's loop polls
- *           its UDP listeners, and as one socket more the epoll that has all others: connections
- *           of clients, and what backends are asked by.
+ *           its UDP listeners and the few sockets by which it asks most (upstream_udp.c), and as one
+ *           more the epoll that has all others: connections of clients, the rest of what backends are
+ *           asked by, and control's word, which comes seldom.
  * Not here: what those sockets do; their watchers are started in crowd->loop, timers in the outer.
  * Owns:     the inner loop.
  * Threads:  one for each worker, inside its outer loop.

@@ -7,30 +7,18 @@
 #include <unistd.h>
 
 #include "cache/clock.h"
-#include "proxy/list.h"
 
-static void on_io(struct ev_loop *crowd, ev_io *io, int revents)
-{
-	struct deadline *d = list_entry(io, struct deadline, io);
-
-	(void)crowd;
-	(void)revents;
-	ev_feed_event(d->loop, &d->ring, EV_TIMER);
-}
-
-void deadline_init(struct deadline *d, struct ev_loop *loop, struct ev_loop *crowd,
-		   void (*on_ring)(struct ev_loop *loop, ev_timer *ring, int revents))
+void deadline_init(struct deadline *d, struct ev_loop *loop,
+		   void (*on_ring)(struct ev_loop *loop, ev_io *io, int revents))
 {
 	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 
 	if (fd < 0)
 		abort();
-	d->loop = loop;
 	d->at_us = UINT64_MAX;
-	ev_timer_init(&d->ring, on_ring, 0., 0.);
-	ev_set_priority(&d->ring, EV_MINPRI);
-	ev_io_init(&d->io, on_io, fd, EV_READ);
-	ev_io_start(crowd, &d->io);
+	ev_io_init(&d->io, on_ring, fd, EV_READ);
+	ev_set_priority(&d->io, EV_MINPRI);
+	ev_io_start(loop, &d->io);
 }
 
 void deadline_fini(struct deadline *d)

@@ -20,18 +20,16 @@
 #include <ev.h>
 
 struct deadline {
-	ev_io io;		/* in the crowd: it rings seldom */
-	ev_timer ring;		/* never started: what the worker's loop is told by */
-	struct ev_loop *loop;
+	ev_io io;
 	uint64_t at_us;		/* when it rings; UINT64_MAX: it does not */
 };
 
 /*
- * `on_ring` is called by `loop`, in which `crowd` is embedded (or the same loop), after all sockets of its
- * turn, and again each turn until deadline_stop().
+ * `on_ring` is called after all sockets of its turn, and again each turn until deadline_stop(). `loop` is
+ * the one that polls: the crowd in it looks later, and what came meanwhile would lie there unread.
  */
-void deadline_init(struct deadline *d, struct ev_loop *loop, struct ev_loop *crowd,
-		   void (*on_ring)(struct ev_loop *loop, ev_timer *ring, int revents));
+void deadline_init(struct deadline *d, struct ev_loop *loop,
+		   void (*on_ring)(struct ev_loop *loop, ev_io *io, int revents));
 void deadline_fini(struct deadline *d);		/* all zeroes is fine */
 
 /* Rings at `at_us` or earlier; UINT64_MAX: need not ring. */

@@ -44,7 +44,7 @@ struct worker {
 	unsigned index;
 	pthread_t thread;
 	struct ev_loop *loop;
-	struct crowd crowd;		/* in it: TCP, and sockets to backends */
+	struct crowd crowd;		/* in it: TCP, and most sockets to backends */
 	ev_io command;			/* an eventfd: a new plan, or the end */
 	ev_prepare before_sleep;
 	struct deadline deadline;	/* the wheel's next, or before */
@@ -179,16 +179,17 @@ static void on_shell_timer(void *shell, struct wheel_item *item)
 	tcp_on_timer(((struct worker *)shell)->tcp, item);
 }
 
+/* Not when nothing is due: UINT64_MAX. */
 static bool is_late(const struct worker *w)
 {
-	return w->dispatch->now_us > wheel_next_us(&w->dispatch->wheel) + LATE_US;
+	return w->dispatch->now_us - LATE_US > wheel_next_us(&w->dispatch->wheel);
 }
 
-static void on_deadline(struct ev_loop *loop, ev_timer *ring, int revents)
+static void on_deadline(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct worker *w = worker_of(loop);
 
-	(void)ring;
+	(void)io;
 	(void)revents;
 	/* A wait that a signal cut short has shown no socket: one more turn does. */
 	w->looks_again = is_late(w) && !w->looks_again;
@@ -395,7 +396,7 @@ static void init_loop(struct worker *w)
 	crowd_init(&w->crowd, w->loop);		/* behind it: crowd.h */
 	init_command(w);
 	busy_init(&w->busy);
-	deadline_init(&w->deadline, w->loop, w->crowd.loop, on_deadline);
+	deadline_init(&w->deadline, w->loop, on_deadline);
 	ev_timer_init(&w->sweep, on_sweep, 0., 1.);
 	ev_timer_start(w->loop, &w->sweep);
 }

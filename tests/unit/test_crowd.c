@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "cache/clock.h"
 #include "proxy/crowd.h"
+#include "proxy/deadline.h"
 
 enum { PATIENCE_S = 10 };
 
@@ -108,6 +110,66 @@ START_TEST(sockets_come_before_deadlines)
 }
 END_TEST
 
+static int others[2];
+static struct deadline ring;
+
+static void hold_nothing(struct ev_loop *loop)
+{
+	(void)loop;
+}
+
+/* The loop has seen what is ready, and no more: then a packet comes, and a deadline passes. */
+static void hold_up(struct ev_loop *loop)
+{
+	static const char byte = 'x';
+
+	if (write(ends[1], &byte, 1) != 1)
+		abort();
+	while (clock_monotonic_us() <= ring.at_us)
+		;
+	ev_set_loop_release_cb(loop, NULL, NULL);
+}
+
+static void on_other(struct ev_loop *loop, ev_io *io, int revents)
+{
+	(void)revents;
+	ev_io_stop(loop, io);
+}
+
+static void on_ring(struct ev_loop *loop, ev_io *io, int revents)
+{
+	(void)loop;
+	(void)io;
+	(void)revents;
+	late_at = ++step;
+	ev_break(outer, EVBREAK_ALL);
+}
+
+/* With the timer in the crowd, which looks after the loop, replies that were there were called late. */
+START_TEST(what_came_while_the_loop_was_held_up_is_read_before_the_deadline)
+{
+	ev_io other;
+
+	ck_assert_int_eq(pipe(others), 0);
+	ev_io_init(&other, on_other, others[0], EV_READ);
+	ev_io_start(crowd.loop, &other);
+	ev_io_start(outer, &reader);
+	ev_timer_init(&deadline, on_guard, PATIENCE_S, 0.);
+	ev_timer_start(outer, &deadline);	/* the reader does not end it */
+	deadline_init(&ring, outer, on_ring);
+	deadline_set(&ring, clock_monotonic_us() + 20000);
+	ev_run(outer, EVRUN_NOWAIT);
+	ev_set_loop_release_cb(outer, hold_nothing, hold_up);
+	ck_assert_int_eq(write(others[1], "x", 1), 1);
+	ev_run(outer, 0);
+	ck_assert_uint_eq(read_at, 1);
+	ck_assert_uint_eq(late_at, 2);
+	deadline_fini(&ring);
+	close(others[0]);
+	close(others[1]);
+}
+END_TEST
+
 static void feed(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	(void)loop;
@@ -149,6 +211,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, what_is_ready_in_the_crowd_wakes_the_loop);
 	tcase_add_test(tc, sockets_come_before_deadlines);
+	tcase_add_test(tc, what_came_while_the_loop_was_held_up_is_read_before_the_deadline);
 	tcase_add_test(tc, what_is_fed_from_outside_does_not_wait_for_a_packet);
 	tcase_add_test(tc, what_is_served_before_the_sleep_comes_before_the_last_word);
 	suite_add_tcase(s, tc);
