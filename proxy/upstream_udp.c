@@ -33,7 +33,7 @@ struct socket {
 	struct link dirty;		/* on owner->dirty while its queue is not empty */
 	uint32_t serial;		/* never reused: inflight matches replies by it */
 	uint16_t backend;
-	bool is_polled;			/* while `owed` > 0; else it is in the crowd */
+	bool is_polled;			/* while `owed` > 0, and else not watched; or it is in the crowd */
 	unsigned used;			/* queries sent */
 	unsigned owed;			/* replies that we would believe; those that never come stay */
 	uint64_t born_us, close_us;
@@ -262,10 +262,10 @@ void upstream_udp_sweep(struct upstream_udp *u)
 
 /* ---- Sending ---- */
 
-/* Not while its queue is part of this turn's batch. */
+/* Not while its queue is part of this turn's batch, or it is to be read in this turn. */
 static bool is_worn(const struct socket *s, uint64_t now)
 {
-	return list_is_empty(&s->dirty)
+	return list_is_empty(&s->dirty) && !ev_is_pending(&s->io)
 	       && (now - s->born_us > SOCKET_LIFE_US || s->used >= SOCKET_QUERIES_MAX);
 }
 

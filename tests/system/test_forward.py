@@ -299,6 +299,28 @@ def test_reply_comes_from_the_address_that_was_asked(stage, asked):
         assert exchange((asked, port), question("www.example.com"), is_tcp)
 
 
+def refused(front, where, count):
+    """So many at once, which had piled up. Who answers from elsewhere is not heard: the socket is connected."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(where)
+        sock.settimeout(ANSWER_S)
+        front.freeze()
+        for id in range(count):
+            sock.send(question("www.elsewhere.test", id=id))
+        front.thaw()
+        return {int.from_bytes(sock.recv(4096)[:2], "big") for _ in range(count)}
+
+
+def test_batches_of_a_wildcard_and_of_others_are_answered_from_where_they_were_asked(stage):
+    every, one = ("127.0.0.3", free_port()), ("127.0.0.2", free_port())
+    front = stage.understudy(configurations.forward_only(("127.0.0.1", 9)).replace(
+        '"{listen}"', f'"0.0.0.0:{every[1]}", "{one[0]}:{one[1]}"').replace("workers   = 2", "workers   = 1"))
+    front.where = one
+    front.start()
+    for where, count in ((every, 2), (one, 70), (every, 1), (every, 64), (one, 2), (every, 40), (one, 64), (every, 70), (one, 5)):
+        assert refused(front, where, count) == set(range(count)), f"{count} at {where}"
+
+
 def test_backend_over_ipv6(stage):
     fake = FakeBackend(echo)
     fake.udp.close()
