@@ -19,6 +19,7 @@ from stages import MARKED, notify, start_secondary
 
 ZONE = "example.com."
 IN_ALL = RECORDS + 2    # SOA and NS
+CHANGES_S = 10          # Knot takes five for each
 
 
 def conf_of(primary, redis=None):
@@ -183,19 +184,25 @@ def serial_in(message):
 
 
 def ixfr(world):
-    """Ten changes of the big zone by IXFR: from NOTIFY to the first answer with them, one secondary at a time."""
+    """
+    Ten changes of the big zone by IXFR: from NOTIFY to the first answer with them, one secondary at a time; CHANGES
+    times, or as often as it gets to in CHANGES_S.
+    """
     source = source_of(world)
     rows = {}
     for name, make in contenders(world, source).items():
         with world.playing(make()) as server:
             loaded(server)
             settled_memory(server)
-            figures = [changed(server, source) for _ in range(CHANGES)]
+            figures, end = [], time.monotonic() + CHANGES_S
+            while len(figures) < CHANGES and (len(figures) < 3 or time.monotonic() < end):
+                figures.append(changed(server, source))
             times = sorted(own["ms"] for own in figures)
             rows[name] = {"p50_ms": statistics.median(times), "most_ms": times[-1],
-                          "cpu_ms": statistics.median(own["cpu_ms"] for own in figures)}
-    return table(f"IXFR of ten changes in {IN_ALL} records, {CHANGES} times, from NOTIFY to the first answer", rows,
-                 {"p50_ms": ("median ms", ".1f"), "most_ms": ("most ms", ".1f"), "cpu_ms": ("CPU ms", ".2f")})
+                          "cpu_ms": statistics.median(own["cpu_ms"] for own in figures), "times": len(times)}
+    return table(f"IXFR of ten changes in {IN_ALL} records, from NOTIFY to the first answer", rows,
+                 {"p50_ms": ("median ms", ".1f"), "most_ms": ("most ms", ".1f"), "cpu_ms": ("CPU ms", ".2f"),
+                  "times": ("times", "d")})
 
 
 # ---- Queries meanwhile ----
@@ -263,7 +270,7 @@ def transfer_latency(world):
     """
     How long answers from the big zone take, at a steady rate, while nothing happens, while it is transferred
     whole over and over and swapped (and written to Redis), and while ten changes come twenty times a second: a
-    second of each in turn. All threads of the server share one processor; the client shares the other one with the
+    second or so of each in turn. All threads of the server share one processor; the client shares the other one with the
     primary and Redis. Of all replies, and of those for which the machine itself ran (tests/bench/ticks.h).
     """
     source, redis = source_of(world), redis_of(world)
