@@ -7,7 +7,7 @@
  *           only while we sleep, but looks at each of them every time. So a worker's loop polls
  *           its UDP listeners and the few sockets by which it asks most (upstream_udp.c), and as one
  *           more the epoll that has all others: connections of clients, the rest of what backends are
- *           asked by, and control's word, which comes seldom.
+ *           asked by, and what comes seldom: the timer of deadlines, control's word.
  * Not here: what those sockets do; their watchers are started in crowd->loop, timers in the outer.
  * Owns:     the inner loop.
  * Threads:  one for each worker, inside its outer loop.

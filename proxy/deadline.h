@@ -20,20 +20,31 @@
 #include <ev.h>
 
 struct deadline {
-	ev_io io;
+	ev_io io;		/* in the crowd: it rings seldom, and each socket that is polled costs */
+	ev_timer ring;		/* never started: by it the worker's loop is told */
+	struct ev_loop *loop;
+	unsigned rung_in;	/* which turn of it */
+	uint64_t rung_us;	/* when that began; 0: it does not ring */
 	uint64_t at_us;		/* when it rings; UINT64_MAX: it does not */
 };
 
 /*
- * `on_ring` is called after all sockets of its turn, and again each turn until deadline_stop(). `loop` is
- * the one that polls: the crowd in it looks later, and what came meanwhile would lie there unread.
+ * `on_ring` is called by `loop`, in which `crowd` is embedded, after all sockets of its turn, and again each
+ * turn until deadline_stop().
  */
-void deadline_init(struct deadline *d, struct ev_loop *loop,
-		   void (*on_ring)(struct ev_loop *loop, ev_io *io, int revents));
+void deadline_init(struct deadline *d, struct ev_loop *loop, struct ev_loop *crowd,
+		   void (*on_ring)(struct ev_loop *loop, ev_timer *ring, int revents));
 void deadline_fini(struct deadline *d);		/* all zeroes is fine */
 
 /* Rings at `at_us` or earlier; UINT64_MAX: need not ring. */
 void deadline_set(struct deadline *d, uint64_t at_us);
+
+/*
+ * It rings: deadlines up to which may be kept now? What had come by then has been read. A thread that is held
+ * up finds a later hour, but no more sockets ready than there were; so it is that of the turn before, and none
+ * (0) in the first turn. `now_us`: when this turn began.
+ */
+uint64_t deadline_read_until(struct deadline *d, uint64_t now_us);
 
 /* It has rung, and was heard. */
 void deadline_stop(struct deadline *d);

@@ -135,7 +135,11 @@ void dispatch_connection_mute(struct dispatch *d, unsigned backend);
 void dispatch_connection_closed(struct dispatch *d, unsigned backend, uint32_t socket,
 				uint64_t opened_us);
 
-/* Handles what has expired; hands items of the shell's kinds to it. */
-void dispatch_expire(struct dispatch *d, void (*on_shell)(void *shell, struct wheel_item *item));
+/*
+ * Handles what has expired by `until_us`, which is not later than now_us: all that came up to then has been
+ * given to dispatch. Hands items of the shell's kinds to it.
+ */
+void dispatch_expire(struct dispatch *d, uint64_t until_us,
+		     void (*on_shell)(void *shell, struct wheel_item *item));
 
 #endif

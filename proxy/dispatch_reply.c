@@ -405,11 +405,12 @@ static void on_query_timer(struct dispatch *d, struct query *q)
 	}
 }
 
-void dispatch_expire(struct dispatch *d, void (*on_shell)(void *shell, struct wheel_item *item))
+void dispatch_expire(struct dispatch *d, uint64_t until_us,
+		     void (*on_shell)(void *shell, struct wheel_item *item))
 {
 	struct wheel_item *item;
 
-	while ((item = wheel_expired(&d->wheel, d->now_us))) {
+	while ((item = wheel_expired(&d->wheel, until_us))) {
 		if (item->kind == TIMER_ATTEMPT)
 			on_attempt_timer(d, list_entry(item, struct attempt, timer));
 		else if (item->kind == TIMER_QUERY)

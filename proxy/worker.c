@@ -35,7 +35,6 @@
 
 enum {
 	STOP_US = 2000000,	/* answers still owed at the end are waited for this long */
-	LATE_US = 5000,		/* behind a deadline by so much, we have been held up */
 };
 
 struct bound { int udp, tcp; struct address address; };
@@ -48,7 +47,6 @@ struct worker {
 	ev_io command;			/* an eventfd: a new plan, or the end */
 	ev_prepare before_sleep;
 	struct deadline deadline;	/* the wheel's next, or before */
-	bool looks_again;		/* we were late for it: sockets are read before it is kept */
 	struct busy busy;
 	ev_timer sweep;			/* each second */
 	struct dispatch *dispatch;
@@ -179,24 +177,16 @@ static void on_shell_timer(void *shell, struct wheel_item *item)
 	tcp_on_timer(((struct worker *)shell)->tcp, item);
 }
 
-/* Not when nothing is due: UINT64_MAX. */
-static bool is_late(const struct worker *w)
-{
-	return w->dispatch->now_us - LATE_US > wheel_next_us(&w->dispatch->wheel);
-}
-
-static void on_deadline(struct ev_loop *loop, ev_io *io, int revents)
+static void on_deadline(struct ev_loop *loop, ev_timer *ring, int revents)
 {
 	struct worker *w = worker_of(loop);
+	uint64_t now_us = w->dispatch->now_us;
 
-	(void)io;
+	(void)ring;
 	(void)revents;
-	/* A wait that a signal cut short has shown no socket: one more turn does. */
-	w->looks_again = is_late(w) && !w->looks_again;
-	if (w->looks_again)
-		return;
-	deadline_stop(&w->deadline);
-	dispatch_expire(w->dispatch, on_shell_timer);
+	dispatch_expire(w->dispatch, deadline_read_until(&w->deadline, now_us), on_shell_timer);
+	if (wheel_next_us(&w->dispatch->wheel) > now_us)
+		deadline_stop(&w->deadline);
 	flush(w);
 }
 
@@ -396,7 +386,7 @@ static void init_loop(struct worker *w)
 	crowd_init(&w->crowd, w->loop);		/* behind it: crowd.h */
 	init_command(w);
 	busy_init(&w->busy);
-	deadline_init(&w->deadline, w->loop, on_deadline);
+	deadline_init(&w->deadline, w->loop, w->crowd.loop, on_deadline);
 	ev_timer_init(&w->sweep, on_sweep, 0., 1.);
 	ev_timer_start(w->loop, &w->sweep);
 }

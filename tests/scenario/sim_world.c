@@ -239,7 +239,7 @@ static void step(void)
 		happen(&e);
 	}
 	if (sim.now_us >= sim.held_until_us) {
-		dispatch_expire(sim.dispatch, no_shell_timer);
+		dispatch_expire(sim.dispatch, sim.dispatch->now_us, no_shell_timer);
 		if (sim.now_us >= sim.watch_us)
 			sim_watch_timer();
 	}

@@ -290,7 +290,7 @@ static void time_passes_ms(unsigned ms)
 {
 	for (unsigned i = 0; i < ms; i++) {
 		world.dispatch->now_us += 1000;
-		dispatch_expire(world.dispatch, no_shell_timer);
+		dispatch_expire(world.dispatch, world.dispatch->now_us, no_shell_timer);
 	}
 }
 

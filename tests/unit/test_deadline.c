@@ -16,9 +16,9 @@ static unsigned rings;
 static bool stays;		/* who is called does not stop it */
 static bool is_read, was_read_before;	/* a socket; before the ring */
 
-static void on_ring(struct ev_loop *l, ev_io *io, int revents)
+static void on_ring(struct ev_loop *l, ev_timer *ring, int revents)
 {
-	(void)io;
+	(void)ring;
 	(void)revents;
 	was_read_before = is_read;
 	rings++;
@@ -30,7 +30,7 @@ static void on_ring(struct ev_loop *l, ev_io *io, int revents)
 static void setup(void)
 {
 	loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-	deadline_init(&deadline, loop, on_ring);
+	deadline_init(&deadline, loop, loop, on_ring);
 	rings = 0;
 	stays = false;
 	is_read = was_read_before = false;
