@@ -256,7 +256,7 @@ def asked_during(world, server, do, seconds):
     return {**found, "times": len(done)}
 
 
-def busy_row(found, quiet):
+def row_of(found, quiet):
     """Medians over rounds; and of what came on top of the quiet second of the same round."""
     row = medians([{key: one[key] for key in PERCENTILES} for one in found])
     for key in ("p999_us", "ran_p999_us"):
@@ -285,7 +285,7 @@ def transfer_latency(world):
                 whole.append(asked_during(world, server, lambda: transfer_again(server), 1.5))
                 changes.append(asked_during(world, server, lambda: change_again(server, source), 1))
             for kind, found in (("quiet", quiet), ("AXFR", whole), ("IXFR", changes)):
-                rows[kind + name] = busy_row(found, quiet)
+                rows[kind + name] = row_of(found, quiet)
     return table(f"answers from {IN_ALL} records at {STEADY_RATE} q/s, microseconds; ran: while the machine did", rows,
                  {**PERCENTILES, **ADDED, "lost": ("lost", "d"), "times": ("transfers", "d"), **MACHINE})
 
