@@ -46,10 +46,20 @@ void schedule_start(struct schedule *s, uint64_t now_us, uint64_t spread_us, str
 	s->failures = 0;
 }
 
+enum { HURRY_FIRST_MS = 10, HURRY_GROWTH = 4, HURRY_PAUSE_S = 2 };
+
+static void note_asked(struct schedule *s, uint64_t now_us)
+{
+	bool is_late = now_us - s->asked_us >= HURRY_PAUSE_S * US_PER_S;
+
+	s->in_vain = s->asked_us == 0 || is_late ? 1 : s->in_vain + 1;
+	s->asked_us = now_us;
+}
+
 void schedule_success(struct schedule *s, const struct soa *soa, uint64_t now_us, uint64_t wall_s,
 		      struct random *r)
 {
-	s->asked_us = now_us;
+	note_asked(s, now_us);
 	s->next_us = now_us + jittered_us(refresh_s(soa), r);
 	s->refreshed_at = wall_s;
 	s->expires_at = wall_s + expire_s(soa);
@@ -82,7 +92,7 @@ static uint64_t first_retry_s(unsigned failures)
 
 void schedule_failure(struct schedule *s, const struct soa *held, uint64_t now_us, struct random *r)
 {
-	s->asked_us = now_us;
+	note_asked(s, now_us);
 	s->next_us = now_us + jittered_us(held ? retry_s(held) : first_retry_s(s->failures), r);
 	s->failures++;
 }
@@ -92,9 +102,18 @@ void schedule_news(struct schedule *s)
 	s->asked_us = 0;
 }
 
+static uint64_t patience_us(unsigned in_vain)
+{
+	uint64_t us = HURRY_FIRST_MS * US_PER_MS;
+
+	for (; in_vain > 1 && us < US_PER_S; in_vain--)
+		us *= HURRY_GROWTH;
+	return us < US_PER_S ? us : US_PER_S;
+}
+
 void schedule_hurry(struct schedule *s, uint64_t now_us)
 {
-	uint64_t soonest = s->asked_us ? s->asked_us + US_PER_S : 0;
+	uint64_t soonest = s->asked_us ? s->asked_us + patience_us(s->in_vain) : 0;
 	uint64_t at = now_us < soonest ? soonest : now_us;
 
 	if (at < s->next_us)

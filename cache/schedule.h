@@ -25,6 +25,7 @@
 struct schedule {
 	uint64_t next_us;	/* when to ask next; the owner sets UINT64_MAX while it asks */
 	uint64_t asked_us;	/* when the last question ended; 0: never, or it brought news */
+	unsigned in_vain;	/* questions without news since the last pause or news */
 	uint64_t refreshed_at;	/* wall seconds of the last confirmation; 0: never */
 	uint64_t expires_at;	/* wall seconds; 0: nothing to expire */
 	unsigned failures;	/* in a row */
@@ -70,7 +71,9 @@ void schedule_news(struct schedule *s);
 
 /*
  * Someone wants it now (probe saw a newer serial, NOTIFY, operator): brings the next question
- * forward, but not to within a second of the last, unless that brought news.
+ * forward. After one in vain not to within 10 ms of it, after more of them 40, 160, 640 ms and in
+ * the end a second: a NOTIFY that comes on the heels of what a probe made us ask is not put off,
+ * and a flood of them gets a question a second. News, or a pause of two seconds, ends the count.
  */
 void schedule_hurry(struct schedule *s, uint64_t now_us);
 

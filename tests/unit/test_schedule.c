@@ -162,28 +162,58 @@ START_TEST(with_nothing_held_retries_come_soon_and_thin_out)
 }
 END_TEST
 
-START_TEST(hurry_asks_now_but_not_twice_a_second)
+/* How long it has to wait from now on, after another question in vain that has just ended. */
+static uint64_t wait_after_one_in_vain(uint64_t now_us)
 {
-	schedule_success(&s, &ordinary, NOW, WALL, &rnd);
-	schedule_hurry(&s, NOW + 300 * US_PER_MS);
-	ck_assert_uint_eq(s.next_us, NOW + US_PER_S);
-	schedule_hurry(&s, NOW + 500 * US_PER_MS);
-	ck_assert_uint_eq(s.next_us, NOW + US_PER_S);
+	schedule_success(&s, &ordinary, now_us, WALL, &rnd);
+	schedule_hurry(&s, now_us);
+	return s.next_us - now_us;
+}
+
+/* A probe may have asked just before: who then says that there is news is not put off for long. */
+START_TEST(hurry_after_one_question_in_vain_is_soon)
+{
+	ck_assert_uint_eq(wait_after_one_in_vain(NOW), 10 * US_PER_MS);
+	schedule_hurry(&s, NOW + 5 * US_PER_MS);
+	ck_assert_uint_eq(s.next_us, NOW + 10 * US_PER_MS);
 	schedule_success(&s, &ordinary, NOW, WALL, &rnd);
 	schedule_hurry(&s, NOW + 5 * US_PER_S);
 	ck_assert_uint_eq(s.next_us, NOW + 5 * US_PER_S);
 }
 END_TEST
 
-START_TEST(hurry_after_news_asks_at_once_and_then_not_again)
+START_TEST(flood_of_hurry_gets_a_question_a_second)
 {
+	static const unsigned waits_ms[] = { 10, 40, 160, 640, 1000, 1000, 1000 };
+	uint64_t now_us = NOW;
+	unsigned asked = 0;
+
+	for (size_t i = 0; i < sizeof(waits_ms) / sizeof(*waits_ms); i++) {
+		ck_assert_uint_eq(wait_after_one_in_vain(now_us), waits_ms[i] * US_PER_MS);
+		now_us = s.next_us;
+	}
+	for (uint64_t end_us = now_us + 60 * US_PER_S; now_us < end_us; now_us += US_PER_MS) {
+		schedule_hurry(&s, now_us);
+		if (!schedule_is_due(&s, now_us))
+			continue;
+		schedule_failure(&s, &ordinary, now_us, &rnd);
+		asked++;
+	}
+	ck_assert_uint_le(asked, 60);
+	now_us += 2 * US_PER_S;
+	ck_assert_uint_eq(wait_after_one_in_vain(now_us), 10 * US_PER_MS);	/* after a pause */
+}
+END_TEST
+
+START_TEST(hurry_after_news_asks_at_once_and_then_soon)
+{
+	for (int i = 0; i < 5; i++)
+		wait_after_one_in_vain(5 * US_PER_S);
 	schedule_success(&s, &ordinary, 5 * US_PER_S, WALL, &rnd);
 	schedule_news(&s);
 	schedule_hurry(&s, 5 * US_PER_S + 1);
 	ck_assert_uint_eq(s.next_us, 5 * US_PER_S + 1);
-	schedule_success(&s, &ordinary, 5 * US_PER_S + 2, WALL, &rnd);
-	schedule_hurry(&s, 5 * US_PER_S + 3);
-	ck_assert_uint_eq(s.next_us, 6 * US_PER_S + 2);
+	ck_assert_uint_eq(wait_after_one_in_vain(5 * US_PER_S + 2), 10 * US_PER_MS);
 }
 END_TEST
 
@@ -230,8 +260,9 @@ int main(void)
 	tcase_add_test(tc, what_expires_before_its_refresh_is_asked_about_in_time);
 	tcase_add_test(tc, failure_changes_nothing_of_the_age);
 	tcase_add_test(tc, with_nothing_held_retries_come_soon_and_thin_out);
-	tcase_add_test(tc, hurry_asks_now_but_not_twice_a_second);
-	tcase_add_test(tc, hurry_after_news_asks_at_once_and_then_not_again);
+	tcase_add_test(tc, hurry_after_one_question_in_vain_is_soon);
+	tcase_add_test(tc, flood_of_hurry_gets_a_question_a_second);
+	tcase_add_test(tc, hurry_after_news_asks_at_once_and_then_soon);
 	tcase_add_test(tc, hurry_never_delays);
 	tcase_add_test(tc, zone_expires_at_its_second_and_not_before);
 	tcase_add_test(tc, zone_is_stale_when_its_refresh_and_one_retry_brought_nothing);
