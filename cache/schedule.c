@@ -46,7 +46,7 @@ void schedule_start(struct schedule *s, uint64_t now_us, uint64_t spread_us, str
 	s->failures = 0;
 }
 
-enum { HURRY_FIRST_MS = 10, HURRY_GROWTH = 4, HURRY_PAUSE_S = 2 };
+enum { HURRY_FIRST_MS = 10, HURRY_GROWTH = 4, HURRY_MOST = 5, HURRY_PAUSE_S = 2 };
 
 static void note_asked(struct schedule *s, uint64_t now_us)
 {
@@ -92,7 +92,8 @@ static uint64_t first_retry_s(unsigned failures)
 
 void schedule_failure(struct schedule *s, const struct soa *held, uint64_t now_us, struct random *r)
 {
-	note_asked(s, now_us);
+	s->in_vain = HURRY_MOST;	/* nor has it recovered in a few milliseconds */
+	s->asked_us = now_us;
 	s->next_us = now_us + jittered_us(held ? retry_s(held) : first_retry_s(s->failures), r);
 	s->failures++;
 }
@@ -106,9 +107,11 @@ static uint64_t patience_us(unsigned in_vain)
 {
 	uint64_t us = HURRY_FIRST_MS * US_PER_MS;
 
-	for (; in_vain > 1 && us < US_PER_S; in_vain--)
+	if (in_vain >= HURRY_MOST)
+		return US_PER_S;
+	for (; in_vain > 1; in_vain--)
 		us *= HURRY_GROWTH;
-	return us < US_PER_S ? us : US_PER_S;
+	return us;
 }
 
 void schedule_hurry(struct schedule *s, uint64_t now_us)

@@ -71,9 +71,10 @@ void schedule_news(struct schedule *s);
 
 /*
  * Someone wants it now (probe saw a newer serial, NOTIFY, operator): brings the next question
- * forward. After one in vain not to within 10 ms of it, after more of them 40, 160, 640 ms and in
- * the end a second: a NOTIFY that comes on the heels of what a probe made us ask is not put off,
- * and a flood of them gets a question a second. News, or a pause of two seconds, ends the count.
+ * forward, but not to within a second of one that failed. After one without news not to within
+ * 10 ms of it, after more of them 40, 160, 640 ms and in the end a second: a NOTIFY that comes on
+ * the heels of what a probe made us ask is not put off, and a flood of them gets a question a
+ * second. News, or a pause of two seconds, ends the count.
  */
 void schedule_hurry(struct schedule *s, uint64_t now_us);
 

@@ -182,6 +182,14 @@ START_TEST(hurry_after_one_question_in_vain_is_soon)
 }
 END_TEST
 
+START_TEST(hurry_after_a_failure_waits_a_second)
+{
+	schedule_failure(&s, &ordinary, NOW, &rnd);
+	schedule_hurry(&s, NOW + 5 * US_PER_MS);
+	ck_assert_uint_eq(s.next_us, NOW + US_PER_S);
+}
+END_TEST
+
 START_TEST(flood_of_hurry_gets_a_question_a_second)
 {
 	static const unsigned waits_ms[] = { 10, 40, 160, 640, 1000, 1000, 1000 };
@@ -196,7 +204,7 @@ START_TEST(flood_of_hurry_gets_a_question_a_second)
 		schedule_hurry(&s, now_us);
 		if (!schedule_is_due(&s, now_us))
 			continue;
-		schedule_failure(&s, &ordinary, now_us, &rnd);
+		schedule_success(&s, &ordinary, now_us, WALL, &rnd);
 		asked++;
 	}
 	ck_assert_uint_le(asked, 60);
@@ -261,6 +269,7 @@ int main(void)
 	tcase_add_test(tc, failure_changes_nothing_of_the_age);
 	tcase_add_test(tc, with_nothing_held_retries_come_soon_and_thin_out);
 	tcase_add_test(tc, hurry_after_one_question_in_vain_is_soon);
+	tcase_add_test(tc, hurry_after_a_failure_waits_a_second);
 	tcase_add_test(tc, flood_of_hurry_gets_a_question_a_second);
 	tcase_add_test(tc, hurry_after_news_asks_at_once_and_then_soon);
 	tcase_add_test(tc, hurry_never_delays);
