@@ -180,6 +180,8 @@ void attempt_newer_held(struct mirror_work *w, uint32_t serial)
 	char source[ADDRESS_TEXT_MAX];
 
 	order_note_newer(w, serial, round_source(w, source));
+	if (w->refusal.check != REVIEW_PASSED && w->refusal.serial == serial)
+		w->is_blemished = true;		/* it is refused as before: who accepts it means that one */
 	attempt_same(w);
 }
 

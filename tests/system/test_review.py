@@ -434,6 +434,7 @@ def test_accept_ends_a_hold_and_takes_what_was_refused_before_it(stage):
     front.wait_event("zone_refused", zone="a.test.", serial="43", check="verify")
     assert front.ctl("hold", "a.test")[0] == 0
     front.wait_event("zone_held", zone="a.test.")
+    front.wait_event("zone_update_held", zone="a.test.", newer_serial="43")      # that must not make it forget the refusal
     assert serial_of(front, "a.test") == 42
     code, out, err = front.ctl("accept", "a.test")
     assert code == 0 and "43" in out, err
