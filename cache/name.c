@@ -2,6 +2,7 @@
 #include "cache/name.h"
 
 #include <assert.h>
+#include <endian.h>
 #include <string.h>
 
 #include "cache/wire.h"
@@ -194,12 +195,31 @@ static inline bool is_same(const uint8_t *a, const uint8_t *b, size_t len)
 	}
 }
 
+/* Eight bytes at once: A to Z have their top bit clear, and are told by two sums that set it. */
+static uint64_t fold_eight(uint64_t bytes)
+{
+	const uint64_t each = 0x0101010101010101u;
+	uint64_t low = bytes & 0x7f * each;
+	uint64_t from_a = low + (0x80 - 'A') * each, past_z = low + (0x7f - 'Z') * each;
+
+	return bytes | ((from_a ^ past_z) & ~bytes & 0x80 * each) >> 2;
+}
+
 /* Length bytes are not letters, so a whole name folds like one string. */
 static bool is_equal_folded(const uint8_t *a, const uint8_t *b, size_t len)
 {
+	uint64_t x, y;
+	size_t i = 0;
+
 	if (is_same(a, b, len))
 		return true;
-	for (size_t i = 0; i < len; i++)
+	for (; i + sizeof(x) <= len; i += sizeof(x)) {
+		memcpy(&x, a + i, sizeof(x));
+		memcpy(&y, b + i, sizeof(y));
+		if (x != y && fold_eight(x) != fold_eight(y))
+			return false;
+	}
+	for (; i < len; i++)
 		if (fold[a[i]] != fold[b[i]])
 			return false;
 	return true;
@@ -229,16 +249,6 @@ bool name_ends_with(const uint8_t *name, size_t len, const uint8_t *parent, size
 bool name_is_at_or_below(const uint8_t *name, const uint8_t *parent)
 {
 	return name_ends_with(name, name_len(name), parent, name_len(parent));
-}
-
-/* Eight bytes at once: A to Z have their top bit clear, and are told by two sums that set it. */
-static uint64_t fold_eight(uint64_t bytes)
-{
-	const uint64_t each = 0x0101010101010101u;
-	uint64_t low = bytes & 0x7f * each;
-	uint64_t from_a = low + (0x80 - 'A') * each, past_z = low + (0x7f - 'Z') * each;
-
-	return bytes | ((from_a ^ past_z) & ~bytes & 0x80 * each) >> 2;
 }
 
 void name_lower(uint8_t *name)
@@ -387,13 +397,9 @@ char *name_to_text(const uint8_t *name, char text[NAME_TEXT_MAX])
 	return text;
 }
 
-void name_to_key(const uint8_t *name, struct name_key *key)
+/* The steps of some labels, the last one first, to `to`; returns the place behind them. */
+static inline uint8_t *put_labels(uint8_t *to, const uint8_t *name, const uint8_t *start, unsigned count)
 {
-	uint8_t start[NAME_LABELS_MAX];
-	unsigned count = label_starts(name, start);
-	uint8_t *to = key->step;
-
-	key->label_count = (uint8_t)count;
 	while (count > 0) {
 		const uint8_t *label = name + start[--count];
 
@@ -407,7 +413,61 @@ void name_to_key(const uint8_t *name, struct name_key *key)
 		}
 		*to++ = 0;
 	}
-	key->len = (uint16_t)(to - key->step);
+	return to;
+}
+
+void name_to_key(const uint8_t *name, struct name_key *key)
+{
+	uint8_t start[NAME_LABELS_MAX];
+	unsigned count = label_starts(name, start);
+
+	key->label_count = (uint8_t)count;
+	key->len = (uint16_t)(put_labels(key->step, name, start, count) - key->step);
+}
+
+void name_to_key_below(const uint8_t *name, size_t above_len, const struct name_key *parent, struct name_key *key)
+{
+	uint8_t start[NAME_LABELS_MAX], *end;
+	unsigned count = 0;
+
+	for (size_t at = 0; at < above_len; at += 1u + name[at])
+		start[count++] = (uint8_t)at;
+	memcpy(key->step, parent->step, parent->len);
+	key->label_count = (uint8_t)(parent->label_count + count);
+	end = put_labels(key->step + parent->len, name, start, count);
+	key->len = (uint16_t)(end - key->step);
+}
+
+unsigned name_key_departure(const struct name_key *a, const struct name_key *b)
+{
+	unsigned i = 0, len = a->len < b->len ? a->len : b->len;
+	uint64_t x, y;
+
+	for (; i + sizeof(x) <= len; i += (unsigned)sizeof(x)) {
+		memcpy(&x, a->step + i, sizeof(x));
+		memcpy(&y, b->step + i, sizeof(y));
+		if (x != y)
+			return i + (unsigned)__builtin_ctzll(le64toh(x ^ y)) / 8;
+	}
+	while (i < len && a->step[i] == b->step[i])
+		i++;
+	return i;
+}
+
+unsigned name_key_labels(const struct name_key *key, unsigned end)
+{
+	const uint64_t each = 0x0101010101010101u;
+	unsigned i = 0, count = 0;
+	uint64_t x;
+
+	for (; i + sizeof(x) <= end; i += (unsigned)sizeof(x)) {
+		memcpy(&x, key->step + i, sizeof(x));
+		/* Steps are small: the top bit of each is set by the sum, but for those that are 0. */
+		count += 8 - (unsigned)((((x + 0x7f * each) >> 7 & each) * each) >> 56);
+	}
+	for (; i < end; i++)
+		count += key->step[i] == 0;
+	return count;
 }
 
 struct name_departure name_key_compare(const struct name_key *key, const uint8_t *name)

@@ -90,6 +90,15 @@ struct name_key {
 
 void name_to_key(const uint8_t *name, struct name_key *key);
 
+/* The same, cheaper, for a name below another, whose key is known: `above_len` bytes of it come before that. */
+void name_to_key_below(const uint8_t *name, size_t above_len, const struct name_key *parent, struct name_key *key);
+
+/* The first step that differs; the shorter one's length when that is how the other begins. */
+unsigned name_key_departure(const struct name_key *a, const struct name_key *b);
+
+/* How many labels are over before step `end`, which is at most the key's length. */
+unsigned name_key_labels(const struct name_key *key, unsigned end);
+
 static inline unsigned name_key_step(const struct name_key *key, size_t at)
 {
 	return at < key->len ? key->step[at] : 0;

@@ -11,9 +11,11 @@ enum { LINE_LEN = 64 };		/* what memory brings at a time */
 
 /* ---- Counting ---- */
 
-static struct twigs *twigs_resize(struct twigs *twigs, unsigned count)
+static struct twigs *twigs_resize(struct twigs *twigs, unsigned room)
 {
-	return memory_bulk_resize(twigs, sizeof(*twigs) + count * sizeof(twigs->at[0]));
+	twigs = memory_bulk_resize(twigs, sizeof(*twigs) + room * sizeof(twigs->at[0]));
+	twigs->room = room;
+	return twigs;
 }
 
 static struct twigs *twigs_new(unsigned count)
@@ -21,7 +23,6 @@ static struct twigs *twigs_new(unsigned count)
 	struct twigs *twigs = twigs_resize(NULL, count);
 
 	twigs->refs = 1;
-	twigs->spare = 0;
 	return twigs;
 }
 
@@ -294,17 +295,6 @@ static void branch_split(struct twig *at, unsigned offset, unsigned old_step, un
 	*at = branch_twig(offset, twig_bit(old_step) | twig_bit(new_step), twigs);
 }
 
-/* The leaf goes where a leaf of the tree departs from it: into the branch there, or a new one. */
-static void join(struct tree *t, struct twig *at, unsigned offset, unsigned old_step,
-		 unsigned new_step, void *leaf)
-{
-	if (twig_offset(at) == offset)
-		branch_add(t->ops, at, new_step, leaf_twig(leaf));
-	else
-		branch_split(at, offset, old_step, new_step, leaf_twig(leaf));
-	t->count++;
-}
-
 static void put_at(struct tree *t, void *leaf, const struct name_key *key)
 {
 	const struct twig *near = twig_nearest(&t->root, key);
@@ -324,7 +314,12 @@ static void put_at(struct tree *t, void *leaf, const struct name_key *key)
 		t->ops->drop(old);
 		return;
 	}
-	join(t, at, off.at, off.step, name_key_step(key, off.at), leaf);
+	/* It goes where a leaf of the tree departs from it: into the branch there, or a new one. */
+	if (twig_offset(at) == off.at)
+		branch_add(t->ops, at, name_key_step(key, off.at), leaf_twig(leaf));
+	else
+		branch_split(at, off.at, off.step, name_key_step(key, off.at), leaf_twig(leaf));
+	t->count++;
 }
 
 void tree_put(struct tree *t, void *leaf)
@@ -337,18 +332,6 @@ void tree_put(struct tree *t, void *leaf)
 
 /* ---- Putting in order ---- */
 
-/* The first step that differs; the shorter one's length when it is how the other begins. */
-static unsigned departure(const struct name_key *a, const struct name_key *b)
-{
-	unsigned i = 0, len = a->len < b->len ? a->len : b->len;
-
-	while (i + 8 <= len && memcmp(a->step + i, b->step + i, 8) == 0)
-		i += 8;
-	while (i < len && a->step[i] == b->step[i])
-		i++;
-	return i;
-}
-
 static bool is_behind(const struct tree_path *path, const struct name_key *key, unsigned at)
 {
 	return path->depth > 0 && name_key_step(key, at) > name_key_step(&path->key, at);
@@ -357,13 +340,11 @@ static bool is_behind(const struct tree_path *path, const struct name_key *key, 
 bool tree_path_ends_before(const struct tree_path *path, const struct name_key *key,
 			   unsigned *labels)
 {
-	unsigned at = departure(&path->key, key), count = 0;
+	unsigned at = name_key_departure(&path->key, key);
 
 	if (!is_behind(path, key, at))
 		return false;
-	for (unsigned i = 0; i < at; i++)
-		count += key->step[i] == 0;
-	*labels = count;
+	*labels = name_key_labels(key, at);
 	return true;
 }
 
@@ -391,16 +372,38 @@ static void path_find(struct tree *t, struct tree_path *path, const void *leaf,
 		path_end(path, depth, at, key);
 }
 
-void tree_put_next(struct tree *t, struct tree_path *path, void *leaf)
+/* One more entry behind all others. A branch on the path has room for as many as will come, mostly. */
+static void branch_append(struct twig *branch, unsigned step, struct twig new)
 {
-	struct name_key key;
+	unsigned n = twig_count(branch->word);
+	struct twigs *twigs = twig_entries(branch);
 
-	name_to_key(t->ops->name(leaf), &key);
-	unsigned depth = path->depth, offset = departure(&path->key, &key);
+	if (n == twigs->room)
+		twigs = twigs_resize(twigs, 2 * n);
+	twigs->at[n] = new;
+	branch->word |= twig_bit(step);
+	branch->ptr = twigs;
+}
 
-	if (!is_behind(path, &key, offset)) {
-		put_at(t, leaf, &key);
-		path_find(t, path, leaf, &key);
+/* Nothing more comes to the branches of the path that test behind `offset`. */
+static void path_fit(struct tree_path *path, unsigned offset)
+{
+	for (unsigned i = path->depth; i-- > 0 && twig_offset(path->at[i]) > offset;) {
+		struct twig *branch = path->at[i];
+
+		if (twig_is_branch(branch) && twig_entries(branch)->room > twig_count(branch->word))
+			branch->ptr = twigs_resize(twig_entries(branch), twig_count(branch->word));
+	}
+}
+
+void tree_put_next(struct tree *t, struct tree_path *path, void *leaf, const struct name_key *key)
+{
+	unsigned depth = path->depth, offset = name_key_departure(&path->key, key);
+
+	if (!is_behind(path, key, offset)) {
+		path_fit(path, 0);
+		put_at(t, leaf, key);
+		path_find(t, path, leaf, key);
 		return;
 	}
 	/* No leaf shares more with it than the last one does. */
@@ -408,8 +411,13 @@ void tree_put_next(struct tree *t, struct tree_path *path, void *leaf)
 		depth--;
 	struct twig *at = path->at[depth - 1];
 
-	join(t, at, offset, name_key_step(&path->key, offset), name_key_step(&key, offset), leaf);
-	path_end(path, depth, &twig_entries(at)->at[twig_count(at->word) - 1], &key);
+	path_fit(path, offset);
+	if (twig_offset(at) == offset)
+		branch_append(at, name_key_step(key, offset), leaf_twig(leaf));
+	else
+		branch_split(at, offset, name_key_step(&path->key, offset), name_key_step(key, offset), leaf_twig(leaf));
+	t->count++;
+	path_end(path, depth, &twig_entries(at)->at[twig_count(at->word) - 1], key);
 }
 
 /* ---- Removing ---- */

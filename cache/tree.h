@@ -116,8 +116,8 @@ struct tree_path {
 	struct name_key key;	/* the leaf's */
 };
 
-/* As tree_put(), and cheaper for a name that comes behind all others. */
-void tree_put_next(struct tree *t, struct tree_path *path, void *leaf);
+/* As tree_put(), and cheaper for a name that comes behind all others. `key` is that of the leaf's name. */
+void tree_put_next(struct tree *t, struct tree_path *path, void *leaf, const struct name_key *key);
 
 /*
  * True when `key` is known to come behind all names of the tree; *labels is then how many of its

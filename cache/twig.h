@@ -35,7 +35,7 @@ static_assert(sizeof(struct twig) == 16, "two words");
  */
 struct twigs {
 	uint32_t refs;
-	uint32_t spare;		/* keeps entries on 8 bytes without a hole */
+	uint32_t room;		/* for how many entries: as many as there are, but while names come in order */
 	struct twig at[];
 };
 

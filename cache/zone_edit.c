@@ -27,6 +27,7 @@
 /* The owner whose records are being changed. */
 struct owner {
 	bool is_open;
+	size_t name_len;
 	struct draft draft;
 	struct name_key key;
 	struct node *found;		/* its node in the tree, or NULL */
@@ -38,6 +39,7 @@ struct zone_edit {
 	struct tree_path last, last_hashed;	/* of those, as long as nothing is shared with a base */
 	bool has_base;
 	uint8_t origin[NAME_LEN_MAX];	/* lower case */
+	size_t origin_len;
 	struct name_key origin_key;
 	size_t max_records, max_bytes;	/* 0: no bound */
 	size_t records, bytes, empties;
@@ -64,26 +66,29 @@ static void count_node(struct zone_edit *e, const struct node *n, int step)
 
 /* `last`: the way to the last of `t`; of no use while that shares twigs with a base. */
 static void put_leaf(const struct zone_edit *e, struct tree *t, struct tree_path *last,
-		     struct node *n)
+		     struct node *n, const struct name_key *key)
 {
 	if (e->has_base)
 		tree_put(t, n);
 	else
-		tree_put_next(t, last, n);
+		tree_put_next(t, last, n, key);
 }
 
 /* `n` takes its place in the tree, that of `old` if there is one. */
-static void put_node(struct zone_edit *e, struct node *n, const struct node *old)
+static void put_node(struct zone_edit *e, struct node *n, const struct name_key *key, const struct node *old)
 {
 	if (old)
 		count_node(e, old, -1);
 	count_node(e, n, 1);
-	put_leaf(e, &e->tree, &e->last, n);
+	put_leaf(e, &e->tree, &e->last, n, key);
 }
 
 static void put_empty(struct zone_edit *e, const uint8_t *name, const struct node *old)
 {
-	put_node(e, node_new(name, false, NULL, 0), old);
+	struct name_key key;
+
+	name_to_key(name, &key);
+	put_node(e, node_new(name, false, NULL, 0), &key, old);
 }
 
 static bool has_below(const struct zone_edit *e, const struct name_key *key, const uint8_t *name)
@@ -121,9 +126,9 @@ static void prune(struct zone_edit *e, const struct node *n)
 
 /* ---- The open owners ---- */
 
-static size_t wire_len(const uint8_t *owner, uint16_t rdata_len)
+static size_t wire_len(size_t owner_len, uint16_t rdata_len)
 {
-	return name_len(owner) + 10 + rdata_len;
+	return owner_len + 10 + rdata_len;
 }
 
 static void close_owner(struct zone_edit *e)
@@ -142,7 +147,7 @@ static void close_owner(struct zone_edit *e)
 	}
 	for (unsigned up = o->missing; up > 0; up--)
 		put_empty(e, name_skip(o->draft.owner, up), NULL);
-	put_node(e, draft_pack(&o->draft, is_apex(e, &o->key)), o->found);
+	put_node(e, draft_pack(&o->draft, is_apex(e, &o->key)), &o->key, o->found);
 }
 
 /* A hashed owner name is no name of the zone: nothing above it comes to be by it. */
@@ -156,11 +161,18 @@ static void close_hashed(struct zone_edit *e)
 	if (!o->draft.is_changed)
 		return;
 	if (o->draft.set_count > 0) {
-		put_leaf(e, &e->nsec3, &e->last_hashed, draft_pack(&o->draft, false));
+		put_leaf(e, &e->nsec3, &e->last_hashed, draft_pack(&o->draft, false), &o->key);
 	} else if (o->found) {
 		e->last_hashed.depth = 0;
 		tree_del(&e->nsec3, &o->key);
 	}
+}
+
+/* Its name is at or below the origin, and so is its key. */
+static void name_owner(const struct zone_edit *e, struct owner *o, const uint8_t *name, size_t name_len)
+{
+	o->name_len = name_len;
+	name_to_key_below(name, name_len - e->origin_len, &e->origin_key, &o->key);
 }
 
 static void open_found(struct owner *o, const uint8_t *name)
@@ -189,21 +201,21 @@ static void find_owner(const struct zone_edit *e, struct owner *o)
 	o->missing = match.exact ? 0 : o->key.label_count - e->origin_key.label_count - match.depth;
 }
 
-static void open_owner(struct zone_edit *e, const uint8_t *name)
+static void open_owner(struct zone_edit *e, const uint8_t *name, size_t name_len)
 {
 	close_owner(e);
-	name_to_key(name, &e->owner.key);
+	name_owner(e, &e->owner, name, name_len);
 	find_owner(e, &e->owner);
 	open_found(&e->owner, name);
 }
 
-static void open_hashed(struct zone_edit *e, const uint8_t *name)
+static void open_hashed(struct zone_edit *e, const uint8_t *name, size_t name_len)
 {
 	struct owner *o = &e->hashed;
 	unsigned labels;
 
 	close_hashed(e);
-	name_to_key(name, &o->key);
+	name_owner(e, o, name, name_len);
 	o->found = tree_path_ends_before(&e->last_hashed, &o->key, &labels)
 		   ? NULL : tree_get(&e->nsec3, &o->key);
 	o->missing = 0;
@@ -240,18 +252,18 @@ static bool spend(struct zone_edit *e, const struct node *n)
  * NULL when it is too much work. Two names that come by turns, 13 MB of records at each, take
  * 10 ms for every record: a hostile primary has them cheaply, and all zones wait for us.
  */
-static struct owner *open_for(struct zone_edit *e, const uint8_t *name,
+static struct owner *open_for(struct zone_edit *e, const uint8_t *name, size_t name_len,
 			      const struct draft_record *r)
 {
 	struct owner *o = is_hashed(r) ? &e->hashed : &e->owner;
 
-	earn(e, wire_len(name, r->rdata_len));
-	if (o->is_open && name_is_equal(name, o->draft.owner))
+	earn(e, wire_len(name_len, r->rdata_len));
+	if (o->is_open && name_len == o->name_len && name_ends_with(name, name_len, o->draft.owner, name_len))
 		return o;
 	if (o == &e->hashed)
-		open_hashed(e, name);
+		open_hashed(e, name, name_len);
 	else
-		open_owner(e, name);
+		open_owner(e, name, name_len);
 	return spend(e, o->found) ? o : NULL;
 }
 
@@ -262,7 +274,8 @@ struct zone_edit *zone_edit_new(const uint8_t *origin, const struct generation *
 {
 	struct zone_edit *e = memory_zeroed(1, sizeof(*e));
 
-	memcpy(e->origin, origin, name_len(origin));
+	e->origin_len = name_len(origin);
+	memcpy(e->origin, origin, e->origin_len);
 	name_lower(e->origin);
 	name_to_key(e->origin, &e->origin_key);
 	e->max_records = max_records;
@@ -323,28 +336,29 @@ static bool is_over(const struct zone_edit *e, size_t more_bytes)
 static enum zone_error add_record(struct zone_edit *e, const uint8_t *owner,
 				  const struct draft_record *r, bool *is_new)
 {
+	size_t owner_len = name_len(owner), len = wire_len(owner_len, r->rdata_len);
 	enum zone_error why;
 	struct owner *o;
 
 	priority_give_way();
 	if (!is_data_type(r->type))
 		return ZONE_BAD_RDATA;
-	if (!name_is_at_or_below(owner, e->origin))
+	if (!name_ends_with(owner, owner_len, e->origin, e->origin_len))
 		return ZONE_OUT_OF_ZONE;
-	o = open_for(e, owner, r);
+	o = open_for(e, owner, owner_len, r);
 	if (!o)
 		return ZONE_SCATTERED;
 	if (r->type == TYPE_SOA && !is_apex(e, &o->key))
 		return ZONE_SOA_ELSEWHERE;
 	if (o->draft.set_count == 0)	/* the case as in its first record */
-		memcpy(o->draft.owner, owner, name_len(owner));
+		memcpy(o->draft.owner, owner, owner_len);
 	why = draft_add(&o->draft, r, is_new);
 	if (why != ZONE_OK || !*is_new)
 		return why;
-	if (is_over(e, wire_len(owner, r->rdata_len)))
+	if (is_over(e, len))
 		return ZONE_TOO_BIG;
 	e->records++;
-	e->bytes += wire_len(owner, r->rdata_len);
+	e->bytes += len;
 	return ZONE_OK;
 }
 
@@ -377,17 +391,18 @@ enum zone_error zone_edit_del(struct zone_edit *e, const uint8_t *owner, uint16_
 			      const uint8_t *rdata, uint16_t rdata_len)
 {
 	struct draft_record r = { type, rdata_len, 0, rdata };
+	size_t owner_len = name_len(owner);
 	struct owner *o;
 
-	if (!name_is_at_or_below(owner, e->origin))
+	if (!name_ends_with(owner, owner_len, e->origin, e->origin_len))
 		return ZONE_OUT_OF_ZONE;
-	o = open_for(e, owner, &r);
+	o = open_for(e, owner, owner_len, &r);
 	if (!o)
 		return ZONE_SCATTERED;
 	if (!draft_del(&o->draft, &r))
 		return ZONE_NO_RECORD;
 	e->records--;
-	e->bytes -= wire_len(owner, rdata_len);
+	e->bytes -= wire_len(owner_len, rdata_len);
 	return ZONE_OK;
 }
 
@@ -448,8 +463,7 @@ static enum zone_error check(const struct zone_edit *e, const struct node *apex,
 static struct generation *generation_new(struct zone_edit *e, const struct node *apex,
 					 uint64_t number, const struct soa *soa)
 {
-	size_t origin_len = name_len(e->origin);
-	struct generation *g = memory_zeroed(1, sizeof(*g) + origin_len);
+	struct generation *g = memory_zeroed(1, sizeof(*g) + e->origin_len);
 
 	g->tree = e->tree;	/* moved: the edit has none any more */
 	g->nsec3 = e->nsec3;
@@ -461,7 +475,7 @@ static struct generation *generation_new(struct zone_edit *e, const struct node 
 	g->records = e->records;
 	g->bytes = e->bytes;
 	g->empties = e->empties;
-	memcpy(g->origin, e->origin, origin_len);
+	memcpy(g->origin, e->origin, e->origin_len);
 	g->origin_labels = e->origin_key.label_count;
 	denial_settle(g);
 	return g;

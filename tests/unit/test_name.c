@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <check.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -403,7 +404,7 @@ static void random_name(struct random *r, uint8_t name[NAME_LEN_MAX])
 	};
 	uint8_t *p = name;
 
-	for (uint32_t labels = random_below(r, 4); labels > 0; labels--) {
+	for (uint32_t labels = random_below(r, 9); labels > 0; labels--) {
 		*p = (uint8_t)(1 + random_below(r, 3));
 		for (uint8_t i = 1; i <= *p; i++)
 			p[i] = letters[random_below(r, sizeof(letters))];
@@ -425,6 +426,43 @@ static void assert_departs(const struct name_key *key, const uint8_t *name, cons
 	ck_assert_int_eq(off.is_over, at >= of_name->len);
 }
 
+/* `to` is `from` with letters of the other case here and there, and half the time one other byte. */
+static void other_case(struct random *r, const uint8_t *from, uint8_t to[NAME_LEN_MAX])
+{
+	size_t len = name_len(from);
+
+	memcpy(to, from, len);
+	for (uint8_t *label = to; *label; label += 1 + *label)
+		for (uint8_t *at = label + 1; at <= label + *label; at++)
+			if (isalpha(*at) && random_below(r, 2))
+				*at ^= 0x20;
+	if (*to && random_below(r, 2))
+		to[1 + random_below(r, *to)] = 'q';
+}
+
+/* What is made faster where something is known already is the same. */
+static void assert_short_cuts(const uint8_t *name, const struct name_key *key, const struct name_key *other)
+{
+	unsigned labels = name_label_count(name), at = 0;
+	struct name_key parent, below;
+
+	for (unsigned up = 0; up <= labels; up++) {
+		const uint8_t *above = name_skip(name, up);
+
+		name_to_key(above, &parent);
+		name_to_key_below(name, (size_t)(above - name), &parent, &below);
+		ck_assert_uint_eq(below.label_count, key->label_count);
+		ck_assert_uint_eq(below.len, key->len);
+		ck_assert_mem_eq(below.step, key->step, key->len);
+		ck_assert_uint_eq(name_key_labels(key, parent.len), labels - up);
+		if (parent.len > 0)
+			ck_assert_uint_eq(name_key_labels(key, parent.len - 1u), labels - up - 1);
+	}
+	while (at < key->len && at < other->len && key->step[at] == other->step[at])
+		at++;
+	ck_assert_uint_eq(name_key_departure(key, other), at);
+}
+
 START_TEST(keys_of_random_names_agree_with_the_names)
 {
 	struct random r;
@@ -439,11 +477,14 @@ START_TEST(keys_of_random_names_agree_with_the_names)
 			const uint8_t *up = name_skip(a, random_below(&r, name_label_count(a) + 1));
 
 			memcpy(b, up, name_len(up));
+		} else if (round % 3 == 1) {
+			other_case(&r, a, b);
 		}
 		name_to_key(a, &a_key);
 		name_to_key(b, &b_key);
 		assert_departs(&a_key, b, &b_key);
 		assert_departs(&a_key, a, &a_key);
+		assert_short_cuts(a, &a_key, &b_key);
 
 		int order = name_compare(a, b);
 		bool is_prefix = b_key.len <= a_key.len &&

@@ -395,6 +395,7 @@ static void put_in_order(uint32_t disorder)
 	static struct tree_path path;
 	bool is_last_known = false;
 	unsigned known = 0;
+	struct name_key key;
 	struct tree t;
 
 	tree_init(&t, &ops);
@@ -413,7 +414,8 @@ static void put_in_order(uint32_t disorder)
 
 		known += compare_path(&path, &held, l->name, is_last_known);
 		oracle_put(&held, l);
-		tree_put_next(&t, &path, l);	/* frees the one that it takes the place of */
+		name_to_key(l->name, &key);
+		tree_put_next(&t, &path, l, &key);	/* frees the one that it takes the place of */
 		is_last_known = held.leaf[held.count - 1] == l;
 	}
 	ck_assert_uint_ge(known, disorder == 0 ? sorted.count - 1 : 1);
