@@ -49,9 +49,9 @@ setSecurityPollSuffix("")
 class Source(NameServer):
     """The primary of the big zone: it costs little, and all get the same bytes at the same pace."""
 
-    def __init__(self, folder, records=RECORDS):
+    def __init__(self, folder, records=RECORDS, zones=("example.com.",)):
         super().__init__(folder, "source")
-        self.zones = ["example.com."]
+        self.zones = list(zones)
         self.serial_now = 1
         self.command = [os.path.join(BENCHES, "source"), str(self.port), str(records)]
 

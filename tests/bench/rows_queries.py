@@ -9,8 +9,8 @@ import subprocess
 import references
 from measure import (CLIENT_CPU, HOSTS, MACHINE, PERCENTILES, SECONDS, SERVER_CPU, STEADY_RATE, awake, compare, cpu_ns, flood,
                      machine, pin, processes_of, steadily, table, turns)
-from peers import Dnsdist
-from stages import HEAD, nsd_of
+from peers import Dnsdist, Source
+from stages import FLOODED, HEAD, nsd_of
 
 BUSY_POLL = "300us"     # as long as it takes until the next query comes, and some more
 
@@ -32,19 +32,25 @@ def mirror_denied(world):
     return answered_from_the_mirror(world, world.denied, "answered from the mirror: NXDOMAIN with NSEC3 proof, DO")
 
 
-def forwarders(world):
-    backend = nsd_of(world)
+def forwarders(world, backend):
     pin(backend, CLIENT_CPU)
     dnsdist = world.stage.add(Dnsdist(world.folder, backend))
     dnsdist.start()
-    contenders = {"relay": world.limit("relay", backend), "understudy": world.proxy(backend), "dnsdist": dnsdist}
-    return backend, contenders
+    return {"relay": world.limit("relay", backend), "understudy": world.proxy(backend), "dnsdist": dnsdist}
 
 
 def forward(world):
     """CPU for each query that another server answers, to the least that passing it on costs."""
-    _, contenders = forwarders(world)
-    return compare("forwarded to NSD", contenders, world.positive, "relay")
+    return compare("forwarded to NSD", forwarders(world, nsd_of(world)), world.positive, "relay")
+
+
+def forward_most(world):
+    """
+    How many are passed on by one processor that has nothing else to do. The other one has the client and what is behind the
+    proxies; NSD takes so much of it there that the proxies wait for it, so that is what costs as little as echo.
+    """
+    source = world.stage.add(Source(world.folder, zones=[f"{zone}." for zone in FLOODED], records=1)).start()
+    return compare("forwarded to what answers faster than any of them", forwarders(world, source), world.positive, "relay")
 
 
 def latency(world):
@@ -52,7 +58,8 @@ def latency(world):
     What a proxy adds at a steady rate: its percentiles less those of the server behind it, asked in the same turn; those of
     all replies, and of those for which the machine itself ran (tests/bench/ticks.h).
     """
-    backend, contenders = forwarders(world)
+    backend = nsd_of(world)
+    contenders = forwarders(world, backend)
     contenders["understudy-busy"] = world.proxy(backend, head=HEAD + f'busy-poll = "{BUSY_POLL}"\n', name="busy")
 
     def asked(server):
@@ -101,7 +108,8 @@ def traced(server, questions, rate):
 def syscalls(world):
     """System calls for each query, flooded and at a steady rate."""
     assert shutil.which("strace"), "strace is missing"
-    nsd, contenders = forwarders(world)
+    nsd = nsd_of(world)
+    contenders = forwarders(world, nsd)
     contenders.update({"understudy-mirror": world.mirror(nsd), "nsd": nsd, "knot": world.reference(references.Knot),
                        "bind": world.reference(references.Bind)})
     rows = {}
@@ -115,5 +123,5 @@ def syscalls(world):
                   "names": ("flooded, which", "")})
 
 
-ROWS = {"mirror-positive": mirror_positive, "mirror-denied": mirror_denied, "forward": forward, "latency": latency,
-        "syscalls": syscalls}
+ROWS = {"mirror-positive": mirror_positive, "mirror-denied": mirror_denied, "forward": forward, "forward-most": forward_most,
+        "latency": latency, "syscalls": syscalls}

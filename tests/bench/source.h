@@ -4,7 +4,9 @@
  *
  * Purpose:  what transfers are measured against: example.com has host0000000, host0000001, ... with
  *           one address each, and every version changes ten records. Whole zones and differences
- *           go out as fast as they are taken; names are compressed as servers do.
+ *           go out as fast as they are taken; names are compressed as servers do. It is also what
+ *           proxies are to pass queries on to when nothing behind them shall be the narrow place: by UDP
+ *           each name has an address, and batches are taken and answered as by echo.
  * Threads:  one that accepts, one for each connection, one for UDP. The counters are atomic.
  * Failure:  what it cannot answer is REFUSED; without sockets it aborts.
  */
@@ -28,7 +30,7 @@
 #include "cache/name.h"
 #include "cache/wire.h"
 
-enum { SOURCE_CHANGES = 10, SOURCE_MESSAGE = 60000 };
+enum { SOURCE_CHANGES = 10, SOURCE_MESSAGE = 60000, SOURCE_BATCH = 64, SOURCE_QUESTION = 4096 };
 
 static const uint8_t SOURCE_ORIGIN[] = "\7example\3com";
 
@@ -207,15 +209,30 @@ static uint32_t serial_of(const uint8_t *message, size_t at)
 	return wire_get_u32(message + behind_name(message, behind_name(message, at)));
 }
 
-static void put_answer(struct source_reply *r, const uint8_t *message, size_t question_len, bool is_soa)
+static void put_address(struct wire_out *o)
+{
+	put_origin(o);
+	put_fixed(o, TYPE_A, 4);
+	wire_add_u32(o, 0x0a000001);
+}
+
+/* One record: the SOA for its own type and for those that say it by nothing else, an address for A. */
+static void put_answer(struct source_reply *r, const uint8_t *message, size_t question_len, uint16_t type)
 {
 	reply_begin(r, message, question_len);
-	if (!is_soa) {
-		wire_put_u16(r->bytes + 2 + 2, DNS_QR | RCODE_REFUSED);
-		return;
-	}
-	put_soa(&r->o, source.serial);
 	r->count = 1;
+	switch (type) {
+	case TYPE_SOA:
+	case TYPE_IXFR:
+		put_soa(&r->o, source.serial);
+		break;
+	case TYPE_A:
+		put_address(&r->o);
+		break;
+	default:
+		r->count = 0;
+		wire_put_u16(r->bytes + 2 + 2, DNS_QR | RCODE_REFUSED);
+	}
 }
 
 static bool source_answer(int fd, struct source_reply *r, const uint8_t *message)
@@ -227,7 +244,7 @@ static bool source_answer(int fd, struct source_reply *r, const uint8_t *message
 		return send_zone(fd, r, message, question_len);
 	if (type == TYPE_IXFR)
 		return send_difference(fd, r, message, question_len, serial_of(message, end));
-	put_answer(r, message, question_len, type == TYPE_SOA);
+	put_answer(r, message, question_len, type);
 	return reply_send(fd, r);
 }
 
@@ -283,28 +300,64 @@ static void *serve_tcp(void *arg)
 	}
 }
 
-/* An IXFR gets the SOA alone, which says: by TCP (RFC 1995 s.2). */
+/* What was received of a batch, and what goes back. */
+static struct {
+	struct mmsghdr asked[SOURCE_BATCH], answered[SOURCE_BATCH];
+	struct iovec asked_part[SOURCE_BATCH], answered_part[SOURCE_BATCH];
+	struct sockaddr_storage from[SOURCE_BATCH];
+	uint8_t message[SOURCE_BATCH][SOURCE_QUESTION + 512];
+	struct source_reply reply[SOURCE_BATCH];
+} batch;
+
+static void begin_batch(void)
+{
+	for (int i = 0; i < SOURCE_BATCH; i++) {
+		batch.asked_part[i] = (struct iovec){ batch.message[i], SOURCE_QUESTION };
+		batch.asked[i].msg_hdr = (struct msghdr){
+			.msg_iov = &batch.asked_part[i], .msg_iovlen = 1,
+			.msg_name = &batch.from[i], .msg_namelen = sizeof(batch.from[i]),
+		};
+	}
+}
+
+/* To the `i`th; false when that asks nothing. An IXFR gets the SOA alone, which says: by TCP (RFC 1995 s.2). */
+static bool answer_of_batch(int i, struct mmsghdr *answered)
+{
+	struct source_reply *r = &batch.reply[i];
+	const uint8_t *message = batch.message[i];
+	size_t end;
+
+	if (batch.asked[i].msg_len < DNS_HEADER_LEN + 5)
+		return false;
+	end = behind_name(message, DNS_HEADER_LEN) + 4;
+	put_answer(r, message, end - DNS_HEADER_LEN, wire_get_u16(message + end - 4));
+	wire_put_u16(r->bytes + 2 + 6, (uint16_t)r->count);
+	batch.answered_part[i] = (struct iovec){ r->bytes + 2, r->o.len - 2 };
+	answered->msg_hdr = (struct msghdr){
+		.msg_iov = &batch.answered_part[i], .msg_iovlen = 1,
+		.msg_name = &batch.from[i], .msg_namelen = batch.asked[i].msg_hdr.msg_namelen,
+	};
+	return true;
+}
+
 static void *serve_udp(void *arg)
 {
-	static struct source_reply r;
-	static uint8_t message[4096 + 512];
-
 	(void)arg;
 	for (;;) {
-		struct sockaddr_storage from;
-		socklen_t len = sizeof(from);
-		ssize_t n = recvfrom(source.udp, message, 4096, 0, (struct sockaddr *)&from, &len);
+		unsigned count = 0;
+		int n;
 
+		begin_batch();
+		n = recvmmsg(source.udp, batch.asked, SOURCE_BATCH, MSG_WAITFORONE, NULL);
 		if (n < 0 && errno != EINTR)
 			return NULL;
-		if (n < DNS_HEADER_LEN + 5)
-			continue;
-		size_t end = behind_name(message, DNS_HEADER_LEN) + 4;
-		uint16_t type = wire_get_u16(message + end - 4);
+		for (int i = 0; i < n; i++)
+			count += answer_of_batch(i, &batch.answered[count]);
+		for (unsigned done = 0; done < count;) {
+			int sent = sendmmsg(source.udp, batch.answered + done, count - done, 0);
 
-		put_answer(&r, message, end - DNS_HEADER_LEN, type == TYPE_SOA || type == TYPE_IXFR);
-		wire_put_u16(r.bytes + 2 + 6, (uint16_t)r.count);
-		sendto(source.udp, r.bytes + 2, r.o.len - 2, 0, (struct sockaddr *)&from, len);
+			done += sent > 0 ? (unsigned)sent : 1;
+		}
 	}
 }
 
@@ -314,10 +367,11 @@ static uint16_t source_start(uint16_t port)
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 				 .sin_port = htons(port) };
 	socklen_t len = sizeof(a);
-	int one = 1;
+	int one = 1, size = 4 << 20;
 
 	source.tcp = socket(AF_INET, SOCK_STREAM, 0);
 	source.udp = socket(AF_INET, SOCK_DGRAM, 0);
+	setsockopt(source.udp, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	setsockopt(source.tcp, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	if (bind(source.tcp, (struct sockaddr *)&a, len) < 0 || listen(source.tcp, 64) < 0 ||
 	    getsockname(source.tcp, (struct sockaddr *)&a, &len) < 0 ||

@@ -12,8 +12,6 @@ from signing import ECDSA, ED25519
 from test_validators import CASES, is_beyond_nsd, shown, under
 from world import own_network  # noqa: F401  (a fixture)
 
-pytestmark = pytest.mark.timing     # a slow answer makes a resolver ask again
-
 # with two short algorithms, since long signatures would need TCP anyway
 VARIANTS = {"nsec": world.VARIANTS["nsec"], "nsec3": world.VARIANTS["nsec3"],
             "rollover": {"tool": "ldns", "algorithms": (ECDSA, ED25519)}}
@@ -84,6 +82,7 @@ def upstream_of(there, resolver, questions, strike=lambda: None):
     return after[0] - before[0], after[1] - before[1]
 
 
+@pytest.mark.timing     # a slow answer makes a resolver ask again
 @pytest.mark.parametrize("fault", STRIKES)
 @pytest.mark.parametrize("kind", world.RESOLVERS)
 def test_resolver_notices_no_failover(own_network, stage, kind, fault):  # noqa: F811
@@ -98,7 +97,7 @@ def test_resolver_notices_no_failover(own_network, stage, kind, fault):  # noqa:
     by_primary, by_mirror = there.answered_by()
     struck_at = time.monotonic()
     count, by_tcp = upstream_of(there, resolver, questions_of(there, "struck"), lambda: strike(there.primary))
-    assert there.answered_by()[0] > by_primary and there.answered_by()[1] > by_mirror + count / 2
+    assert there.answered_by()[0] > by_primary and there.answered_by()[1] > by_mirror + count / 4
     assert by_tcp == 0
     assert count <= usual * 1.01
 
@@ -125,6 +124,7 @@ def views(there, kind):
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", world.RESOLVERS)
 def test_resolver_sees_in_the_mirror_what_it_sees_in_the_primary(own_network, stage, kind):  # noqa: F811
     there = world.World(stage)
