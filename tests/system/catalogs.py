@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: ISC
 """catalogs - servers that make catalog zones (RFC 9432), each in its own way."""
 import os
-import socket
 import subprocess
 
 import configurations

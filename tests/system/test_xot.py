@@ -2,7 +2,6 @@
 """Zone transfers over TLS, from BIND, NSD, and servers that get it wrong on purpose."""
 import socket
 import ssl
-import struct
 import subprocess
 
 import pytest
@@ -11,7 +10,7 @@ import primary
 import servers
 from certificates import Certificate
 from configurations import HEAD
-from servers import ask, free_port, wait_for
+from servers import free_port, wait_for
 
 NAME = "ns1.example.com"
 ZONE = """$ORIGIN example.com.
