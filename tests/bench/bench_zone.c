@@ -106,7 +106,7 @@ static struct generation *change_ten(const struct generation *old, unsigned coun
 
 static void bench_lookups(const struct generation *g, unsigned count, bool is_there)
 {
-	unsigned lookups = 2 * count;
+	unsigned lookups = count / 2;
 	struct tree_match match;
 	struct name_key key;
 	uint8_t name[NAME_LEN_MAX];

@@ -19,7 +19,7 @@ from stages import MARKED, notify, start_secondary
 
 ZONE = "example.com."
 IN_ALL = RECORDS + 2    # SOA and NS
-CHANGES_S = 10          # Knot takes five for each
+CHANGES_S = 8           # Knot takes five for each
 
 
 def conf_of(primary, redis=None):
@@ -195,7 +195,7 @@ def ixfr(world):
             loaded(server)
             settled_memory(server)
             figures, end = [], time.monotonic() + CHANGES_S
-            while len(figures) < CHANGES and (len(figures) < 3 or time.monotonic() < end):
+            while len(figures) < CHANGES and (len(figures) < 2 or time.monotonic() < end):
                 figures.append(changed(server, source))
             times = sorted(own["ms"] for own in figures)
             rows[name] = {"p50_ms": statistics.median(times), "most_ms": times[-1],
