@@ -25,7 +25,7 @@
 struct schedule {
 	uint64_t next_us;	/* when to ask next; the owner sets UINT64_MAX while it asks */
 	uint64_t asked_us;	/* when the last question ended; 0: never, or it brought news */
-	unsigned in_vain;	/* questions without news since the last pause or news */
+	unsigned in_vain;	/* questions without news since the last pause or news; many after a failure */
 	uint64_t refreshed_at;	/* wall seconds of the last confirmation; 0: never */
 	uint64_t expires_at;	/* wall seconds; 0: nothing to expire */
 	unsigned failures;	/* in a row */
