@@ -194,6 +194,11 @@ static void take_loaded(struct mirror_work *w, struct generation *g, const struc
 		holding_pass_over(&w->hold, g);
 		return;
 	}
+	if (w->is_newcomer && w->hold.is_fresh) {	/* a primary was quicker */
+		holding_supersede(&w->hold, g);
+		work_refresh(w);	/* of whoever shares the store, one may have seen a later one */
+		return;
+	}
 	if (!work_may_restore(w, g, "redis")) {
 		generation_free(g);
 		return;

@@ -310,6 +310,15 @@ void holding_renumber(struct holding *h)
 	holding_save(h, NULL);
 }
 
+void holding_supersede(struct holding *h, struct generation *g)
+{
+	holding_saw(h, g->number);
+	h->sent_away = g->soa.serial;
+	h->is_ordered = true;
+	generation_free(g);
+	holding_renumber(h);
+}
+
 /* ---- Orders ---- */
 
 void holding_freeze(struct holding *h, enum zone_hold hold, uint64_t since)

@@ -195,6 +195,9 @@ void holding_confirm(struct holding *h, const struct zone_times *times);
 /* The same records under a new number, past all seen ones: a store has ours for another's. */
 void holding_renumber(struct holding *h);
 
+/* `g` (taken), which a store delivered, is of a zone that is gone: ours goes over it there. */
+void holding_supersede(struct holding *h, struct generation *g);
+
 /*
  * Compares what is held with what its primary would answer, if that was not done yet, and tells
  * of a fault once; and once when signatures will end soon that should have been renewed: that has

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: ISC
 """Catalogs that go wrong: what is held, taken back and accepted; what a removed member may not bring along."""
+import threading
+from types import SimpleNamespace
+
 import pytest
 
 import configurations
 from catalogs import CATALOG, Catalogued, catalog, is_served, member, pool, section, wait_mirrored, zone_row
-from servers import wait_for
+from relay import Relay
+from servers import ANSWER_S, wait_for
 
 NAMES = [f"m{i}.test" for i in range(1, 11)]
 OTHER = "other.example"
@@ -112,13 +116,8 @@ def test_coo_excuses_only_those_that_arrive(stage, nsd):
     assert is_served(front, NAMES[9])
 
 
-def test_a_member_that_comes_back_is_another_zone(stage, nsd):
-    """RFC 9432 s.5.3: Redis still has the one that was removed, with a later serial."""
-    redis = stage.redis().start()
-    nsd.write_zone(NAMES[9], member("192.0.2.9", 42))
-    nsd.reload()
-    wait_for(lambda: nsd.serial(NAMES[9]) == 42, "NSD to have it")
-    front = begin(stage, configurations.redis(redis), pool("main", nsd.where), section())
+def remove_and_bring_back(nsd, front):
+    """The last member goes and comes back with an earlier serial than what Redis has of it."""
     wait_for(lambda: (zone_row(front, NAMES[9]) or {}).get("saved_generation") == 1, "it in Redis")
     publish(nsd, front, 2, labels(NAMES[:9]))
     front.wait_event("catalog_member_removed", zone=NAMES[9] + ".")
@@ -128,9 +127,52 @@ def test_a_member_that_comes_back_is_another_zone(stage, nsd):
     publish(nsd, front, 3, labels(NAMES))
     front.wait_event("catalog_member_added", zone=NAMES[9] + ".", since=front.events("catalog_member_removed")[0][0])
     wait_for(lambda: (zone_row(front, NAMES[9]) or {}).get("serial") == 1, "the new zone in the mirror")
+
+
+@pytest.fixture
+def late_nsd(nsd):
+    """The last member has a serial that it will not have again."""
+    nsd.write_zone(NAMES[9], member("192.0.2.9", 42))
+    nsd.reload()
+    wait_for(lambda: nsd.serial(NAMES[9]) == 42, "NSD to have it")
+    return nsd
+
+
+def test_a_member_that_comes_back_is_another_zone(stage, late_nsd):
+    """RFC 9432 s.5.3: Redis still has the one that was removed, with a later serial."""
+    redis = stage.redis().start()
+    front = begin(stage, configurations.redis(redis), pool("main", late_nsd.where), section())
+    remove_and_bring_back(late_nsd, front)
     wait_mirrored(front, NAMES[9])
-    nsd.freeze()
+    late_nsd.freeze()
     try:
         wait_for(lambda: is_served(front, NAMES[9], "192.0.2.1"), "the new zone out of the mirror")
     finally:
-        nsd.thaw()
+        late_nsd.thaw()
+
+
+def test_a_removed_zone_that_redis_brings_late_does_not_replace_the_new_one(stage, late_nsd):
+    """The primary was quicker than Redis, and then it died: what it delivered stays, in Redis, too."""
+    redis = stage.redis().start()
+    is_held_back, is_open = threading.Event(), threading.Event()
+
+    def hold_back(way, data):
+        if front.events("catalog_member_removed") and way == "to" and b"HLEN" in data and b"m10.test" in data:
+            is_held_back.set()
+            is_open.wait(ANSWER_S)
+        return False
+
+    relay = SimpleNamespace(socket=Relay(stage.folder + "/relay.sock", redis.socket, hold_back).where)
+    front = stage.understudy(conf(configurations.redis(relay), pool("main", late_nsd.where), section()))
+    front.start()
+    front.wait_event("catalog_updated", serial="1", members="10")
+    remove_and_bring_back(late_nsd, front)
+    assert is_held_back.is_set()
+    late_nsd.freeze()
+    try:
+        is_open.set()
+        wait_for(lambda: redis.hash("understudy:zone:{m10.test.}").get("serial") == "1", "the new zone in Redis")
+        wait_for(lambda: is_served(front, NAMES[9], "192.0.2.1"), "the new zone out of the mirror")
+        assert zone_row(front, NAMES[9])["serial"] == 1
+    finally:
+        late_nsd.thaw()
