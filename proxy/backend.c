@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIMIT_STALE_US = 10 * 1000 * 1000 };	/* behind the latest reply to any worker */
-
 static struct backend slots[BACKENDS_MAX];	/* the registry; control only */
 static unsigned worker_count = WORKERS_MAX;
 static unsigned slots_begun; /* slots [0 .. slots_begun) have been taken before */
@@ -62,8 +60,6 @@ static void evidence_reset(struct evidence *e)
 		counter_set(&e->heard[t].first_silent_us, 0);
 	}
 	atomic_store_explicit(&e->srtt_us, 0, memory_order_relaxed);
-	atomic_store_explicit(&e->limit, 0, memory_order_relaxed);
-	atomic_store_explicit(&e->limit_signs, 0, memory_order_relaxed);
 }
 
 static void backend_init(struct backend *b, const char *pool, const char *name,
@@ -83,6 +79,8 @@ static void backend_init(struct backend *b, const char *pool, const char *name,
 	atomic_store(&b->guard_number, 0);
 	atomic_store(&b->guard_returned, 0);
 	atomic_store(&b->guard_hint, 0);
+	for (unsigned t = 0; t < TRANSPORTS; t++)
+		limit_reset(&b->limit[t]);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		evidence_reset(&b->evidence[i]);
 }
@@ -146,18 +144,13 @@ static void sum_add(struct evidence_sum *sum, struct evidence *e)
 		hearing_add(&sum->heard[t], &e->heard[t]);
 }
 
-/* A worker that has long had nothing for it to do does not learn that its limit is over. */
-static void sum_add_limit(struct evidence_sum *sum, struct evidence *e)
+static void sum_add_limit(struct evidence_sum *sum, const struct limit *l)
 {
-	unsigned signs = atomic_load_explicit(&e->limit_signs, memory_order_relaxed), stale = 0;
+	struct limit_said said = limit_said(l);
 
-	for (unsigned t = 0; t < TRANSPORTS; t++)
-		if (counter_get(&e->heard[t].last_reply_us) + LIMIT_STALE_US < sum->heard[t].last_reply_us)
-			stale |= (unsigned)LIMIT_SIGN_UDP << t;
-	if (signs & stale && !(signs & ~stale & (LIMIT_SIGN_UDP | LIMIT_SIGN_TCP)))
-		return;
-	sum->limit += atomic_load_explicit(&e->limit, memory_order_relaxed);
-	sum->limit_signs |= signs & ~stale;
+	sum->limit += said.rate;
+	sum->is_limit_found |= said.state == LIMIT_FOUND;
+	sum->is_rationed |= said.is_rationed;
 }
 
 void backend_sum(struct backend *b, struct evidence_sum *sum)
@@ -174,8 +167,8 @@ void backend_sum(struct backend *b, struct evidence_sum *sum)
 		srtt_total_us += srtt_us;
 		srtt_count += srtt_us > 0;
 	}
-	for (unsigned i = 0; i < worker_count; i++)
-		sum_add_limit(sum, &b->evidence[i]);
+	for (unsigned t = 0; t < TRANSPORTS; t++)
+		sum_add_limit(sum, &b->limit[t]);
 	if (srtt_count > 0)
 		sum->srtt_us = (uint32_t)(srtt_total_us / srtt_count);
 }

@@ -3,7 +3,8 @@
  * backend - one server that queries can be forwarded to, as all threads see it.
  *
  * Purpose:  the meeting point of workers and control: control writes how much of its traffic
- *           a backend gets; workers write what they saw of it. Nothing else is shared.
+ *           a backend gets; workers write what they saw of it, and find out together how much it
+ *           can take. Nothing else is shared.
  * Not here: deciding states (health.h), sockets (upstream.h), choosing (balance.h).
  * Owns:     a registry of slots, so that a backend keeps its index and evidence over reloads.
  * Threads:  registry calls: control only. Fields: the writer named at each.
@@ -19,6 +20,7 @@
 
 #include "cache/address.h"
 #include "cache/counter.h"
+#include "proxy/limit.h"
 
 enum {
 	BACKENDS_MAX = 1024,
@@ -38,14 +40,6 @@ struct hearing {
 					 * present silence; 0 after any reply */
 };
 
-/* What is known of `limit`. */
-enum backend_limit_sign {
-	LIMIT_SIGN_UDP = 1 << 0,	/* by UDP, by TCP it is asked less */
-	LIMIT_SIGN_TCP = 1 << 1,
-	LIMIT_SIGN_FOUND = 1 << 2,	/* and answers all that it is asked */
-	LIMIT_SIGN_RATIONED = 1 << 3,	/* it truncates what it does not drop: RRL */
-};
-
 /* What one worker saw of one backend. Written by that worker only, never reset. */
 struct evidence {
 	counter sent;		/* attempts */
@@ -57,8 +51,6 @@ struct evidence {
 	counter mismatched;	/* packets that were no answer to anything we asked */
 	counter rtt_sum_us;	/* of replies */
 	counter spared;		/* queries that went elsewhere, since it had as many as it can take */
-	_Atomic uint32_t limit;	/* queries a second that it can take, as far as is known; 0: no limit */
-	_Atomic uint8_t limit_signs;	/* enum backend_limit_sign */
 	struct hearing heard[TRANSPORTS];
 	_Atomic uint32_t outstanding;	/* attempts without a verdict */
 	_Atomic uint32_t srtt_us;	/* 0: not known yet */
@@ -96,6 +88,7 @@ struct backend {
 	/* The least of these in the last one to two minutes. Likewise. */
 	_Atomic uint32_t probe_least_us;
 
+	struct limit limit[TRANSPORTS] __attribute__((aligned(64)));
 	struct evidence evidence[WORKERS_MAX];
 };
 
@@ -121,8 +114,9 @@ struct evidence_sum {
 	struct hearing_sum heard[TRANSPORTS];
 	uint32_t outstanding, srtt_us;
 	uint64_t spared;
-	uint32_t limit;			/* of all workers together; 0: none of them has one */
-	unsigned limit_signs;		/* of any */
+	uint32_t limit;			/* queries a second, by UDP and TCP; 0: there is none */
+	bool is_limit_found;		/* of one of them; it answers all that it is asked */
+	bool is_rationed;		/* it truncates what it does not drop: RRL */
 };
 void backend_sum(struct backend *b, struct evidence_sum *sum);
 

@@ -26,7 +26,7 @@
 /* What this worker knows of a backend; one row for each index. */
 struct balance_view {
 	struct rtt udp, tcp;
-	struct limit limit[TRANSPORTS];
+	struct limit_count limit_count[TRANSPORTS];
 	uint32_t outstanding;		/* attempts in ATTEMPT_WAITING */
 	unsigned life;			/* backend->life: all but `outstanding` is of that server */
 };

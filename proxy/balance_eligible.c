@@ -59,17 +59,16 @@ static bool is_full(const struct balance *b, const struct plan_target *t)
 	       && b->views[t->backend->index].outstanding >= t->max_outstanding;
 }
 
-static bool is_limited(const struct balance *b, const struct balance_ask *ask,
-		       const struct plan_target *t)
+static bool is_limited(const struct balance_ask *ask, const struct plan_target *t)
 {
 	return t->kind == TARGET_BACKEND && !ask->takes_limited && ask->pool->conf->has_adaptive_limit
-	       && !limit_allows(&b->views[t->backend->index].limit[ask->transport], ask->now_us);
+	       && !limit_allows(&t->backend->limit[ask->transport], ask->now_us);
 }
 
 bool balance_has_room(const struct balance *b, const struct balance_ask *ask,
 		     const struct plan_target *t)
 {
-	return !is_full(b, t) && !is_limited(b, ask, t);
+	return !is_full(b, t) && !is_limited(ask, t);
 }
 
 unsigned balance_first_allowed(const struct balance_ask *ask)

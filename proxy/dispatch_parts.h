@@ -49,9 +49,14 @@ static inline struct hearing *hearing_of(struct dispatch *d, const struct attemp
 	return &evidence_of(d, a->backend)->heard[a->is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP];
 }
 
-static inline struct limit *limit_of(struct dispatch *d, unsigned backend, bool is_tcp)
+static inline struct limit *limit_of(unsigned backend, bool is_tcp)
 {
-	return &d->balance.views[backend].limit[is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP];
+	return &backend_get(backend)->limit[is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP];
+}
+
+static inline struct limit_count *limit_count_of(struct dispatch *d, unsigned backend, bool is_tcp)
+{
+	return &d->balance.views[backend].limit_count[is_tcp ? TRANSPORT_TCP : TRANSPORT_UDP];
 }
 
 /* The first failure is the reason of a rescue; those after it are the rescue's own troubles. */

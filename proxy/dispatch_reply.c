@@ -44,31 +44,15 @@ static void note_reply(struct dispatch *d, const struct attempt *a, const uint8_
 		counter_add(&hearing_of(d, a)->in_time, 1);
 }
 
-/* What control and the operator see of it. */
-static void publish_limit(struct dispatch *d, unsigned backend)
-{
-	const struct limit *l = d->balance.views[backend].limit;
-	struct evidence *e = evidence_of(d, backend);
-	unsigned signs = 0;
-
-	for (unsigned t = 0; t < TRANSPORTS; t++)
-		signs |= (l[t].state != LIMIT_OFF ? (unsigned)LIMIT_SIGN_UDP << t : 0u)
-			 | (l[t].state == LIMIT_FOUND ? LIMIT_SIGN_FOUND : 0u)
-			 | (l[t].is_rationed ? LIMIT_SIGN_RATIONED : 0u);
-	atomic_store_explicit(&e->limit, l[TRANSPORT_UDP].rate + l[TRANSPORT_TCP].rate,
-			      memory_order_relaxed);
-	atomic_store_explicit(&e->limit_signs, (uint8_t)signs, memory_order_relaxed);
-}
-
 static void limit_heard(struct dispatch *d, const struct attempt *a, const uint8_t *reply)
 {
-	struct limit *l = limit_of(d, a->backend, a->is_tcp);
 	bool is_truncated = (wire_get_u16(reply + 2) & DNS_TC) && wire_get_u16(reply + 6) == 0;
+	struct limit_count *own = limit_count_of(d, a->backend, a->is_tcp);
 
 	if (a->state == ATTEMPT_LATE)
-		limit_on_late(l);
-	else if (limit_on_answer(l, is_truncated, d->now_us))
-		publish_limit(d, a->backend);
+		limit_on_late(own);
+	else
+		limit_on_answer(limit_of(a->backend, a->is_tcp), own, is_truncated, d->now_us);
 }
 
 static void end_attempt(struct dispatch *d, struct attempt *a)
@@ -376,8 +360,7 @@ static void on_attempt_timer(struct dispatch *d, struct attempt *a)
 	counter_add(&d->stats->attempts_expired, 1);
 	counter_add(&hearing_of(d, a)->expired, 1);
 	count_outstanding(d, a->backend, -1);
-	if (limit_on_loss(limit_of(d, a->backend, a->is_tcp), d->now_us))
-		publish_limit(d, a->backend);
+	limit_on_loss(limit_of(a->backend, a->is_tcp), limit_count_of(d, a->backend, a->is_tcp), d->now_us);
 	inflight_set_late(a);
 	judge_silence(d, a);
 	note_silent(inflight_query_of(a));

@@ -197,7 +197,7 @@ static bool start_attempt(struct dispatch *d, struct asked *asked, struct backen
 	count_outstanding(d, b->index, +1);
 	counter_add(&d->stats->attempts, 1);
 	counter_add(&evidence_of(d, b->index)->sent, 1);
-	limit_on_sent(limit_of(d, b->index, a->is_tcp), d->now_us);
+	limit_on_sent(limit_of(b->index, a->is_tcp), d->now_us);
 	if (asked->is_guard)
 		dispatch_guard_passed(d, asked, b);
 	return true;
@@ -262,7 +262,8 @@ static void note_spared(struct dispatch *d, const struct asked *asked)
 
 	counter_add(&d->stats->spilled, 1);
 	counter_add(&evidence_of(d, backend)->spared, 1);
-	limit_on_spared(limit_of(d, backend, asked->client->is_tcp), d->now_us);
+	limit_on_spared(limit_of(backend, asked->client->is_tcp),
+			limit_count_of(d, backend, asked->client->is_tcp), d->now_us);
 }
 
 /* A drill decides once, when the query comes; whose key we lack, the mirror would refuse. */

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "proxy/limit.h"
 
+#include <sched.h>
+#include <stddef.h>
+#include <string.h>
+
 enum {
 	WINDOW_US = 30 * 1000,		/* a judgement takes so long at the least */
 	WINDOW_MAX_US = 1000 * 1000,	/* what is older says nothing of now */
@@ -40,35 +44,53 @@ enum {
 	TRIAL_PAUSE_US = 500 * 1000,	/* before the first; doubled with each that failed, ... */
 	TRIAL_DOUBLINGS = 5,		/* ... so often */
 	TRIALS_TELLING = 4,		/* so many show that it was no whim of clients */
+	PUT_US = 2 * 1000,		/* a worker counts for itself so long at the least */
 	SECOND_US = 1000 * 1000,
 };
 
 #define FORGET_US	(600ull * SECOND_US)	/* so long without a limit: what was useless is forgotten */
 
+static uint64_t get(const _Atomic uint64_t *at)
+{
+	return atomic_load_explicit(at, memory_order_relaxed);
+}
+
+static void set(_Atomic uint64_t *at, uint64_t value)
+{
+	atomic_store_explicit(at, value, memory_order_relaxed);
+}
+
+static uint32_t pace_of(const struct limit *l)
+{
+	return atomic_load_explicit(&l->pace, memory_order_relaxed);
+}
+
+/* ---- Sending ---- */
+
 bool limit_allows(const struct limit *l, uint64_t now)
 {
-	return l->state == LIMIT_OFF || l->next_us <= now + BURST_US;
+	return pace_of(l) == 0 || get(&l->next_us) <= now + BURST_US;
 }
 
 void limit_on_sent(struct limit *l, uint64_t now)
 {
-	uint64_t rate = (uint64_t)l->rate * (l->is_trying ? TRIAL_TIMES : 1);
+	uint32_t pace = pace_of(l);
+	uint64_t next = get(&l->next_us), after;
 
-	if (l->state == LIMIT_OFF)
+	if (pace == 0)
 		return;
-	l->next_us = (l->next_us > now ? l->next_us : now) + SECOND_US / rate;
+	do
+		after = (next > now ? next : now) + SECOND_US / pace;
+	while (!atomic_compare_exchange_weak_explicit(&l->next_us, &next, after, memory_order_relaxed,
+						      memory_order_relaxed));
 }
 
-void limit_on_spared(struct limit *l, uint64_t now)
-{
-	l->spared++;
-	l->needed_us = now;
-}
+/* ---- The rate ---- */
 
 static void begin_window(struct limit *l, uint64_t at)
 {
-	l->window_us = at;
-	l->answered = l->truncated = l->late = l->lost = l->spared = 0;
+	set(&l->window_us, at);
+	l->window = (struct limit_count){ 0 };
 }
 
 static void set_rate(struct limit *l, uint64_t rate)
@@ -95,21 +117,21 @@ static void give_up(struct limit *l, uint64_t now)
 
 static uint32_t of_thousand(uint32_t part, const struct limit *l)
 {
-	return part * 1000 / (l->answered + l->lost);
+	return part * 1000 / (l->window.answered + l->window.lost);
 }
 
 /* Truncated answers beyond those that are truly too long. */
 static uint32_t rationed(const struct limit *l)
 {
-	uint32_t usual = (l->answered + l->lost) * l->usual_truncated / 1000;
+	uint32_t usual = (l->window.answered + l->window.lost) * l->usual_truncated / 1000;
 
-	return l->is_rationed && l->truncated > usual ? l->truncated - usual : 0;
+	return l->is_rationed && l->window.truncated > usual ? l->window.truncated - usual : 0;
 }
 
 /* Of a thousand. Who is rationed gets TC instead of an answer: that is loss, too. */
 static uint32_t loss_of(const struct limit *l)
 {
-	return of_thousand(l->lost + rationed(l), l);
+	return of_thousand(l->window.lost + rationed(l), l);
 }
 
 /* Over a longer time than a window: are answers truncated that used not to be? */
@@ -117,9 +139,9 @@ static void note_truncated(struct limit *l)
 {
 	uint32_t verdicts, truncated, lost;
 
-	l->long_answered += l->answered;
-	l->long_truncated += l->truncated;
-	l->long_lost += l->lost;
+	l->long_answered += l->window.answered;
+	l->long_truncated += l->window.truncated;
+	l->long_lost += l->window.lost;
 	verdicts = l->long_answered + l->long_lost;
 	if (verdicts < ENOUGH_LONG)
 		return;
@@ -137,13 +159,13 @@ static void note_truncated(struct limit *l)
 /* Its answers come, though too late for us: something is waiting in a queue. */
 static bool is_draining(const struct limit *l)
 {
-	return l->late * 2 >= l->lost;
+	return l->window.late * 2 >= l->window.lost;
 }
 
 /* To less than what was answered, so that what waits in its queue is worked off. */
 static void cut(struct limit *l, uint64_t span_us, uint64_t now)
 {
-	uint32_t good = l->answered + l->late - rationed(l);
+	uint32_t good = l->window.answered + l->window.late - rationed(l);
 	uint64_t rate = (uint64_t)good * SECOND_US / span_us;
 
 	if (l->state != LIMIT_OFF && rate > l->rate)
@@ -161,7 +183,8 @@ static void cut(struct limit *l, uint64_t span_us, uint64_t now)
 static void begin(struct limit *l, uint64_t span_us, uint64_t now)
 {
 	l->first_loss = (uint16_t)loss_of(l);
-	l->begun_us = l->next_us = l->lost_us = now;
+	l->begun_us = l->lost_us = now;
+	set(&l->next_us, now);
 	l->trial_us = now + TRIAL_PAUSE_US;
 	l->usual_loss = 0;
 	l->odd = 0;
@@ -186,7 +209,7 @@ static void grow(struct limit *l, uint64_t span_us, uint64_t now)
 /* Loss goes on as before, however little it is asked. */
 static bool is_useless(const struct limit *l, uint64_t now)
 {
-	if (l->answered + l->late == 0)
+	if (l->window.answered + l->window.late == 0)
 		return true;
 	if ((is_draining(l) || l->is_rationed) && now - l->begun_us < DRAIN_US)
 		return false;
@@ -217,7 +240,7 @@ static void fail_trial(struct limit *l, uint64_t took_us, uint64_t now)
 
 	l->is_trying = false;
 	l->needed_us = now;
-	l->next_us = now + (took_us < TRIAL_US ? took_us : TRIAL_US) * (TRIAL_TIMES - 1);
+	set(&l->next_us, now + (took_us < TRIAL_US ? took_us : TRIAL_US) * (TRIAL_TIMES - 1));
 	l->trial_us = now + ((uint64_t)TRIAL_PAUSE_US << l->trials);
 	if (good * 4 / 5 > l->rate) {
 		set_rate(l, good * 4 / 5);
@@ -254,9 +277,9 @@ static void judge_trial(struct limit *l, uint64_t now)
 
 	if (took_us > WINDOW_MAX_US)
 		took_us = WINDOW_MAX_US;	/* nobody asked meanwhile */
-	l->trial_good += l->answered + l->late - rationed(l);
-	l->trial_spared += l->spared;
-	if (l->answered + l->late == 0)
+	l->trial_good += l->window.answered + l->window.late - rationed(l);
+	l->trial_spared += l->window.spared;
+	if (l->window.answered + l->window.late == 0)
 		turn_off(l);			/* it has died */
 	else if (took_us >= TRIAL_LEAST_US && does_harm(l))
 		fail_trial(l, took_us, now);
@@ -283,7 +306,7 @@ static void judge_limited(struct limit *l, uint64_t span_us, uint64_t now)
 		l->lost_us = now;
 	if (l->state == LIMIT_FOUND)
 		l->usual_loss = (uint16_t)((7u * l->usual_loss + loss) / 8);
-	if (l->answered + l->late == 0 && l->state == LIMIT_FOUND) {
+	if (l->window.answered + l->window.late == 0 && l->state == LIMIT_FOUND) {
 		turn_off(l);			/* it has died */
 	} else if (loss < LOSS_CALM) {
 		l->state = LIMIT_FOUND;
@@ -292,7 +315,7 @@ static void judge_limited(struct limit *l, uint64_t span_us, uint64_t now)
 			turn_off(l);
 		else if (now >= l->trial_us)
 			begin_trial(l, now);
-		else if (l->spared > 0)
+		else if (l->window.spared > 0)
 			grow(l, span_us, now);
 	} else if (l->state == LIMIT_SEEKING && is_useless(l, now)) {
 		give_up(l, now);
@@ -311,9 +334,9 @@ static void judge_limited(struct limit *l, uint64_t span_us, uint64_t now)
 
 static void judge_free(struct limit *l, uint64_t span_us, uint64_t now)
 {
-	l->is_rationed |= of_thousand(l->lost, l) >= LOSS_BEGIN
-			  && of_thousand(l->truncated, l) >= (uint32_t)l->usual_truncated + RATIONED_SURE;
-	if (now < l->blind_us || l->answered + l->late < ALIVE_MIN || !is_overload(l)) {
+	l->is_rationed |= of_thousand(l->window.lost, l) >= LOSS_BEGIN
+			  && of_thousand(l->window.truncated, l) >= (uint32_t)l->usual_truncated + RATIONED_SURE;
+	if (now < l->blind_us || l->window.answered + l->window.late < ALIVE_MIN || !is_overload(l)) {
 		l->doubts = 0;
 		return;
 	}
@@ -323,16 +346,16 @@ static void judge_free(struct limit *l, uint64_t span_us, uint64_t now)
 }
 
 /* At the end of a window: is it well at this rate? */
-static bool look(struct limit *l, uint64_t now)
+static void look(struct limit *l, uint64_t now)
 {
-	uint32_t verdicts = l->answered + l->lost, rate = l->rate;
-	uint64_t span_us = now - l->window_us;
+	uint32_t verdicts = l->window.answered + l->window.lost, rate = l->rate;
+	uint64_t span_us = now - get(&l->window_us);
 	uint8_t state = l->state;
-	bool was_rationed = l->is_rationed, was_trying = l->is_trying;
+	bool was_trying = l->is_trying;
 	uint32_t enough = state == LIMIT_OFF ? ENOUGH : ENOUGH_LIMITED;
 
 	if (span_us < WINDOW_US || (verdicts < enough && span_us < WINDOW_MAX_US))
-		return false;
+		return;
 	note_truncated(l);
 	if (was_trying && verdicts >= ENOUGH_SLOW)
 		judge_trial(l, now);
@@ -341,30 +364,116 @@ static bool look(struct limit *l, uint64_t now)
 	else if (state == LIMIT_OFF && verdicts >= ENOUGH)
 		judge_free(l, span_us, now);
 	if (was_trying && state == l->state && !l->is_trying)
-		begin_window(l, l->next_us + SETTLE_US);
+		begin_window(l, get(&l->next_us) + SETTLE_US);
 	else
 		begin_window(l, l->rate < rate || state != l->state ? now + SETTLE_US : now);
-	return rate != l->rate || state != l->state || was_rationed != l->is_rationed;
 }
 
-bool limit_on_answer(struct limit *l, bool is_truncated, uint64_t now)
+/* ---- Of many one ---- */
+
+static void say(struct limit *l)
 {
-	if (now < l->window_us)
-		return false;
-	l->answered++;
-	l->truncated += is_truncated;
-	return look(l, now);
+	atomic_store_explicit(&l->pace, l->rate * (l->is_trying ? TRIAL_TIMES : 1), memory_order_relaxed);
+	atomic_store_explicit(&l->said_rate, l->rate, memory_order_relaxed);
+	atomic_store_explicit(&l->said_state, l->state, memory_order_relaxed);
+	atomic_store_explicit(&l->said_rationed, l->is_rationed, memory_order_relaxed);
 }
 
-bool limit_on_loss(struct limit *l, uint64_t now)
+static bool take(struct limit *l)
 {
-	if (now < l->window_us)
-		return false;
-	l->lost++;
-	return look(l, now);
+	return !atomic_exchange_explicit(&l->is_taken, true, memory_order_acquire);
 }
 
-void limit_on_late(struct limit *l)
+static void leave(struct limit *l)
 {
-	l->late++;
+	atomic_store_explicit(&l->is_taken, false, memory_order_release);
+}
+
+/* Verdicts that began before the window are void. */
+static void add(struct limit *l, const struct limit_count *own)
+{
+	struct limit_count *w = &l->window;
+
+	w->spared += own->spared;
+	w->late += own->late;
+	if (own->spared > 0)
+		l->needed_us = l->latest_us;
+	if (own->since_us < get(&l->window_us))
+		return;
+	w->answered += own->answered;
+	w->truncated += own->truncated;
+	w->lost += own->lost;
+}
+
+/* Workers read the clock each for itself: time that went back would be a time that never ends. */
+static void put(struct limit *l, struct limit_count *own, uint64_t now)
+{
+	if (now - own->put_us < PUT_US || !take(l))
+		return;
+	if (now > l->latest_us)
+		l->latest_us = now;
+	add(l, own);
+	*own = (struct limit_count){ .put_us = now };
+	if (l->latest_us >= get(&l->window_us)) {
+		look(l, l->latest_us);
+		say(l);
+	}
+	leave(l);
+}
+
+void limit_on_spared(struct limit *l, struct limit_count *own, uint64_t now)
+{
+	own->spared++;
+	put(l, own, now);
+}
+
+static bool is_void(const struct limit *l, struct limit_count *own, uint64_t now)
+{
+	if (now < get(&l->window_us))
+		return true;
+	if (own->answered + own->lost == 0)
+		own->since_us = now;
+	return false;
+}
+
+void limit_on_answer(struct limit *l, struct limit_count *own, bool is_truncated, uint64_t now)
+{
+	if (is_void(l, own, now))
+		return;
+	own->answered++;
+	own->truncated += is_truncated;
+	put(l, own, now);
+}
+
+void limit_on_loss(struct limit *l, struct limit_count *own, uint64_t now)
+{
+	if (is_void(l, own, now))
+		return;
+	own->lost++;
+	put(l, own, now);
+}
+
+void limit_on_late(struct limit_count *own)
+{
+	own->late++;
+}
+
+void limit_reset(struct limit *l)
+{
+	while (!take(l))
+		sched_yield();		/* whoever is at it has no more than numbers to compare */
+	memset((char *)l + offsetof(struct limit, rate), 0, sizeof(*l) - offsetof(struct limit, rate));
+	set(&l->next_us, 0);
+	begin_window(l, 0);
+	say(l);
+	leave(l);
+}
+
+struct limit_said limit_said(const struct limit *l)
+{
+	return (struct limit_said){
+		.rate = atomic_load_explicit(&l->said_rate, memory_order_relaxed),
+		.state = atomic_load_explicit(&l->said_state, memory_order_relaxed),
+		.is_rationed = atomic_load_explicit(&l->said_rationed, memory_order_relaxed),
+	};
 }

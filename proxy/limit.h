@@ -18,9 +18,14 @@
  *       '---------------------------+--- no answer at all; not ------'
  *                                        needed for a while
  *
+ * All workers have one limit: the server has to share itself out among them, and what one of
+ * several that each sought its part lost, another had taken. Each counts what becomes of its own
+ * queries, and puts that to the rest every few milliseconds; whoever does looks whether a window is
+ * over. Nobody waits for anybody: who finds another at it goes on counting.
+ *
  * Not here: a server that answers nothing (health.h); how many may wait for it (max-outstanding).
- * Threads:  one for each worker, backend and transport: what others ask looks like a smaller
- *           server, and each finds its part.
+ * Threads:  one struct limit for each backend and transport, for any of them; one struct
+ *           limit_count for each worker besides.
  * Time:     monotonic microseconds, given by the caller.
  * Memory:   none.
  * Failure:  none.
@@ -28,6 +33,7 @@
 #ifndef LIMIT_H
 #define LIMIT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,9 +43,26 @@ enum limit_state {
 	LIMIT_FOUND,
 };
 
+/* Of one worker: what it has not put to the rest yet. */
+struct limit_count {
+	uint32_t answered, truncated, late, lost;	/* answered: in time, those truncated too */
+	uint32_t spared;		/* queries that went elsewhere for the limit */
+	uint64_t since_us;		/* the first of these verdicts */
+	uint64_t put_us;		/* the last time */
+};
+
 struct limit {
-	uint64_t next_us;		/* when the next query is due at this rate */
-	uint32_t rate;			/* queries a second; 0 while OFF */
+	/* for whoever sends or counts */
+	_Atomic uint32_t pace;		/* queries a second; 0: as many as come */
+	_Atomic uint64_t next_us;	/* when the next one is due at that pace */
+	_Atomic uint64_t window_us;	/* when the present window began; verdicts before it are void */
+	/* for whoever asks: limit_said() */
+	_Atomic uint32_t said_rate;
+	_Atomic uint8_t said_state;
+	_Atomic bool said_rationed;
+
+	_Atomic bool is_taken;		/* somebody is at what follows */
+	uint32_t rate;			/* queries a second that it can take; 0 while OFF */
 	uint8_t state;			/* enum limit_state */
 	uint8_t cuts;			/* in a row that did not help */
 	uint8_t doubts;			/* OFF: windows in a row that look like overload */
@@ -50,16 +73,14 @@ struct limit {
 	uint32_t trial_good, trial_spared;	/* answers in the present trial; what went elsewhere */
 	uint16_t usual_loss;		/* of a thousand, under the limit */
 	bool is_rationed;		/* it says TC to part of them instead of answers: RRL */
-	/* the present window */
-	uint64_t window_us;		/* when it began */
-	uint32_t answered, truncated, late, lost;	/* answered: in time, those truncated too */
-	uint32_t spared;		/* queries that went elsewhere for the limit */
+	struct limit_count window;	/* the present one, of all workers */
 	/* several windows together, to tell RRL from answers that are truly too long */
 	uint32_t long_answered, long_truncated, long_lost;
 	uint16_t usual_truncated;	/* of a thousand, while nothing is lost */
 	uint32_t base;			/* the rate after the latest cut */
 	uint8_t odd;			/* relapses in a row at hardly more */
 	uint32_t least;			/* SEEKING: no cut goes below this rate */
+	uint64_t latest_us;		/* the latest time that a worker gave */
 	uint64_t begun_us;		/* of SEEKING */
 	uint64_t trial_us;		/* of the next trial, or when the present one ends */
 	uint64_t lost_us;		/* the last time that anything was lost in a window */
@@ -67,16 +88,27 @@ struct limit {
 	uint64_t blind_us;		/* OFF: no limit is tried before */
 };
 
+/* Another server has the slot now. */
+void limit_reset(struct limit *l);
+
 /* Whether one more query may go there now. */
 bool limit_allows(const struct limit *l, uint64_t now);
 
 /* One went there; one went elsewhere, since limit_allows() said no. */
 void limit_on_sent(struct limit *l, uint64_t now);
-void limit_on_spared(struct limit *l, uint64_t now);
+void limit_on_spared(struct limit *l, struct limit_count *own, uint64_t now);
 
-/* What became of it. `is_truncated`: TC and no record. True when state, rate or is_rationed did. */
-bool limit_on_answer(struct limit *l, bool is_truncated, uint64_t now);
-bool limit_on_loss(struct limit *l, uint64_t now);	/* its deadline passed */
-void limit_on_late(struct limit *l);	/* after a loss: it lives, but not at this pace */
+/* What became of it. `is_truncated`: TC and no record. */
+void limit_on_answer(struct limit *l, struct limit_count *own, bool is_truncated, uint64_t now);
+void limit_on_loss(struct limit *l, struct limit_count *own, uint64_t now);	/* its deadline passed */
+void limit_on_late(struct limit_count *own);	/* after a loss: it lives, but not at this pace */
+
+/* What was found out last. */
+struct limit_said {
+	uint32_t rate;			/* queries a second; 0: no limit */
+	enum limit_state state;
+	bool is_rationed;
+};
+struct limit_said limit_said(const struct limit *l);
 
 #endif

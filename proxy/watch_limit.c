@@ -73,8 +73,8 @@ static void tell_over(const struct watched *b, const struct evidence_sum *sum, u
 
 void limits_look(struct watched *b, const struct evidence_sum *sum, uint64_t now)
 {
-	bool is_on = limits_are_on(b, sum), is_found = is_on && (sum->limit_signs & LIMIT_SIGN_FOUND);
-	bool is_rationed = sum->limit_signs & LIMIT_SIGN_RATIONED;
+	bool is_on = limits_are_on(b, sum), is_found = is_on && sum->is_limit_found;
+	bool is_rationed = sum->is_rationed;
 
 	if (is_on || is_rationed)
 		b->limit.seen_us = now;

@@ -977,8 +977,9 @@ END_TEST
 /* It was found out that it can take a hundred queries a second. */
 static void ns1_is_limited(void)
 {
-	world.dispatch->balance.views[backend_named("ns1")->index].limit[TRANSPORT_UDP] = (struct limit){
-		.state = LIMIT_FOUND, .rate = 100, .window_us = START_US, .lost_us = START_US, .needed_us = START_US,
+	backend_named("ns1")->limit[TRANSPORT_UDP] = (struct limit){
+		.state = LIMIT_FOUND, .rate = 100, .pace = 100, .window_us = START_US, .lost_us = START_US,
+		.needed_us = START_US,
 	};
 }
 

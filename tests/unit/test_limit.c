@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: ISC */
-/* limit: servers of several kinds, asked a thousand times a second in simulated time. */
+/* limit: servers of several kinds, asked a thousand times a second in simulated time, by workers that share a limit. */
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cache/random.h"
 #include "proxy/limit.h"
 
-enum { MS = 1000, S = 1000 * MS, ASKS = 8192, RTT = 300, DEADLINE = 10 * MS };
+enum { MS = 1000, S = 1000 * MS, ASKS = 8192, RTT = 300, DEADLINE = 10 * MS, WORKERS_MOST = 8 };
 
 /* What a server does with a query. */
 enum kind {
@@ -22,18 +23,23 @@ enum kind {
 
 static struct server { enum kind kind; unsigned number; double tokens; uint64_t free_us; } server;
 static struct limit l;
+static struct limit_count counts[WORKERS_MOST];
+static unsigned workers;
 static struct random chance;
 static uint64_t now;
 
 enum what { ANSWER, TRUNCATED, LOSS, LATE };
-struct verdict { uint64_t at_us; enum what what; };
+struct verdict { uint64_t at_us; enum what what; unsigned worker; };
 static struct verdict coming[2 * ASKS];
-static unsigned coming_count;
+static unsigned coming_count, asking;	/* the worker that asks */
 static struct { unsigned sent, answered, lost, spared; } sum;
 
 static void setup(void)
 {
-	l = (struct limit){ 0 };
+	limit_reset(&l);
+	memset(counts, 0, sizeof(counts));
+	workers = 1;
+	asking = 0;
 	random_init_seeded(&chance, 5);
 	now = 100 * S;
 	coming_count = 0;
@@ -44,7 +50,7 @@ static void will(uint64_t at_us, enum what what)
 {
 	if (coming_count == 2 * ASKS)	/* ck_assert() would be slow, so many times */
 		ck_abort_msg("too many on their way");
-	coming[coming_count++] = (struct verdict){ at_us, what };
+	coming[coming_count++] = (struct verdict){ at_us, what, asking };
 }
 
 static bool takes_token(void)
@@ -118,11 +124,11 @@ static void deliver(void)
 		sum.answered += v.what == ANSWER;
 		sum.lost += v.what == LOSS;
 		if (v.what == LOSS)
-			limit_on_loss(&l, now);
+			limit_on_loss(&l, &counts[v.worker], now);
 		else if (v.what == LATE)
-			limit_on_late(&l);
+			limit_on_late(&counts[v.worker]);
 		else
-			limit_on_answer(&l, v.what == TRUNCATED, now);
+			limit_on_answer(&l, &counts[v.worker], v.what == TRUNCATED, now);
 	}
 	coming_count = kept;
 }
@@ -137,8 +143,9 @@ static void run(unsigned per_second, uint64_t for_us)
 		if (server.tokens > server.number / 20.)
 			server.tokens = server.number / 20.;
 		deliver();
+		asking = random_below(&chance, workers);
 		if (!limit_allows(&l, now)) {
-			limit_on_spared(&l, now);
+			limit_on_spared(&l, &counts[asking], now);
 			sum.spared++;
 			continue;
 		}
@@ -169,6 +176,22 @@ START_TEST(overload_is_met_within_200_ms_and_most_of_what_it_can_is_used)
 	run(1000, 20 * S);
 	ck_assert_msg(sum.answered > 20 * 300 * 6 / 10, "%u answered", sum.answered);
 	ck_assert_msg(sum.lost * 10 < sum.sent, "%u of %u lost", sum.lost, sum.sent);
+}
+END_TEST
+
+/* Each of them used to have a limit of its own: one tried more, and the others lost it. */
+START_TEST(workers_that_share_an_overloaded_server_do_not_take_it_from_each_other)
+{
+	unsigned off = 0;
+
+	workers = 1u << _i % 4;
+	server = (struct server){ .kind = overloaded[_i / 4], .number = 300 };
+	run(1000, 4 * S);
+	for (unsigned i = 0; i < 600; i++) {
+		run(1000, 500 * MS);
+		off += l.state == LIMIT_OFF;
+	}
+	ck_assert_msg(off < 600 / 20, "no limit in %u of 600 looks", off);
 }
 END_TEST
 
@@ -309,7 +332,7 @@ static unsigned run_with_stranger(int row, unsigned seconds)
 		deliver();
 		sent += !is_junk;
 		if (!limit_allows(&l, now)) {
-			limit_on_spared(&l, now);
+			limit_on_spared(&l, &counts[asking], now);
 			spared += !is_junk;
 			continue;
 		}
@@ -364,6 +387,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);		/* five minutes are simulated, under sanitizers, too */
 	tcase_add_test(tc, server_that_answers_all_has_no_limit);
 	tcase_add_loop_test(tc, overload_is_met_within_200_ms_and_most_of_what_it_can_is_used, 0, 2);
+	tcase_add_loop_test(tc, workers_that_share_an_overloaded_server_do_not_take_it_from_each_other, 0, 2 * 4);
 	tcase_add_test(tc, server_that_is_well_again_has_all_within_ten_seconds_and_no_limit_after_twenty);
 	tcase_add_loop_test(tc, loss_that_cutting_does_not_cure_is_no_overload, 0, 3);
 	tcase_add_test(tc, few_losses_are_no_overload);

@@ -437,6 +437,12 @@ START_TEST(lost_probes_count_while_clients_wait_in_vain_for_half)
 }
 END_TEST
 
+static void limit_is(struct limit *l, uint32_t rate, enum limit_state state)
+{
+	atomic_store(&l->said_rate, rate);
+	atomic_store(&l->said_state, state);
+}
+
 START_TEST(clients_answered_by_one_transport_do_not_vouch_for_the_other)
 {
 	ev_timer t;
@@ -444,8 +450,7 @@ START_TEST(clients_answered_by_one_transport_do_not_vouch_for_the_other)
 	run_ms(50);
 	given_clients(&t, 4, 0);
 	clients.transport = TRANSPORT_TCP;
-	atomic_store(&backend->evidence[0].limit, 120);
-	atomic_store(&backend->evidence[0].limit_signs, LIMIT_SIGN_TCP);
+	limit_is(&backend->limit[TRANSPORT_TCP], 120, LIMIT_SEEKING);
 	server.mood = SILENT;
 	wait_line("event=backend_down", 0, 2000);
 	ev_timer_stop(server.loop, &t);
@@ -460,33 +465,16 @@ START_TEST(limited_backend_is_told_of_and_not_declared_dead_for_lost_probes)
 
 	run_ms(50);
 	given_clients(&t, 1, 1);
-	atomic_store(&backend->evidence[0].limit, 120);
-	atomic_store(&backend->evidence[0].limit_signs, LIMIT_SIGN_UDP | LIMIT_SIGN_FOUND);
+	limit_is(&backend->limit[TRANSPORT_UDP], 120, LIMIT_FOUND);
 	server.mood = UDP_SILENT;
 	at = wait_line("event=backend_limited backend=ns1 pool=main", 0, 1000);
 	ck_assert_int_eq(number_in(lines[at], "per_s="), 120);
 	run_ms(500);
 	ck_assert_uint_eq(line_count, 1);
-	atomic_store(&backend->evidence[0].limit_signs, LIMIT_SIGN_UDP | LIMIT_SIGN_FOUND | LIMIT_SIGN_RATIONED);
+	atomic_store(&backend->limit[TRANSPORT_UDP].said_rationed, true);
 	wait_line("event=suspected_rrl backend=ns1 pool=main", at, 1000);
 	clients.answered = 0;			/* and now it is dead */
 	wait_line("event=backend_down", at, 2000);
-	ev_timer_stop(server.loop, &t);
-}
-END_TEST
-
-/* It has had nothing to do since; the clients of the other get one reply of three. */
-START_TEST(limit_of_an_idle_worker_is_no_excuse_for_lost_probes)
-{
-	ev_timer t;
-
-	run_ms(50);
-	atomic_store(&backend->evidence[1].limit, 120);
-	atomic_store(&backend->evidence[1].limit_signs, LIMIT_SIGN_UDP);
-	counter_set(&backend->evidence[1].heard[TRANSPORT_UDP].last_reply_us, clock_monotonic_us() - 11 * US_PER_S);
-	given_clients(&t, 1, 2);
-	server.mood = SILENT;
-	wait_line("event=backend_down", 0, 2000);
 	ev_timer_stop(server.loop, &t);
 }
 END_TEST
@@ -1333,7 +1321,6 @@ static TCase *probes_case(void)
 	tcase_add_test(tc, lost_probes_count_while_clients_wait_in_vain_for_half);
 	tcase_add_test(tc, clients_answered_by_one_transport_do_not_vouch_for_the_other);
 	tcase_add_test(tc, limited_backend_is_told_of_and_not_declared_dead_for_lost_probes);
-	tcase_add_test(tc, limit_of_an_idle_worker_is_no_excuse_for_lost_probes);
 	tcase_add_test(tc, silence_ends_in_a_verdict_and_failover);
 	tcase_add_test(tc, broken_silence_is_no_evidence);
 	tcase_add_test(tc, silence_over_tcp_is_told_as_such_while_udp_answers);
