@@ -207,6 +207,7 @@ void attempt_delivered(struct mirror_work *w, struct generation *g)
 	schedule_news(&w->schedule);
 	times = times_of(&w->schedule);
 	w->behind = 0;
+	w->holds_removed = false;
 	work_forget_error(w);
 	if (fetch_is_ixfr(w->fetch) && w->ixfr)
 		ixfr_worked(&w->ixfr[w->primary]);

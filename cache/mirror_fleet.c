@@ -182,6 +182,12 @@ static void catch_up_store(struct mirror_work *w, uint64_t stored_number)
 		holding_renumber(&w->hold);
 }
 
+/* What nobody has confirmed since we were told of the zone: it was another one of its name. */
+static bool is_removed_one(const struct mirror_work *w, const struct zone_times *times)
+{
+	return w->is_newcomer && times->refreshed_at < w->added_at;
+}
+
 static void take_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times)
 {
 	uint64_t number = g->number;
@@ -194,9 +200,8 @@ static void take_loaded(struct mirror_work *w, struct generation *g, const struc
 		holding_pass_over(&w->hold, g);
 		return;
 	}
-	if (w->is_newcomer && w->hold.is_fresh) {	/* a primary was quicker */
+	if (is_removed_one(w, times) && w->hold.is_fresh) {	/* the primary was quicker */
 		holding_supersede(&w->hold, g);
-		work_refresh(w);	/* of whoever shares the store, one may have seen a later one */
 		return;
 	}
 	if (!work_may_restore(w, g, "redis")) {
@@ -212,7 +217,8 @@ static void take_loaded(struct mirror_work *w, struct generation *g, const struc
 			holding_renumber(&w->hold);
 		else
 			holding_save_snapshot(&w->hold);
-		if (w->is_newcomer)
+		w->holds_removed = w->is_newcomer;
+		if (w->holds_removed)
 			work_retransfer(w);
 		return;
 	}
@@ -266,6 +272,13 @@ static void reject_loaded(struct mirror_work *w, const char *reason)
 	mend_store(w);
 }
 
+/* What is passed over while an order holds the zone comes again when that ends. */
+static void note_read(struct mirror_work *w)
+{
+	if (!holding_is_frozen(&w->hold))
+		w->is_newcomer = false;
+}
+
 void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zone_times *times,
 		    const char *reason)
 {
@@ -282,7 +295,7 @@ void work_on_loaded(struct mirror_work *w, struct generation *g, const struct zo
 	else if (holding_current(&w->hold))
 		holding_save_store(&w->hold, NULL);
 	if (!reason) {
-		w->is_newcomer = false;
+		note_read(w);
 		settle_news(w);
 	}
 	work_rearm(w);
@@ -324,7 +337,7 @@ void work_on_followed(struct mirror_work *w, struct generation *g, const struct 
 		take_loaded(w, g, times);
 	else
 		take_nothing_newer(w, times);
-	w->is_newcomer = false;
+	note_read(w);
 	settle_news(w);
 	work_rearm(w);
 	report(w);

@@ -196,6 +196,13 @@ static void end_order(struct holding *h, uint32_t serial)
 		h->is_ordered = false;
 }
 
+static void send_away(struct holding *h, uint32_t serial)
+{
+	if (!h->is_ordered || serial_is_newer(serial, h->sent_away))
+		h->sent_away = serial;
+	h->is_ordered = true;
+}
+
 void holding_note_order(struct holding *h, uint32_t serial, bool is_forced)
 {
 	const struct generation *held = holding_current(h);
@@ -204,9 +211,7 @@ void holding_note_order(struct holding *h, uint32_t serial, bool is_forced)
 		end_order(h, serial);
 		return;
 	}
-	if (!h->is_ordered || serial_is_newer(held->soa.serial, h->sent_away))
-		h->sent_away = held->soa.serial;
-	h->is_ordered = true;
+	send_away(h, held->soa.serial);
 }
 
 static bool is_better(const struct holding *h, const struct generation *g)
@@ -313,8 +318,8 @@ void holding_renumber(struct holding *h)
 void holding_supersede(struct holding *h, struct generation *g)
 {
 	holding_saw(h, g->number);
-	h->sent_away = g->soa.serial;
-	h->is_ordered = true;
+	if (serial_is_newer(g->soa.serial, holding_current(h)->soa.serial))
+		send_away(h, g->soa.serial);
 	generation_free(g);
 	holding_renumber(h);
 }

@@ -94,7 +94,7 @@ struct holding {
 	uint64_t write_at_us;		/* monotonic: not before, as that costs time, too */
 	bool is_snapshot_due;		/* the file is to get what is held */
 	bool is_snapshot_big;		/* it has a big zone, and may lag */
-	bool is_ordered;		/* the operator wanted it, though its serial is older than: */
+	bool is_ordered;		/* it is wanted, though its serial is older than: */
 	uint32_t sent_away;
 	bool is_snapshot_broken;	/* the last write failed */
 };

@@ -121,6 +121,7 @@ void round_begin(struct mirror_work *w, uint64_t now_us)
 {
 	assert(w->round == ROUND_NONE);
 	w->schedule.next_us = UINT64_MAX;
+	w->is_forced |= w->holds_removed;
 	w->asked = 0;
 	w->primary = round_next_primary(w);
 	w->is_confirmed = w->is_blemished = w->is_whole = w->is_delivered = false;

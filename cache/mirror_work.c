@@ -39,6 +39,7 @@ struct mirror_work *work_new(const uint8_t *origin, const struct mirror_zone_con
 	w->conf = conf;
 	w->status_next_us = UINT64_MAX;
 	w->is_newcomer = conf->is_newcomer;
+	w->added_at = clock_wall_us() / US_PER_S;
 	return w;
 }
 

@@ -94,6 +94,8 @@ struct mirror_work {
 	bool is_snapshot_seen, is_store_seen, is_counted;
 	bool is_store_read;		/* the store has said what it has, once */
 	bool is_newcomer;		/* until then: that may be another zone, which was removed */
+	bool holds_removed;		/* it was: the primary's replaces it, whatever the serials */
+	uint64_t added_at;		/* wall seconds: when we were told of the zone */
 	bool is_left;			/* no longer configured: serves old plans only */
 
 	/* set by any thread; whoever sets the first puts the zone into the mirror's list */

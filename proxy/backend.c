@@ -80,7 +80,7 @@ static void backend_init(struct backend *b, const char *pool, const char *name,
 	atomic_store(&b->guard_returned, 0);
 	atomic_store(&b->guard_hint, 0);
 	for (unsigned t = 0; t < TRANSPORTS; t++)
-		limit_reset(&b->limit[t]);
+		limit_reset(&b->limit[t], &b->limit[t == TRANSPORT_UDP ? TRANSPORT_TCP : TRANSPORT_UDP]);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		evidence_reset(&b->evidence[i]);
 }

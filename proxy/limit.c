@@ -7,7 +7,8 @@
 
 enum {
 	WINDOW_US = 30 * 1000,		/* a judgement takes so long at the least */
-	WINDOW_MAX_US = 1000 * 1000,	/* what is older says nothing of now */
+	WINDOW_MAX_US = 1000 * 1000,	/* in which much less than enough has to do */
+	WINDOW_OLD_US = 2 * WINDOW_MAX_US,	/* what is older says nothing of now */
 	SETTLE_US = 25 * 1000,		/* after a cut verdicts of the old pace still come in */
 	ENOUGH = 16,			/* verdicts that a window needs; while limited: */
 	ENOUGH_LIMITED = 8,
@@ -87,8 +88,11 @@ void limit_on_sent(struct limit *l, uint64_t now)
 
 /* ---- The rate ---- */
 
+/* Verdicts before a time to come are void: they are of queries that went at another pace. */
 static void begin_window(struct limit *l, uint64_t at)
 {
+	if (at > l->latest_us)
+		l->void_us = at;
 	set(&l->window_us, at);
 	l->window = (struct limit_count){ 0 };
 }
@@ -230,6 +234,7 @@ static void begin_trial(struct limit *l, uint64_t now)
 	l->is_trying = true;
 	l->trial_good = l->trial_spared = 0;
 	l->trial_us = now + TRIAL_US;
+	set(&l->tried_us, l->trial_us);
 }
 
 /* A limit is needed; but not a lower one than what it answered. Its queue is worked off first. */
@@ -356,6 +361,12 @@ static void look(struct limit *l, uint64_t now)
 
 	if (span_us < WINDOW_US || (verdicts < enough && span_us < WINDOW_MAX_US))
 		return;
+	if (span_us > WINDOW_OLD_US) {		/* nobody asked meanwhile: what filled it is long ago */
+		if (state != LIMIT_OFF && now - l->needed_us >= UNNEEDED_US)
+			turn_off(l);
+		begin_window(l, now);
+		return;
+	}
 	note_truncated(l);
 	if (was_trying && verdicts >= ENOUGH_SLOW)
 		judge_trial(l, now);
@@ -377,6 +388,8 @@ static void say(struct limit *l)
 	atomic_store_explicit(&l->said_rate, l->rate, memory_order_relaxed);
 	atomic_store_explicit(&l->said_state, l->state, memory_order_relaxed);
 	atomic_store_explicit(&l->said_rationed, l->is_rationed, memory_order_relaxed);
+	if (!l->is_trying && get(&l->tried_us) > l->latest_us)
+		set(&l->tried_us, l->latest_us);	/* it ended early */
 }
 
 static bool take(struct limit *l)
@@ -389,7 +402,12 @@ static void leave(struct limit *l)
 	atomic_store_explicit(&l->is_taken, false, memory_order_release);
 }
 
-/* Verdicts that began before the window are void. */
+/* A worker that had nothing to do may have kept its last verdicts for hours. */
+static bool is_of_now(const struct limit *l, const struct limit_count *own)
+{
+	return own->since_us >= l->void_us && l->latest_us - own->since_us <= WINDOW_MAX_US;
+}
+
 static void add(struct limit *l, const struct limit_count *own)
 {
 	struct limit_count *w = &l->window;
@@ -398,14 +416,19 @@ static void add(struct limit *l, const struct limit_count *own)
 	w->late += own->late;
 	if (own->spared > 0)
 		l->needed_us = l->latest_us;
-	if (own->since_us < get(&l->window_us))
+	if (!is_of_now(l, own))
 		return;
 	w->answered += own->answered;
 	w->truncated += own->truncated;
 	w->lost += own->lost;
 }
 
-/* Workers read the clock each for itself: time that went back would be a time that never ends. */
+static bool is_other_trying(const struct limit *l)
+{
+	return l->other && l->latest_us < get(&l->other->tried_us);
+}
+
+/* Workers read the clock each for itself: what was `now` to one may be ahead of another's. */
 static void put(struct limit *l, struct limit_count *own, uint64_t now)
 {
 	if (now - own->put_us < PUT_US || !take(l))
@@ -414,10 +437,11 @@ static void put(struct limit *l, struct limit_count *own, uint64_t now)
 		l->latest_us = now;
 	add(l, own);
 	*own = (struct limit_count){ .put_us = now };
-	if (l->latest_us >= get(&l->window_us)) {
+	if (is_other_trying(l))
+		begin_window(l, l->latest_us + SETTLE_US);
+	else if (l->latest_us >= get(&l->window_us))
 		look(l, l->latest_us);
-		say(l);
-	}
+	say(l);
 	leave(l);
 }
 
@@ -458,12 +482,14 @@ void limit_on_late(struct limit_count *own)
 	own->late++;
 }
 
-void limit_reset(struct limit *l)
+void limit_reset(struct limit *l, struct limit *other)
 {
 	while (!take(l))
 		sched_yield();		/* whoever is at it has no more than numbers to compare */
 	memset((char *)l + offsetof(struct limit, rate), 0, sizeof(*l) - offsetof(struct limit, rate));
+	l->other = other;
 	set(&l->next_us, 0);
+	set(&l->tried_us, 0);
 	begin_window(l, 0);
 	say(l);
 	leave(l);
@@ -475,5 +501,6 @@ struct limit_said limit_said(const struct limit *l)
 		.rate = atomic_load_explicit(&l->said_rate, memory_order_relaxed),
 		.state = atomic_load_explicit(&l->said_state, memory_order_relaxed),
 		.is_rationed = atomic_load_explicit(&l->said_rationed, memory_order_relaxed),
+		.tried_us = get(&l->tried_us),
 	};
 }

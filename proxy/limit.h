@@ -8,7 +8,8 @@
  *           helps, it grows again, slowly at first; when it does not help, it is loss and no
  *           overload, and the limit goes. Clients can fake that: names which a server never
  *           answers, asked in short bursts. So now and then much more goes there for a moment:
- *           if it answers that, it was no overload, or it is over.
+ *           if it answers that, it was no overload, or it is over. What is lost by the other
+ *           transport meanwhile tells nothing.
  *
  *             a third is lost                hardly any is lost
  *      OFF ----------------------> SEEKING ---------------------> FOUND
@@ -47,7 +48,7 @@ enum limit_state {
 struct limit_count {
 	uint32_t answered, truncated, late, lost;	/* answered: in time, those truncated too */
 	uint32_t spared;		/* queries that went elsewhere for the limit */
-	uint64_t since_us;		/* the first of these verdicts */
+	uint64_t since_us;		/* the first answer or loss of these */
 	uint64_t put_us;		/* the last time */
 };
 
@@ -55,13 +56,15 @@ struct limit {
 	/* for whoever sends or counts */
 	_Atomic uint32_t pace;		/* queries a second; 0: as many as come */
 	_Atomic uint64_t next_us;	/* when the next one is due at that pace */
-	_Atomic uint64_t window_us;	/* when the present window began; verdicts before it are void */
+	_Atomic uint64_t window_us;	/* when the present window began, or will: until then nothing counts */
 	/* for whoever asks: limit_said() */
 	_Atomic uint32_t said_rate;
 	_Atomic uint8_t said_state;
 	_Atomic bool said_rationed;
+	_Atomic uint64_t tried_us;	/* until then much more goes there, or went, for a trial */
+	struct limit *other;		/* of the same server, by the other transport; NULL: none */
 
-	_Atomic bool is_taken;		/* somebody is at what follows */
+	_Atomic bool is_taken;		/* somebody is at what follows; limit_reset() clears it from here on */
 	uint32_t rate;			/* queries a second that it can take; 0 while OFF */
 	uint8_t state;			/* enum limit_state */
 	uint8_t cuts;			/* in a row that did not help */
@@ -73,7 +76,7 @@ struct limit {
 	uint32_t trial_good, trial_spared;	/* answers in the present trial; what went elsewhere */
 	uint16_t usual_loss;		/* of a thousand, under the limit */
 	bool is_rationed;		/* it says TC to part of them instead of answers: RRL */
-	struct limit_count window;	/* the present one, of all workers */
+	struct limit_count window;	/* what all workers put to the present one; no times */
 	/* several windows together, to tell RRL from answers that are truly too long */
 	uint32_t long_answered, long_truncated, long_lost;
 	uint16_t usual_truncated;	/* of a thousand, while nothing is lost */
@@ -81,6 +84,7 @@ struct limit {
 	uint8_t odd;			/* relapses in a row at hardly more */
 	uint32_t least;			/* SEEKING: no cut goes below this rate */
 	uint64_t latest_us;		/* the latest time that a worker gave */
+	uint64_t void_us;		/* verdicts before it do not count, whoever kept them */
 	uint64_t begun_us;		/* of SEEKING */
 	uint64_t trial_us;		/* of the next trial, or when the present one ends */
 	uint64_t lost_us;		/* the last time that anything was lost in a window */
@@ -88,8 +92,8 @@ struct limit {
 	uint64_t blind_us;		/* OFF: no limit is tried before */
 };
 
-/* Another server has the slot now. */
-void limit_reset(struct limit *l);
+/* Another server has the slot now. `other`: its limit by the other transport, or NULL. */
+void limit_reset(struct limit *l, struct limit *other);
 
 /* Whether one more query may go there now. */
 bool limit_allows(const struct limit *l, uint64_t now);
@@ -108,6 +112,7 @@ struct limit_said {
 	uint32_t rate;			/* queries a second; 0: no limit */
 	enum limit_state state;
 	bool is_rationed;
+	uint64_t tried_us;		/* monotonic: much more goes there until then, or went */
 };
 struct limit_said limit_said(const struct limit *l);
 

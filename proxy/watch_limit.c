@@ -7,9 +7,10 @@
 enum {
 	REPLIES_MIN = 8,	/* while a probe is under way; fewer may be chance */
 	MOST = 2,		/* so many in time for one that was not */
+	ALIVE = 4,
 };
 
-#define ALIVE_US	(150 * US_PER_MS)	/* since its last answer to anybody */
+#define ALIVE_US	(150 * US_PER_MS)	/* since its last answer to anybody; or so many queries */
 #define OVER_US		(5 * US_PER_S)		/* without a limit: then it is over */
 
 bool limits_are_on(const struct watched *b, const struct evidence_sum *sum)
@@ -32,6 +33,27 @@ void limits_note(struct check *c)
 	c->expired = sum.heard[transport_of(c)].expired;
 }
 
+/* It has answered somebody by this transport, though it is not asked often. */
+static bool is_alive(const struct watched *b, const struct evidence_sum *sum, enum transport t,
+		     uint64_t now)
+{
+	uint32_t rate = limit_said(&b->slot->limit[t]).rate;
+	uint64_t patience_us = rate > 0 ? ALIVE * US_PER_S / rate : 0;
+
+	if (patience_us < ALIVE_US)
+		patience_us = ALIVE_US;
+	return sum->heard[t].last_reply_us != 0 && now - sum->heard[t].last_reply_us < patience_us;
+}
+
+/* By either transport more went there than it can take, to see whether it still is as much. */
+static bool was_tried(const struct watched *b, uint64_t now)
+{
+	for (unsigned t = 0; t < TRANSPORTS; t++)
+		if (now < limit_said(&b->slot->limit[t]).tried_us + ALIVE_US)
+			return true;
+	return false;
+}
+
 bool limits_excuse(const struct watched *b, const struct check *c, uint64_t now)
 {
 	enum transport t = transport_of(c);
@@ -45,8 +67,7 @@ bool limits_excuse(const struct watched *b, const struct check *c, uint64_t now)
 	expired = heard->expired - c->expired;
 	if (in_time >= REPLIES_MIN && in_time >= MOST * expired)
 		return true;
-	return limits_are_on(b, &sum)
-	       && heard->last_reply_us != 0 && now - heard->last_reply_us < ALIVE_US;
+	return limits_are_on(b, &sum) && (is_alive(b, &sum, t, now) || was_tried(b, now));
 }
 
 static void tell_limited(const struct watched *b, const struct evidence_sum *sum)

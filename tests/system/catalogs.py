@@ -71,6 +71,19 @@ class Catalogued(Nsd):
         wait_for(lambda: try_ask(self.where, name, "SOA") and self.serial(name) == serial,
                  f"NSD to have serial {serial} of {name}")
 
+    def block(self, zone):
+        """From its next start on nobody may transfer that one."""
+        self._let(zone, "NOKEY", "BLOCKED")
+
+    def allow(self, zone):
+        self._let(zone, "BLOCKED", "NOKEY")
+
+    def _let(self, zone, before, after):
+        with open(self.conf) as file:
+            entries = file.read().split("zone:\n")
+        entries = [entry.replace(before, after) if f'name: "{zone}"' in entry else entry for entry in entries]
+        self.write("nsd.conf", "zone:\n".join(entries))
+
 
 class Bind(NameServer):
     """BIND: a catalog is a zone file, members stand in the configuration."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Catalogs that go wrong: what is held, taken back and accepted; what a removed member may not bring along."""
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -116,11 +117,17 @@ def test_coo_excuses_only_those_that_arrive(stage, nsd):
     assert is_served(front, NAMES[9])
 
 
-def remove_and_bring_back(nsd, front):
-    """The last member goes and comes back with an earlier serial than what Redis has of it."""
+def remove(nsd, front):
+    """Redis keeps what it has of the member; what comes back is added in a later second."""
     wait_for(lambda: (zone_row(front, NAMES[9]) or {}).get("saved_generation") == 1, "it in Redis")
+    saved_at = int(time.time())
     publish(nsd, front, 2, labels(NAMES[:9]))
     front.wait_event("catalog_member_removed", zone=NAMES[9] + ".")
+    wait_for(lambda: int(time.time()) > saved_at, "the next second")
+
+
+def bring_back(nsd, front):
+    """The last member, with an earlier serial than what Redis has of it."""
     nsd.write_zone(NAMES[9], member("192.0.2.1", 1))
     nsd.reload()
     wait_for(lambda: nsd.serial(NAMES[9]) == 1, "NSD to have the new one")
@@ -142,7 +149,8 @@ def test_a_member_that_comes_back_is_another_zone(stage, late_nsd):
     """RFC 9432 s.5.3: Redis still has the one that was removed, with a later serial."""
     redis = stage.redis().start()
     front = begin(stage, configurations.redis(redis), pool("main", late_nsd.where), section())
-    remove_and_bring_back(late_nsd, front)
+    remove(late_nsd, front)
+    bring_back(late_nsd, front)
     wait_mirrored(front, NAMES[9])
     late_nsd.freeze()
     try:
@@ -151,28 +159,94 @@ def test_a_member_that_comes_back_is_another_zone(stage, late_nsd):
         late_nsd.thaw()
 
 
-def test_a_removed_zone_that_redis_brings_late_does_not_replace_the_new_one(stage, late_nsd):
-    """The primary was quicker than Redis, and then it died: what it delivered stays, in Redis, too."""
-    redis = stage.redis().start()
-    is_held_back, is_open = threading.Event(), threading.Event()
+class LateRedis:
+    """It brings what it has of a member that came back when it is told to."""
 
-    def hold_back(way, data):
-        if front.events("catalog_member_removed") and way == "to" and b"HLEN" in data and b"m10.test" in data:
-            is_held_back.set()
-            is_open.wait(ANSWER_S)
+    def __init__(self, stage):
+        self.redis = stage.redis().start()
+        self.socket = Relay(stage.folder + "/relay.sock", self.redis.socket, self._hold_back).where
+        self.is_back, self.is_held, self.is_open = False, threading.Event(), threading.Event()
+        self.is_brought = threading.Event()
+
+    def _hold_back(self, way, data):
+        if self.is_back and way == "to" and b"HLEN" in data and b"m10.test" in data:
+            self.is_held.set()
+            self.is_open.wait(ANSWER_S)
+        if self.is_held.is_set() and way == "to" and b"HLEN" not in data:
+            self.is_brought.set()       # a command after that one
         return False
 
-    relay = SimpleNamespace(socket=Relay(stage.folder + "/relay.sock", redis.socket, hold_back).where)
-    front = stage.understudy(conf(configurations.redis(relay), pool("main", late_nsd.where), section()))
-    front.start()
-    front.wait_event("catalog_updated", serial="1", members="10")
-    remove_and_bring_back(late_nsd, front)
-    assert is_held_back.is_set()
+    def wait_serial(self, serial):
+        wait_for(lambda: self.redis.hash("understudy:zone:{m10.test.}").get("serial") == serial, "the new zone in Redis")
+
+
+@pytest.fixture
+def late(stage, late_nsd, request):
+    """The primary was quicker than Redis. A parameter: when what Redis has was refreshed."""
+    redis = LateRedis(stage)
+    front = begin(stage, configurations.redis(redis), pool("main", late_nsd.where), section())
+    remove(late_nsd, front)
+    if hasattr(request, "param"):
+        redis.redis.command("HSET", "understudy:zone:{m10.test.}", "refreshed_at", str(request.param))
+    redis.is_back = True
+    bring_back(late_nsd, front)
+    assert redis.is_held.is_set()
+    return SimpleNamespace(redis=redis, front=front)
+
+
+def test_a_removed_zone_that_redis_brings_late_does_not_replace_the_new_one(late, late_nsd):
+    """And then the primary died: what it delivered stays, in Redis, too."""
+    front = late.front
     late_nsd.freeze()
     try:
-        is_open.set()
-        wait_for(lambda: redis.hash("understudy:zone:{m10.test.}").get("serial") == "1", "the new zone in Redis")
+        late.redis.is_open.set()
+        late.redis.wait_serial("1")
         wait_for(lambda: is_served(front, NAMES[9], "192.0.2.1"), "the new zone out of the mirror")
         assert zone_row(front, NAMES[9])["serial"] == 1
     finally:
         late_nsd.thaw()
+
+
+@pytest.mark.parametrize("late", [4102444800], indirect=True, ids=["refreshed later"])
+def test_what_another_of_us_has_seen_since_is_not_taken_for_a_removed_zone(late):
+    """It may have a later version of the new one: that is taken, and the primary has the last word."""
+    at = time.monotonic()
+    late.redis.is_open.set()
+    late.front.wait_event("zone_restored", zone=NAMES[9] + ".", serial="42", since=at)
+    late.front.wait_event("zone_transferred", zone=NAMES[9] + ".", serial="1", since=at)
+    late.redis.wait_serial("1")
+
+
+def test_a_removed_zone_that_came_while_the_new_one_was_held_does_not_replace_it_later(late):
+    """The operator holds the zone while Redis has yet to bring the removed one, and accepts it afterwards."""
+    front = late.front
+    assert front.ctl("hold", NAMES[9])[0] == 0
+    late.redis.is_open.set()
+    assert late.redis.is_brought.wait(ANSWER_S)
+    accepted_at = time.monotonic()
+    assert front.ctl("accept", NAMES[9])[0] == 0
+    front.wait_event("zone_transferred", zone=NAMES[9] + ".", serial="1", since=accepted_at)
+    late.redis.wait_serial("1")
+    assert zone_row(front, NAMES[9])["serial"] == 1
+
+
+def test_a_primary_that_fails_once_does_not_leave_a_removed_zone_in_place(stage, late_nsd):
+    """Redis was quicker, and the member that came back could not be had at first: its serial is earlier then."""
+    redis = stage.redis().start()
+    front = begin(stage, configurations.redis(redis), pool("main", late_nsd.where), section())
+    remove(late_nsd, front)
+    removed_at = front.events("catalog_member_removed")[0][0]
+    late_nsd.stop()
+    late_nsd.write_zone(CATALOG, catalog(3, labels(NAMES)))
+    late_nsd.write_zone(NAMES[9], member("192.0.2.1", 1))
+    late_nsd.block(NAMES[9])
+    late_nsd.start()
+    assert front.ctl("refresh", CATALOG)[0] == 0
+    front.wait_event("zone_restored", zone=NAMES[9] + ".", serial="42", since=removed_at)
+    wait_for(lambda: "REFUSED" in (zone_row(front, NAMES[9]).get("last_error") or ""), "a transfer that is refused")
+    late_nsd.stop()
+    late_nsd.allow(NAMES[9])
+    late_nsd.start()
+    assert front.ctl("refresh", NAMES[9])[0] == 0
+    front.wait_event("zone_transferred", zone=NAMES[9] + ".", serial="1", since=removed_at)
+    wait_for(lambda: redis.hash("understudy:zone:{m10.test.}").get("serial") == "1", "the new zone in Redis")

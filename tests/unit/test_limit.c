@@ -36,7 +36,7 @@ static struct { unsigned sent, answered, lost, spared; } sum;
 
 static void setup(void)
 {
-	limit_reset(&l);
+	limit_reset(&l, NULL);
 	memset(counts, 0, sizeof(counts));
 	workers = 1;
 	asking = 0;
@@ -192,6 +192,45 @@ START_TEST(workers_that_share_an_overloaded_server_do_not_take_it_from_each_othe
 		off += l.state == LIMIT_OFF;
 	}
 	ck_assert_msg(off < 600 / 20, "no limit in %u of 600 looks", off);
+}
+END_TEST
+
+/* All verdicts of a burst have one time: what the one puts to the rest must not make the other's void. */
+START_TEST(workers_that_are_asked_in_bursts_are_all_heard)
+{
+	unsigned heard = 0;
+
+	for (unsigned burst = 0; burst < 200; burst++, now += 50 * MS) {
+		unsigned before = l.window.answered + l.long_answered;
+
+		for (unsigned i = 0; i < 20; i++)
+			limit_on_answer(&l, &counts[burst % 2], false, now);
+		heard += l.window.answered + l.long_answered != before;
+	}
+	ck_assert_uint_ge(heard, 190);
+}
+END_TEST
+
+/* Of each 200 that come at once its buffer takes 90. That was a minute ago when it is judged. */
+START_TEST(bursts_far_between_do_not_make_a_limit_for_ever)
+{
+	unsigned spared = 0;
+
+	for (unsigned burst = 0; burst < 10; burst++, now += 60ull * S) {
+		for (unsigned i = 0; i < 200; i++, now += 10) {
+			deliver();
+			if (!limit_allows(&l, now)) {
+				limit_on_spared(&l, &counts[0], now);
+				spared++;
+			} else {
+				limit_on_sent(&l, now);
+				answer_after(i < 90 ? RTT : S, ANSWER);
+			}
+		}
+		now += DEADLINE;
+		deliver();
+	}
+	ck_assert_msg(spared < 200, "%u spared", spared);
 }
 END_TEST
 
@@ -388,6 +427,8 @@ int main(void)
 	tcase_add_test(tc, server_that_answers_all_has_no_limit);
 	tcase_add_loop_test(tc, overload_is_met_within_200_ms_and_most_of_what_it_can_is_used, 0, 2);
 	tcase_add_loop_test(tc, workers_that_share_an_overloaded_server_do_not_take_it_from_each_other, 0, 2 * 4);
+	tcase_add_test(tc, workers_that_are_asked_in_bursts_are_all_heard);
+	tcase_add_test(tc, bursts_far_between_do_not_make_a_limit_for_ever);
 	tcase_add_test(tc, server_that_is_well_again_has_all_within_ten_seconds_and_no_limit_after_twenty);
 	tcase_add_loop_test(tc, loss_that_cutting_does_not_cure_is_no_overload, 0, 3);
 	tcase_add_test(tc, few_losses_are_no_overload);

@@ -479,6 +479,37 @@ START_TEST(limited_backend_is_told_of_and_not_declared_dead_for_lost_probes)
 }
 END_TEST
 
+/* By TCP it is asked nothing just now; what goes there by UDP is more than it can take. */
+START_TEST(probes_that_our_own_trial_drowned_do_not_take_it_down)
+{
+	struct limit *l = &backend->limit[TRANSPORT_UDP];
+	unsigned at;
+
+	run_ms(50);
+	limit_is(l, 120, LIMIT_FOUND);
+	atomic_store(&l->tried_us, clock_monotonic_us() + 600 * US_PER_MS);
+	server.mood = SILENT;
+	at = wait_line("event=backend_limited backend=ns1 pool=main", 0, 1000);
+	run_ms(500);
+	ck_assert_uint_eq(line_count, 1);
+	wait_line("event=backend_down", at, 2000);
+}
+END_TEST
+
+/* Ten queries a second: there are 100 ms between two answers, and more where one is lost. */
+START_TEST(server_that_is_asked_seldom_is_not_dead_between_two_answers)
+{
+	run_ms(50);
+	limit_is(&backend->limit[TRANSPORT_UDP], 10, LIMIT_FOUND);
+	counter_set(&backend->evidence[0].heard[TRANSPORT_UDP].last_reply_us, clock_monotonic_us());
+	server.mood = SILENT;
+	wait_line("event=backend_limited backend=ns1 pool=main", 0, 1000);
+	run_ms(250);
+	ck_assert_uint_eq(line_count, 1);
+	wait_line("event=backend_down", 0, 2000);
+}
+END_TEST
+
 START_TEST(silence_ends_in_a_verdict_and_failover)
 {
 	unsigned at;
@@ -1321,6 +1352,8 @@ static TCase *probes_case(void)
 	tcase_add_test(tc, lost_probes_count_while_clients_wait_in_vain_for_half);
 	tcase_add_test(tc, clients_answered_by_one_transport_do_not_vouch_for_the_other);
 	tcase_add_test(tc, limited_backend_is_told_of_and_not_declared_dead_for_lost_probes);
+	tcase_add_test(tc, probes_that_our_own_trial_drowned_do_not_take_it_down);
+	tcase_add_test(tc, server_that_is_asked_seldom_is_not_dead_between_two_answers);
 	tcase_add_test(tc, silence_ends_in_a_verdict_and_failover);
 	tcase_add_test(tc, broken_silence_is_no_evidence);
 	tcase_add_test(tc, silence_over_tcp_is_told_as_such_while_udp_answers);
