@@ -32,7 +32,7 @@ def size(name, default, kind=int):
 
 
 REPETITIONS = size("REPETITIONS", 5)            # of a flood
-SECONDS = size("SECONDS", 0.7, float)           # of one flood
+SECONDS = size("SECONDS", 0.65, float)          # of one flood
 ROUNDS = size("ROUNDS", 1)                      # of what loads a zone
 HOSTS = size("HOSTS", 100_000)                  # of the zone that is flooded
 RECORDS = size("RECORDS", 1_900_000)            # of the big zone
@@ -40,7 +40,7 @@ CHANGES = size("CHANGES", 10)                   # IXFRs of it
 ZONES = size("ZONES", 10_000)                   # small ones
 CLIENTS = size("CLIENTS", 20_000)               # idle by TCP
 BUSY_CLIENTS = size("BUSY_CLIENTS", 1_000)      # those that ask
-GROWTH_SECONDS = size("GROWTH_SECONDS", 7, float)
+GROWTH_SECONDS = size("GROWTH_SECONDS", 5, float)
 SIGNED_HOSTS = min(5000, HOSTS)
 WINDOW = 256            # queries under way
 QUESTIONS = 20_000

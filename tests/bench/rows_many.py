@@ -84,7 +84,7 @@ def restarted(server, primary):
         primary.thaw()
 
 
-def idle(server, seconds=5):
+def idle(server, seconds=4):
     """CPU for doing nothing."""
     settle(server)
     before = cpu_ns(server)
