@@ -272,7 +272,7 @@ static void reject_loaded(struct mirror_work *w, const char *reason)
 	mend_store(w);
 }
 
-/* What is passed over while an order holds the zone comes again when that ends. */
+/* What is passed over while an order holds the zone is met again when our next save hits its fence. */
 static void note_read(struct mirror_work *w)
 {
 	if (!holding_is_frozen(&w->hold))

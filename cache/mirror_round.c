@@ -121,7 +121,7 @@ void round_begin(struct mirror_work *w, uint64_t now_us)
 {
 	assert(w->round == ROUND_NONE);
 	w->schedule.next_us = UINT64_MAX;
-	w->is_forced |= w->holds_removed;
+	w->is_forced |= w->holds_removed && !work_has_refused(w);
 	w->asked = 0;
 	w->primary = round_next_primary(w);
 	w->is_confirmed = w->is_blemished = w->is_whole = w->is_delivered = false;
@@ -220,7 +220,7 @@ void round_on_turn(struct mirror_work *w)
 	const char *mute = turns_mute(&w->turn, clock_monotonic_us());
 	char reason[TURNS_REASON_MAX];
 
-	if (!mute || w->is_forced) {
+	if (!mute || (w->is_forced && !w->holds_removed)) {
 		start_fetch(w);
 		return;
 	}

@@ -55,7 +55,7 @@ struct mirror_work {
 	ev_timer tick;
 
 	enum round round;
-	bool is_forced;			/* fetch whatever the serial: the operator asked */
+	bool is_forced;			/* fetch whatever the serial: the operator asked, or holds_removed */
 	bool is_waived;			/* no review: the operator wants what was refused */
 	bool is_waiting;		/* due, but no round may begin yet */
 	bool is_hurried;		/* asked for during a round: another one after it */
@@ -93,8 +93,10 @@ struct mirror_work {
 	/* the start: mirror_wait_loaded() waits for both */
 	bool is_snapshot_seen, is_store_seen, is_counted;
 	bool is_store_read;		/* the store has said what it has, once */
-	bool is_newcomer;		/* until then: that may be another zone, which was removed */
-	bool holds_removed;		/* it was: the primary's replaces it, whatever the serials */
+	/* what the store has may be another zone, which was removed; until it was read while no order
+	 * holds ours */
+	bool is_newcomer;
+	bool holds_removed;		/* that is what is held: a primary's replaces it, whatever its serial */
 	uint64_t added_at;		/* wall seconds: when we were told of the zone */
 	bool is_left;			/* no longer configured: serves old plans only */
 

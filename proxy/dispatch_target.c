@@ -259,11 +259,12 @@ static bool is_trickle(struct dispatch *d, const struct asked *asked)
 static void note_spared(struct dispatch *d, const struct asked *asked)
 {
 	unsigned backend = d->balance.spared->backend->index;
+	struct limit *l = limit_of(backend, asked->client->is_tcp);
 
 	counter_add(&d->stats->spilled, 1);
 	counter_add(&evidence_of(d, backend)->spared, 1);
-	limit_on_spared(limit_of(backend, asked->client->is_tcp),
-			limit_count_of(d, backend, asked->client->is_tcp), d->now_us);
+	if (!limit_allows(l, d->now_us))	/* or it has too many that wait: max-outstanding */
+		limit_on_spared(l, limit_count_of(d, backend, asked->client->is_tcp), d->now_us);
 }
 
 /* A drill decides once, when the query comes; whose key we lack, the mirror would refuse. */

@@ -7,7 +7,7 @@
 
 enum {
 	WINDOW_US = 30 * 1000,		/* a judgement takes so long at the least */
-	WINDOW_MAX_US = 1000 * 1000,	/* in which much less than enough has to do */
+	WINDOW_MAX_US = 1000 * 1000,	/* after so long ENOUGH_SLOW will do */
 	WINDOW_OLD_US = 2 * WINDOW_MAX_US,	/* what is older says nothing of now */
 	SETTLE_US = 25 * 1000,		/* after a cut verdicts of the old pace still come in */
 	ENOUGH = 16,			/* verdicts that a window needs; while limited: */
@@ -45,7 +45,7 @@ enum {
 	TRIAL_PAUSE_US = 500 * 1000,	/* before the first; doubled with each that failed, ... */
 	TRIAL_DOUBLINGS = 5,		/* ... so often */
 	TRIALS_TELLING = 4,		/* so many show that it was no whim of clients */
-	PUT_US = 2 * 1000,		/* a worker counts for itself so long at the least */
+	HAND_IN_US = 2 * 1000,		/* a worker counts for itself so long at the least */
 	SECOND_US = 1000 * 1000,
 };
 
@@ -88,7 +88,7 @@ void limit_on_sent(struct limit *l, uint64_t now)
 
 /* ---- The rate ---- */
 
-/* Verdicts before a time to come are void: they are of queries that went at another pace. */
+/* `at` may be ahead: until then come verdicts of another pace, and they are void. */
 static void begin_window(struct limit *l, uint64_t at)
 {
 	if (at > l->latest_us)
@@ -246,6 +246,7 @@ static void fail_trial(struct limit *l, uint64_t took_us, uint64_t now)
 	l->is_trying = false;
 	l->needed_us = now;
 	set(&l->next_us, now + (took_us < TRIAL_US ? took_us : TRIAL_US) * (TRIAL_TIMES - 1));
+	set(&l->tried_us, get(&l->next_us));
 	l->trial_us = now + ((uint64_t)TRIAL_PAUSE_US << l->trials);
 	if (good * 4 / 5 > l->rate) {
 		set_rate(l, good * 4 / 5);
@@ -294,8 +295,8 @@ static void judge_trial(struct limit *l, uint64_t now)
 		prolong_trial(l, now);
 }
 
-/* What it answered a moment ago it loses now, and not for the first time: that is no capacity. */
-static bool is_odd(struct limit *l)
+/* Counts relapses at a rate found good a moment ago. True when there are too many: that is no capacity. */
+static bool note_relapse(struct limit *l)
 {
 	if (l->state != LIMIT_FOUND || l->base == 0)
 		return false;
@@ -324,7 +325,7 @@ static void judge_limited(struct limit *l, uint64_t span_us, uint64_t now)
 			grow(l, span_us, now);
 	} else if (l->state == LIMIT_SEEKING && is_useless(l, now)) {
 		give_up(l, now);
-	} else if (loss >= LOSS_CUT && is_odd(l)) {
+	} else if (loss >= LOSS_CUT && note_relapse(l)) {
 		give_up(l, now);
 	} else if (loss >= LOSS_CUT) {
 		if (l->state == LIMIT_FOUND) {
@@ -350,6 +351,13 @@ static void judge_free(struct limit *l, uint64_t span_us, uint64_t now)
 	begin(l, span_us, now);
 }
 
+/* Too little to tell anything by. */
+static void judge_unasked(struct limit *l, uint64_t now)
+{
+	if (now - l->needed_us >= UNNEEDED_US)
+		turn_off(l);
+}
+
 /* At the end of a window: is it well at this rate? */
 static void look(struct limit *l, uint64_t now)
 {
@@ -361,18 +369,17 @@ static void look(struct limit *l, uint64_t now)
 
 	if (span_us < WINDOW_US || (verdicts < enough && span_us < WINDOW_MAX_US))
 		return;
-	if (span_us > WINDOW_OLD_US) {		/* nobody asked meanwhile: what filled it is long ago */
-		if (state != LIMIT_OFF && now - l->needed_us >= UNNEEDED_US)
-			turn_off(l);
-		begin_window(l, now);
-		return;
-	}
-	note_truncated(l);
-	if (was_trying && verdicts >= ENOUGH_SLOW)
+	if (span_us > WINDOW_OLD_US)	/* nobody asked meanwhile: what filled it is long ago */
+		verdicts = 0;
+	else
+		note_truncated(l);
+	if (state != LIMIT_OFF && verdicts < ENOUGH_SLOW)
+		judge_unasked(l, now);
+	else if (was_trying)
 		judge_trial(l, now);
-	else if (state != LIMIT_OFF && verdicts >= ENOUGH_SLOW)
+	else if (state != LIMIT_OFF)
 		judge_limited(l, span_us, now);
-	else if (state == LIMIT_OFF && verdicts >= ENOUGH)
+	else if (verdicts >= ENOUGH)
 		judge_free(l, span_us, now);
 	if (was_trying && state == l->state && !l->is_trying)
 		begin_window(l, get(&l->next_us) + SETTLE_US);
@@ -380,7 +387,7 @@ static void look(struct limit *l, uint64_t now)
 		begin_window(l, l->rate < rate || state != l->state ? now + SETTLE_US : now);
 }
 
-/* ---- Of many one ---- */
+/* ---- What workers hand in ---- */
 
 static void say(struct limit *l)
 {
@@ -388,11 +395,11 @@ static void say(struct limit *l)
 	atomic_store_explicit(&l->said_rate, l->rate, memory_order_relaxed);
 	atomic_store_explicit(&l->said_state, l->state, memory_order_relaxed);
 	atomic_store_explicit(&l->said_rationed, l->is_rationed, memory_order_relaxed);
-	if (!l->is_trying && get(&l->tried_us) > l->latest_us)
-		set(&l->tried_us, l->latest_us);	/* it ended early */
+	if (l->rate == 0 && get(&l->tried_us) > l->latest_us)
+		set(&l->tried_us, l->latest_us);	/* it ended well, or with the server */
 }
 
-static bool take(struct limit *l)
+static bool try_enter(struct limit *l)
 {
 	return !atomic_exchange_explicit(&l->is_taken, true, memory_order_acquire);
 }
@@ -425,20 +432,25 @@ static void add(struct limit *l, const struct limit_count *own)
 
 static bool is_other_trying(const struct limit *l)
 {
-	return l->other && l->latest_us < get(&l->other->tried_us);
+	return l->other && !l->is_trying && l->latest_us < get(&l->other->tried_us);
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
 }
 
 /* Workers read the clock each for itself: what was `now` to one may be ahead of another's. */
-static void put(struct limit *l, struct limit_count *own, uint64_t now)
+static void hand_in(struct limit *l, struct limit_count *own, uint64_t now)
 {
-	if (now - own->put_us < PUT_US || !take(l))
+	if (now - own->handed_us < HAND_IN_US || !try_enter(l))
 		return;
 	if (now > l->latest_us)
 		l->latest_us = now;
 	add(l, own);
-	*own = (struct limit_count){ .put_us = now };
+	*own = (struct limit_count){ .handed_us = now };
 	if (is_other_trying(l))
-		begin_window(l, l->latest_us + SETTLE_US);
+		begin_window(l, later(get(&l->window_us), l->latest_us + SETTLE_US));
 	else if (l->latest_us >= get(&l->window_us))
 		look(l, l->latest_us);
 	say(l);
@@ -448,7 +460,7 @@ static void put(struct limit *l, struct limit_count *own, uint64_t now)
 void limit_on_spared(struct limit *l, struct limit_count *own, uint64_t now)
 {
 	own->spared++;
-	put(l, own, now);
+	hand_in(l, own, now);
 }
 
 static bool is_void(const struct limit *l, struct limit_count *own, uint64_t now)
@@ -466,7 +478,7 @@ void limit_on_answer(struct limit *l, struct limit_count *own, bool is_truncated
 		return;
 	own->answered++;
 	own->truncated += is_truncated;
-	put(l, own, now);
+	hand_in(l, own, now);
 }
 
 void limit_on_loss(struct limit *l, struct limit_count *own, uint64_t now)
@@ -474,7 +486,7 @@ void limit_on_loss(struct limit *l, struct limit_count *own, uint64_t now)
 	if (is_void(l, own, now))
 		return;
 	own->lost++;
-	put(l, own, now);
+	hand_in(l, own, now);
 }
 
 void limit_on_late(struct limit_count *own)
@@ -484,7 +496,7 @@ void limit_on_late(struct limit_count *own)
 
 void limit_reset(struct limit *l, struct limit *other)
 {
-	while (!take(l))
+	while (!try_enter(l))
 		sched_yield();		/* whoever is at it has no more than numbers to compare */
 	memset((char *)l + offsetof(struct limit, rate), 0, sizeof(*l) - offsetof(struct limit, rate));
 	l->other = other;

@@ -21,7 +21,7 @@
  *
  * All workers have one limit: the server has to share itself out among them, and what one of
  * several that each sought its part lost, another had taken. Each counts what becomes of its own
- * queries, and puts that to the rest every few milliseconds; whoever does looks whether a window is
+ * queries, and hands that in every few milliseconds; whoever does looks whether a window is
  * over. Nobody waits for anybody: who finds another at it goes on counting.
  *
  * Not here: a server that answers nothing (health.h); how many may wait for it (max-outstanding).
@@ -44,27 +44,28 @@ enum limit_state {
 	LIMIT_FOUND,
 };
 
-/* Of one worker: what it has not put to the rest yet. */
+/* Of one worker: what it has not handed in yet. */
 struct limit_count {
 	uint32_t answered, truncated, late, lost;	/* answered: in time, those truncated too */
 	uint32_t spared;		/* queries that went elsewhere for the limit */
 	uint64_t since_us;		/* the first answer or loss of these */
-	uint64_t put_us;		/* the last time */
+	uint64_t handed_us;		/* the last time */
 };
 
 struct limit {
 	/* for whoever sends or counts */
 	_Atomic uint32_t pace;		/* queries a second; 0: as many as come */
 	_Atomic uint64_t next_us;	/* when the next one is due at that pace */
-	_Atomic uint64_t window_us;	/* when the present window began, or will: until then nothing counts */
+	_Atomic uint64_t window_us;	/* when the present window began, or will: before it nothing is counted */
 	/* for whoever asks: limit_said() */
 	_Atomic uint32_t said_rate;
 	_Atomic uint8_t said_state;
 	_Atomic bool said_rationed;
-	_Atomic uint64_t tried_us;	/* until then much more goes there, or went, for a trial */
-	struct limit *other;		/* of the same server, by the other transport; NULL: none */
+	/* for the one by the other transport, and for whoever asks */
+	_Atomic uint64_t tried_us;	/* until then it has more, for a trial, or is at work on that */
+	struct limit *other;		/* of the same server; NULL: none */
 
-	_Atomic bool is_taken;		/* somebody is at what follows; limit_reset() clears it from here on */
+	_Atomic bool is_taken;		/* somebody is at what follows, all of which limit_reset() zeroes */
 	uint32_t rate;			/* queries a second that it can take; 0 while OFF */
 	uint8_t state;			/* enum limit_state */
 	uint8_t cuts;			/* in a row that did not help */
@@ -72,11 +73,11 @@ struct limit {
 	uint16_t first_loss;		/* of a thousand queries: what the cuts are to cure */
 	uint8_t useless;		/* how often cutting did not help, or was not needed, of late */
 	uint8_t trials;			/* in a row that showed that the limit is needed */
-	bool is_trying;			/* much more goes there, until trial_us at most */
+	bool is_trying;			/* much more goes there, until it is judged */
 	uint32_t trial_good, trial_spared;	/* answers in the present trial; what went elsewhere */
 	uint16_t usual_loss;		/* of a thousand, under the limit */
 	bool is_rationed;		/* it says TC to part of them instead of answers: RRL */
-	struct limit_count window;	/* what all workers put to the present one; no times */
+	struct limit_count window;	/* what all workers handed in to the present one; no times */
 	/* several windows together, to tell RRL from answers that are truly too long */
 	uint32_t long_answered, long_truncated, long_lost;
 	uint16_t usual_truncated;	/* of a thousand, while nothing is lost */
@@ -84,7 +85,7 @@ struct limit {
 	uint8_t odd;			/* relapses in a row at hardly more */
 	uint32_t least;			/* SEEKING: no cut goes below this rate */
 	uint64_t latest_us;		/* the latest time that a worker gave */
-	uint64_t void_us;		/* verdicts before it do not count, whoever kept them */
+	uint64_t void_us;		/* what a worker began to count before is dropped: another pace */
 	uint64_t begun_us;		/* of SEEKING */
 	uint64_t trial_us;		/* of the next trial, or when the present one ends */
 	uint64_t lost_us;		/* the last time that anything was lost in a window */

@@ -7,10 +7,10 @@
 enum {
 	REPLIES_MIN = 8,	/* while a probe is under way; fewer may be chance */
 	MOST = 2,		/* so many in time for one that was not */
-	ALIVE = 4,
+	ALIVE_QUERIES = 4,	/* so long it may be silent at its rate, where that is longer */
 };
 
-#define ALIVE_US	(150 * US_PER_MS)	/* since its last answer to anybody; or so many queries */
+#define ALIVE_US	(150 * US_PER_MS)	/* since its last answer to anybody, at the least */
 #define OVER_US		(5 * US_PER_S)		/* without a limit: then it is over */
 
 bool limits_are_on(const struct watched *b, const struct evidence_sum *sum)
@@ -38,11 +38,11 @@ static bool is_alive(const struct watched *b, const struct evidence_sum *sum, en
 		     uint64_t now)
 {
 	uint32_t rate = limit_said(&b->slot->limit[t]).rate;
-	uint64_t patience_us = rate > 0 ? ALIVE * US_PER_S / rate : 0;
+	uint64_t patience_us = rate > 0 ? ALIVE_QUERIES * US_PER_S / rate : 0;
 
 	if (patience_us < ALIVE_US)
 		patience_us = ALIVE_US;
-	return sum->heard[t].last_reply_us != 0 && now - sum->heard[t].last_reply_us < patience_us;
+	return sum->heard[t].last_reply_us != 0 && now < sum->heard[t].last_reply_us + patience_us;
 }
 
 /* By either transport more went there than it can take, to see whether it still is as much. */

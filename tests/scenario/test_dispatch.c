@@ -983,6 +983,26 @@ static void ns1_is_limited(void)
 	};
 }
 
+/* Nothing that max-outstanding kept from it shows that it needs a limit. */
+START_TEST(what_waits_for_nobody_because_it_is_full_was_not_spared_by_its_limit)
+{
+	struct balance_view *view;
+	struct limit *l;
+
+	given(MIRRORED, true);
+	ns1_is_limited();
+	l = &backend_named("ns1")->limit[TRANSPORT_UDP];
+	view = &world.dispatch->balance.views[backend_named("ns1")->index];
+	atomic_store(&l->pace, 1000 * 1000);
+	view->outstanding = UINT32_MAX / 2;
+	for (unsigned i = 0; i < 5; i++)
+		ask_www();
+	ck_assert_uint_eq(counter_get(&world.stats.answers_mirror), 5);
+	ck_assert_uint_eq(view->limit_count[TRANSPORT_UDP].spared + l->window.spared, 0);
+	view->outstanding = 0;
+}
+END_TEST
+
 START_TEST(what_a_server_cannot_take_goes_to_the_next_tier)
 {
 	struct evidence_sum sum;
@@ -2391,6 +2411,7 @@ int main(void)
 	tcase_add_test(tc, failed_reply_is_not_passed_on_while_another_server_was_only_silent);
 	tcase_add_test(tc, failed_replies_of_all_servers_are_passed_on_at_once);
 	tcase_add_test(tc, what_a_server_cannot_take_goes_to_the_next_tier);
+	tcase_add_test(tc, what_waits_for_nobody_because_it_is_full_was_not_spared_by_its_limit);
 	tcase_add_test(tc, limited_server_takes_all_when_nobody_else_is_left);
 	tcase_add_test(tc, limit_is_not_kept_where_the_operator_does_not_want_it);
 	tcase_add_loop_test(tc, errors_do_not_vouch_for_a_server, 0, sizeof(words) / sizeof(words[0]));

@@ -323,6 +323,32 @@ START_TEST(long_answers_are_no_rate_limiting)
 }
 END_TEST
 
+START_TEST(limit_that_few_queries_come_to_ends_all_the_same)
+{
+	server = (struct server){ .kind = BUCKET, .number = 300 };
+	run(1000, 3 * S);
+	ck_assert_int_ne(l.state, LIMIT_OFF);
+	run(2, 30 * S);
+	ck_assert_int_eq(l.state, LIMIT_OFF);
+}
+END_TEST
+
+/* Its verdicts are of a server that the other has more for than it can take. */
+START_TEST(nothing_is_counted_while_the_other_transport_has_a_trial)
+{
+	struct limit other = { .tried_us = now + 300 * MS };
+
+	limit_reset(&l, &other);
+	server.kind = LOSSY;
+	server.number = 70;
+	run(1000, 290 * MS);
+	ck_assert_int_eq(l.state, LIMIT_OFF);
+	ck_assert_uint_eq(l.window.lost, 0);
+	run(1000, 300 * MS);
+	ck_assert_int_ne(l.state, LIMIT_OFF);
+}
+END_TEST
+
 START_TEST(limit_never_stops_it_altogether)
 {
 	server = (struct server){ .kind = BUCKET, .number = 2 };
@@ -437,6 +463,8 @@ int main(void)
 	tcase_add_test(tc, rate_limiting_is_told_from_overload);
 	tcase_add_test(tc, rate_limiting_that_hits_few_is_found_too);
 	tcase_add_test(tc, long_answers_are_no_rate_limiting);
+	tcase_add_test(tc, limit_that_few_queries_come_to_ends_all_the_same);
+	tcase_add_test(tc, nothing_is_counted_while_the_other_transport_has_a_trial);
 	tcase_add_test(tc, limit_never_stops_it_altogether);
 	tcase_add_loop_test(tc, stranger_with_bad_names_takes_no_clients_from_a_healthy_server, 0,
 			    sizeof(strangers) / sizeof(strangers[0]));
