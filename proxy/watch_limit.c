@@ -33,13 +33,18 @@ void limits_note(struct check *c)
 	c->expired = sum.heard[transport_of(c)].expired;
 }
 
-/* It has answered somebody by this transport, though it is not asked often. */
+/*
+ * It has answered somebody by this transport; perhaps it is not asked often, since it has been found
+ * how little it can take. A limit that is still sought may be a server that has just died.
+ */
 static bool is_alive(const struct watched *b, const struct evidence_sum *sum, enum transport t,
 		     uint64_t now)
 {
-	uint32_t rate = limit_said(&b->slot->limit[t]).rate;
-	uint64_t patience_us = rate > 0 ? ALIVE_QUERIES * US_PER_S / rate : 0;
+	struct limit_said said = limit_said(&b->slot->limit[t]);
+	uint64_t patience_us = 0;
 
+	if (said.state == LIMIT_FOUND && said.rate > 0)
+		patience_us = ALIVE_QUERIES * US_PER_S / said.rate;
 	if (patience_us < ALIVE_US)
 		patience_us = ALIVE_US;
 	return sum->heard[t].last_reply_us != 0 && now < sum->heard[t].last_reply_us + patience_us;

@@ -510,6 +510,17 @@ START_TEST(server_that_is_asked_seldom_is_not_dead_between_two_answers)
 }
 END_TEST
 
+/* What it answered before, in the same window, makes it look overloaded. */
+START_TEST(server_that_dies_and_is_asked_seldom_is_not_spared_for_a_limit_that_is_sought)
+{
+	run_ms(50);
+	limit_is(&backend->limit[TRANSPORT_UDP], 2, LIMIT_SEEKING);
+	counter_set(&backend->evidence[0].heard[TRANSPORT_UDP].last_reply_us, clock_monotonic_us());
+	server.mood = SILENT;
+	wait_line("event=backend_down", 0, 1000);
+}
+END_TEST
+
 START_TEST(silence_ends_in_a_verdict_and_failover)
 {
 	unsigned at;
@@ -1354,6 +1365,7 @@ static TCase *probes_case(void)
 	tcase_add_test(tc, limited_backend_is_told_of_and_not_declared_dead_for_lost_probes);
 	tcase_add_test(tc, probes_that_our_own_trial_drowned_do_not_take_it_down);
 	tcase_add_test(tc, server_that_is_asked_seldom_is_not_dead_between_two_answers);
+	tcase_add_test(tc, server_that_dies_and_is_asked_seldom_is_not_spared_for_a_limit_that_is_sought);
 	tcase_add_test(tc, silence_ends_in_a_verdict_and_failover);
 	tcase_add_test(tc, broken_silence_is_no_evidence);
 	tcase_add_test(tc, silence_over_tcp_is_told_as_such_while_udp_answers);
