@@ -79,10 +79,14 @@ static void backend_init(struct backend *b, const char *pool, const char *name,
 	atomic_store(&b->guard_number, 0);
 	atomic_store(&b->guard_returned, 0);
 	atomic_store(&b->guard_hint, 0);
-	for (unsigned t = 0; t < TRANSPORTS; t++)
-		limit_reset(&b->limit[t], &b->limit[t == TRANSPORT_UDP ? TRANSPORT_TCP : TRANSPORT_UDP]);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		evidence_reset(&b->evidence[i]);
+}
+
+static void limits_reset(struct backend *b)
+{
+	limit_reset(&b->limit[TRANSPORT_UDP], &b->limit[TRANSPORT_TCP]);
+	limit_reset(&b->limit[TRANSPORT_TCP], &b->limit[TRANSPORT_UDP]);
 }
 
 struct backend *backend_take(const char *pool, const char *name, const struct address *address)
@@ -96,6 +100,8 @@ struct backend *backend_take(const char *pool, const char *name, const struct ad
 		b = slot_free();
 		backend_init(b, pool, name, address);
 	}
+	if (b->plans == 0)	/* who comes back may be able to take more */
+		limits_reset(b);
 	b->is_used = true;
 	b->plans++;
 	return b;

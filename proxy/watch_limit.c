@@ -47,7 +47,7 @@ static bool is_alive(const struct watched *b, const struct evidence_sum *sum, en
 		patience_us = ALIVE_QUERIES * US_PER_S / said.rate;
 	if (patience_us < ALIVE_US)
 		patience_us = ALIVE_US;
-	return sum->heard[t].last_reply_us != 0 && now < sum->heard[t].last_reply_us + patience_us;
+	return sum->heard[t].last_reply_us != 0 && now - sum->heard[t].last_reply_us < patience_us;
 }
 
 /* By either transport more went there than it can take, to see whether it still is as much. */

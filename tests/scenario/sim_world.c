@@ -302,6 +302,8 @@ bool sim_play(uint64_t seed, uint64_t seconds, enum sim_breach breach, bool is_l
 	sim.dispatch = dispatch_new(&sim_ops, &sim, 0, 256, secret, &sim.stats, sim.now_us);
 	random_init_seeded(&sim.dispatch->random, seed * 2 + 2);
 	random_init_seeded(&sim.dispatch->chance, seed * 2 + 4);
+	for (unsigned i = 0; i < 2 * BACKENDS_MAX; i++)	/* slots outlive a world, whose time began anew */
+		limit_reset(&backend_get(i / 2)->limit[i % 2], &backend_get(i / 2)->limit[!(i % 2)]);
 	sim_control_start();
 	sim_chance_start();
 	while (!sim.has_failed && sim.now_us < sim.end_us) {
