@@ -93,7 +93,7 @@ struct limit {
 	uint64_t blind_us;		/* OFF: no limit is tried before */
 };
 
-/* Another server has the slot now. `other`: its limit by the other transport, or NULL. */
+/* Of another server from now on, or of one that comes back. `other`: its limit by the other transport, or NULL. */
 void limit_reset(struct limit *l, struct limit *other);
 
 /* Whether one more query may go there now. */
