@@ -289,6 +289,7 @@ static void init_lock(struct mirror *m)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&m->loaded, &monotonic);
 	pthread_cond_init(&m->obeyed, &monotonic);
+	pthread_cond_init(&m->ended, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 	m->last = &m->first;
 }
@@ -328,11 +329,34 @@ void mirror_start(struct mirror *m)
 	m->is_running = true;
 }
 
+static void begin_stop(struct mirror *m)
+{
+	if (!m->is_stopping)
+		send_command(m, command_new(COMMAND_STOP, 0));
+	m->is_stopping = true;
+}
+
+void mirror_stop_within(struct mirror *m, unsigned patience_ms)
+{
+	struct timespec until = monotonic_after(patience_ms);
+	int error = 0;
+
+	if (!m->is_running)
+		return;
+	begin_stop(m);
+	rcu_sleep();	/* the mirror may be waiting for us */
+	pthread_mutex_lock(&m->mutex);
+	while (!m->has_ended && error != ETIMEDOUT)
+		error = pthread_cond_timedwait(&m->ended, &m->mutex, &until);
+	pthread_mutex_unlock(&m->mutex);
+	rcu_wake();
+}
+
 void mirror_stop(struct mirror *m)
 {
 	if (!m->is_running)
 		return;
-	send_command(m, command_new(COMMAND_STOP, 0));
+	begin_stop(m);
 	rcu_sleep();	/* the mirror may be waiting for us */
 	pthread_join(m->thread, NULL);
 	rcu_wake();
@@ -379,6 +403,7 @@ void mirror_free(struct mirror *m)
 	ev_loop_destroy(m->shop.loop);
 	pthread_cond_destroy(&m->loaded);
 	pthread_cond_destroy(&m->obeyed);
+	pthread_cond_destroy(&m->ended);
 	pthread_mutex_destroy(&m->mutex);
 	free(m);
 }

@@ -119,7 +119,11 @@ void mirror_start(struct mirror *m);
 /* Others than the mirror have something to do from now on, and run before it (priority.h). */
 void mirror_give_way(struct mirror *m);
 
-/* Ends the thread: leases are left, sockets closed. The caller's RCU reads end here. */
+/*
+ * Ends the thread: snapshots that are behind are written, leases left, sockets closed. The caller's RCU reads
+ * end here. mirror_stop_within() returns after that time in any case, and mirror_stop() waits for the rest.
+ */
+void mirror_stop_within(struct mirror *m, unsigned patience_ms);
 void mirror_stop(struct mirror *m);
 void mirror_free(struct mirror *m);	/* after the last reader. NULL is fine */
 

@@ -5,6 +5,10 @@
  * the loop's time: the disk does not hold up the first load of many. Of a big one they are done
  * aside, over a generation that is pinned meanwhile, and take a part of that thread's time at the
  * most; only the first snapshot of all is written at once, or a crash would find none.
+ *
+ * Snapshots that are written aside wait in line. While some are under way others come, and go to disk
+ * together when these are done: a first load of very many zones waits a hundredth as often for the disk.
+ * But it is to be served before it is saved, so each such bundle is followed by a pause.
  */
 #include "cache/mirror_holding.h"
 
@@ -22,6 +26,10 @@ enum {
 	LOOP_PART = 10,		/* of the loop's time, into small ones */
 	SIGNED_PART = 12,	/* of a signature's life is left when that is told, */
 	SIGNED_PART_ALONE = 4,	/* or this part while no primary is heard of */
+	BUNDLE_MAX = 256,	/* snapshots that go to disk together, */
+	BUNDLE_BYTES = BIG_BYTES,	/* and of zones of so many bytes: a big one alone */
+	BUNDLE_PART = 4,	/* of the time goes into them, */
+	PAUSE_MAX_US = 1000000,	/* unless a disk that is busy otherwise takes long */
 };
 
 struct took {
@@ -36,13 +44,13 @@ struct check_job {
 	struct took took;
 };
 
-struct write_job {
+struct bundle {
 	struct aside_job job;	/* first: a job is cast back */
-	struct holding *h;
-	const struct generation *g;
-	struct zone_times times;
-	int error;		/* 0 or -errno */
-	struct took took;
+	struct workshop *shop;
+	size_t count, bytes;
+	struct holding *of[BUNDLE_MAX];
+	struct snapshot_new files[BUNDLE_MAX];
+	struct took took;	/* all of them */
 };
 
 static bool is_big(const struct generation *g)
@@ -100,59 +108,147 @@ static void write_now(struct holding *h)
 	note_written(h, g, error);
 }
 
-static void run_write(struct aside_job *job)
-{
-	struct write_job *w = (struct write_job *)job;
+/* ---- Many snapshots ---- */
 
-	w->took.begun_us = clock_monotonic_us();
-	w->error = snapshot_write(w->h->shop->state_dir, w->g, &w->times);
-	w->took.ended_us = clock_monotonic_us();
+static void run_bundle(struct aside_job *job)
+{
+	struct bundle *b = (struct bundle *)job;
+
+	b->took.begun_us = clock_monotonic_us();
+	snapshot_write_all(b->shop->state_dir, b->files, b->count);
+	b->took.ended_us = clock_monotonic_us();
+}
+
+/* What each of them took. */
+static struct took share_of(const struct bundle *b)
+{
+	uint64_t ended_us = b->took.ended_us;
+
+	return (struct took){ ended_us - (ended_us - b->took.begun_us) / b->count, ended_us };
 }
 
 /* What was confirmed meanwhile is written behind it. */
-static void done_write(struct aside_job *job)
+static void note_bundled(struct bundle *b, struct holding *h, const struct snapshot_new *file)
 {
-	struct write_job *w = (struct write_job *)job;
-	struct holding *h = w->h;
-	bool is_ordered = w->times.hold != h->times.hold;
+	bool is_ordered = file->times.hold != h->times.hold;
 
-	h->writing = NULL;
+	h->bundle = NULL;
 	/* an order of the operator that came meanwhile does not wait */
-	h->write_at_us = is_ordered ? 0 : next_at_us(w->took, WRITE_PART);
-	note_written(h, w->g, w->error);
-	if (w->error == 0 && (is_ordered || w->times.refreshed_at != h->times.refreshed_at))
+	h->write_at_us = is_ordered ? 0 : next_at_us(share_of(b), WRITE_PART);
+	note_written(h, file->g, file->error);
+	if (file->error == 0 && (is_ordered || file->times.refreshed_at != h->times.refreshed_at))
 		holding_touch_snapshot(h);
-	generation_drop(w->g);
-	free(w);
+	generation_drop(file->g);
 	holding_tend_snapshot(h);
 	h->shop->rearm(h->slot->work);
 }
 
-static void begin_write(struct holding *h)
-{
-	struct write_job *w = memory_zeroed(1, sizeof(*w));
+static void begin_bundle(struct workshop *shop);
 
-	*w = (struct write_job){ { .run = run_write, .done = done_write }, .h = h,
-				 .g = holding_current(h), .times = h->times };
-	generation_hold(w->g);
-	h->writing = w;
+static void on_pause_over(struct ev_loop *loop, ev_timer *pause, int revents)
+{
+	(void)loop;
+	(void)revents;
+	begin_bundle(pause->data);
+}
+
+static void pause_line(struct workshop *shop, struct took took)
+{
+	uint64_t pause_us = (took.ended_us - took.begun_us) * (BUNDLE_PART - 1);
+
+	if (pause_us > PAUSE_MAX_US)
+		pause_us = PAUSE_MAX_US;
+	ev_timer_stop(shop->loop, &shop->pause);	/* at the end nobody waits until it is over */
+	ev_timer_set(&shop->pause, (double)pause_us / (double)US_PER_S, 0.);
+	ev_timer_start(shop->loop, &shop->pause);
+}
+
+static void done_bundle(struct aside_job *job)
+{
+	struct bundle *b = (struct bundle *)job;
+	struct workshop *shop = b->shop;
+
+	for (size_t i = 0; i < b->count; i++)
+		note_bundled(b, b->of[i], &b->files[i]);
+	if (b->count > 1)
+		pause_line(shop, b->took);
+	shop->bundle = NULL;
+	free(b);
+	begin_bundle(shop);
+}
+
+static bool has_room(const struct bundle *b, const struct holding *h)
+{
+	return b->count == 0 ||
+	       (b->count < BUNDLE_MAX && b->bytes + holding_current(h)->bytes <= BUNDLE_BYTES);
+}
+
+static void leave_line(struct holding *h)
+{
+	if (h->is_in_line)
+		TAILQ_REMOVE(&h->shop->line, h, in_line);
+	h->is_in_line = false;
+}
+
+static void put_into(struct bundle *b, struct holding *h)
+{
+	const struct generation *g = holding_current(h);
+
+	leave_line(h);
 	h->is_snapshot_due = false;
-	aside_begin(h->shop->aside, &w->job);
+	h->bundle = b;
+	generation_hold(g);
+	b->files[b->count] = (struct snapshot_new){ .g = g, .times = h->times };
+	b->of[b->count++] = h;
+	b->bytes += g->bytes;
+}
+
+/* Those that are first in line; not while others are under way, or had their time. */
+static void begin_bundle(struct workshop *shop)
+{
+	struct holding *h;
+
+	if (shop->bundle || TAILQ_EMPTY(&shop->line) || (ev_is_active(&shop->pause) && !shop->is_ending))
+		return;
+	shop->bundle = memory_zeroed(1, sizeof(*shop->bundle));
+	shop->bundle->job = (struct aside_job){ .run = run_bundle, .done = done_bundle };
+	shop->bundle->shop = shop;
+	while ((h = TAILQ_FIRST(&shop->line)) && has_room(shop->bundle, h))
+		put_into(shop->bundle, h);
+	aside_begin(shop->aside, &shop->bundle->job);
 }
 
 void holding_tend_snapshot(struct holding *h)
 {
-	if (!h->is_snapshot_due || h->writing)
+	if (!h->is_snapshot_due || h->bundle || h->is_in_line)
 		return;
-	if (clock_monotonic_us() >= h->write_at_us ||
-	    holding_current(h)->number - h->in_snapshot >= HOLDING_LAG_MAX / 2)
-		begin_write(h);
+	if (!h->shop->is_ending && clock_monotonic_us() < h->write_at_us &&
+	    holding_current(h)->number - h->in_snapshot < HOLDING_LAG_MAX / 2)
+		return;
+	TAILQ_INSERT_TAIL(&h->shop->line, h, in_line);
+	h->is_in_line = true;
+	begin_bundle(h->shop);
+}
+
+void snapshot_line_init(struct workshop *shop)
+{
+	TAILQ_INIT(&shop->line);
+	ev_init(&shop->pause, on_pause_over);
+	shop->pause.data = shop;
+}
+
+void snapshot_line_end(struct workshop *shop)
+{
+	begin_bundle(shop);
+	rcu_sleep();
+	aside_wait(shop->aside);
+	rcu_wake();
 }
 
 /* A first big one, or a small one when the loop has time for it. */
 static bool is_written_now(const struct holding *h)
 {
-	if (h->writing)
+	if (h->bundle || h->is_in_line)
 		return false;
 	return is_big(holding_current(h)) ? !h->is_snapshot_big :
 					    clock_monotonic_us() >= h->shop->snapshot_at_us;
@@ -170,7 +266,7 @@ void holding_save_snapshot(struct holding *h)
 
 void holding_touch_snapshot(struct holding *h)
 {
-	if (h->writing || h->is_snapshot_due)
+	if (h->bundle || h->is_snapshot_due)
 		return;			/* the times will be there with the zone */
 	if (h->is_snapshot_broken)	/* what it lacks is the zone, not the time */
 		holding_save_snapshot(h);
@@ -181,24 +277,14 @@ void holding_touch_snapshot(struct holding *h)
 void holding_save_order(struct holding *h)
 {
 	h->write_at_us = 0;
+	if (h->is_in_line) {
+		TAILQ_REMOVE(&h->shop->line, h, in_line);
+		TAILQ_INSERT_HEAD(&h->shop->line, h, in_line);
+	}
 	if (h->in_snapshot == holding_current(h)->number)
 		holding_touch_snapshot(h);
 	else
 		holding_save_snapshot(h);
-}
-
-void holding_flush_snapshot(struct holding *h)
-{
-	holding_wait_aside(h);
-	if (h->is_snapshot_due)
-		write_now(h);
-}
-
-/* Waits too: should the zone come back, it has another holding, and two would write one file. */
-void holding_leave_snapshot(struct holding *h)
-{
-	h->is_snapshot_due = false;
-	holding_wait_aside(h);
 }
 
 /* ---- Faithfulness ---- */
@@ -332,11 +418,16 @@ const char *holding_unfaithful(const struct holding *h)
 	return h->said == FAITHFUL ? NULL : faithful_text(h->said);
 }
 
-void holding_wait_aside(struct holding *h)
+/* ---- The end ---- */
+
+/* Waits too: should the zone come back, it has another holding, and two would write one file. */
+void holding_leave_aside(struct holding *h)
 {
+	h->is_snapshot_due = false;
+	leave_line(h);
 	rcu_sleep();
-	while (h->writing)	/* what `done` begins, too */
-		aside_wait_for(h->shop->aside, &h->writing->job);
+	if (h->bundle)
+		aside_wait_for(h->shop->aside, &h->bundle->job);
 	if (h->checking)
 		aside_wait_for(h->shop->aside, &h->checking->job);
 	rcu_wake();

@@ -47,7 +47,7 @@ void holding_fini(struct holding *h)
 {
 	struct generation *g = h->slot->current;
 
-	holding_wait_aside(h);
+	holding_leave_aside(h);
 	atomic_store_explicit(&h->slot->is_servable, false, memory_order_release);
 	rcu_publish(h->slot->current, NULL);
 	retired_add(&h->shop->retired, g);
@@ -388,7 +388,7 @@ uint64_t holding_next_us(const struct holding *h)
 	if (!g)
 		return next_us;
 	next_us = expiry_next_us(&h->expiry);
-	if (h->is_snapshot_due && !h->writing && h->write_at_us < next_us)
+	if (h->is_snapshot_due && !h->bundle && !h->is_in_line && h->write_at_us < next_us)
 		next_us = h->write_at_us;
 	if (h->checked != g->number && !h->checking && h->check_at_us < next_us)
 		next_us = h->check_at_us;

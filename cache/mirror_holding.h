@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <ev.h>
 
@@ -37,6 +38,8 @@
 #include "cache/turns.h"
 #include "cache/mirror_zonelog.h"
 
+TAILQ_HEAD(holding_line, holding);
+
 /* What all zones of a mirror share. The mirror's; borrowed by each holding and work. */
 struct workshop {
 	struct ev_loop *loop;
@@ -47,6 +50,10 @@ struct workshop {
 	const char *state_dir;
 	struct aside *aside;
 	uint64_t snapshot_at_us;	/* until then they are written aside: the loop has done its part */
+	struct holding_line line;	/* whose snapshots wait for that */
+	struct bundle *bundle;		/* those under way aside, or NULL */
+	ev_timer pause;			/* after them */
+	bool is_ending;			/* what is due is written without waiting for its time */
 	struct random random;
 	struct retired retired;
 	struct reviews reviews;
@@ -89,7 +96,9 @@ struct holding {
 	struct check_job *checking;	/* under way aside, or NULL */
 
 	/* the snapshot */
-	struct write_job *writing;	/* under way aside, or NULL */
+	struct bundle *bundle;		/* in which it is under way aside, or NULL */
+	TAILQ_ENTRY(holding) in_line;	/* for the next one, if: */
+	bool is_in_line;
 	uint64_t in_snapshot;		/* number of the generation that the file has; 0: none */
 	uint64_t write_at_us;		/* monotonic: not before, as that costs time, too */
 	bool is_snapshot_due;		/* the file is to get what is held */
@@ -171,12 +180,12 @@ void holding_saw_snapshot(struct holding *h, const struct generation *g);	/* it 
 /* Begins what has become due. */
 void holding_tend_snapshot(struct holding *h);
 
-/* At the end: writes what is due. Of a zone that leaves: nothing more is written. Both wait. */
-void holding_flush_snapshot(struct holding *h);
-void holding_leave_snapshot(struct holding *h);
+/* The line of all that are written aside. At the end: waits until there is none. */
+void snapshot_line_init(struct workshop *shop);
+void snapshot_line_end(struct workshop *shop);
 
-/* Until nothing of this zone is under way aside. */
-void holding_wait_aside(struct holding *h);
+/* The zone leaves: nothing more is written. Waits until nothing of it is under way aside. */
+void holding_leave_aside(struct holding *h);
 
 void holding_save_store(struct holding *h, const struct generation *old);
 

@@ -41,7 +41,7 @@ struct command {
 struct mirror {
 	struct mirror_conf conf;
 	pthread_t thread;
-	bool is_running;
+	bool is_running, is_stopping;
 
 	/* the thread's */
 	struct workshop shop;
@@ -66,7 +66,9 @@ struct mirror {
 	pthread_mutex_t mutex;		/* guards the rest, and what mirror_work.h says */
 	pthread_cond_t loaded;		/* uncounted == 0 */
 	size_t uncounted;		/* zones that are still being restored */
-	TAILQ_HEAD(, mirror_work) changed;	/* for mirror_take_changed() */
+	pthread_cond_t ended;		/* has_ended */
+	bool has_ended;			/* the thread */
+	TAILQ_HEAD(changed_works, mirror_work) changed;	/* for mirror_take_changed() */
 	struct command *first, **last;
 	pthread_cond_t obeyed;		/* of: */
 	uint64_t obeyed_number;		/* of the order last carried out */

@@ -283,14 +283,23 @@ static void see_leases_left(struct mirror *m)
 	ev_timer_stop(m->shop.loop, &farewell);
 }
 
+/* Those that are behind are written now. */
+static void write_all_snapshots(struct mirror *m)
+{
+	m->shop.is_ending = true;
+	for (size_t i = 0; i < m->works.count; i++)
+		holding_tend_snapshot(&m->works.items[i]->hold);
+	snapshot_line_end(&m->shop);
+}
+
 /* Stops all work; leases that we have are given to whoever wants them next. */
 static void shut_down(struct mirror *m)
 {
 	bool has_leases = false;
 
 	ev_timer_stop(m->shop.loop, &m->round);
+	write_all_snapshots(m);
 	for (size_t i = 0; i < m->works.count; i++) {
-		holding_flush_snapshot(&m->works.items[i]->hold);
 		has_leases = has_leases || m->works.items[i]->has_lease;
 		work_stop(m->works.items[i]);
 	}
@@ -313,6 +322,10 @@ void *mirror_thread_run(void *arg)
 	ev_run(m->shop.loop, 0);
 	shut_down(m);
 	rcu_thread_stop();
+	pthread_mutex_lock(&m->mutex);
+	m->has_ended = true;
+	pthread_cond_broadcast(&m->ended);
+	pthread_mutex_unlock(&m->mutex);
 	return NULL;
 }
 
@@ -322,6 +335,7 @@ void mirror_thread_init(struct mirror *m)
 	m->shop.report = on_report;
 	m->shop.report_arg = m;
 	m->shop.rearm = work_rearm;
+	snapshot_line_init(&m->shop);
 	m->shop.aside = aside_new(m->shop.loop, priority_of_asides);
 	if (m->conf.has_redis)
 		m->shop.store = store_new(m->shop.loop, &m->conf.store, &mirror_store_listener, m);

@@ -184,7 +184,7 @@ void work_start(struct mirror_work *w, struct workshop *shop, uint64_t spread_us
 void work_stop(struct mirror_work *w)
 {
 	round_cancel(w);
-	holding_leave_snapshot(&w->hold);
+	holding_leave_aside(&w->hold);
 	set_waiting(w, false);
 	ev_timer_stop(w->shop->loop, &w->tick);
 	if (w->has_lease)

@@ -95,7 +95,6 @@ static uint64_t chain_digest(uint64_t digest, const uint8_t *chunk)
 /* ---- Writing ---- */
 
 struct output {
-	const struct generation *generation;
 	int fd;
 	int error;		/* 0 or -errno; the first one stays */
 	struct header header;	/* chunks, records and digest so far */
@@ -128,36 +127,62 @@ static bool put_record(const uint8_t *owner, uint16_t type, uint32_t ttl, const 
 	return put_chunk(o) && chunk_add(&o->chunk, owner, type, ttl, rdata, rdata_len);
 }
 
-/* The header goes in last: only then is what it says known. */
-static int write_file(int fd, void *arg)
+static struct header header_of(const struct snapshot_new *file)
 {
-	struct output *o = arg;
+	struct header h = { .serial = file->g->soa.serial, .generation = file->g->number, .times = file->times };
+
+	memcpy(h.origin, file->g->origin, name_len(file->g->origin));
+	return h;
+}
+
+/* The header goes in last: only then is what it says known. */
+static int write_records(struct output *o, const struct generation *g)
+{
 	uint8_t header[HEADER_LEN] = { 0 };
 
-	o->fd = fd;
-	o->error = statefile_write(fd, header, sizeof(header));
-	if (o->error == 0 && generation_walk(o->generation, put_record, o))
+	o->error = statefile_write(o->fd, header, sizeof(header));
+	if (o->error == 0 && generation_walk(g, put_record, o))
 		put_chunk(o);
 	if (o->error < 0)
 		return o->error;
 	put_header(&o->header, header);
-	if (lseek(fd, 0, SEEK_SET) < 0)
+	if (lseek(o->fd, 0, SEEK_SET) < 0)
 		return -errno;
-	return statefile_write(fd, header, sizeof(header));
+	return statefile_write(o->fd, header, sizeof(header));
+}
+
+static int write_file(int fd, void *arg)
+{
+	const struct snapshot_new *file = arg;
+	struct output *o = memory_new(sizeof(*o));
+
+	o->fd = fd;
+	o->header = header_of(file);
+	chunk_start(&o->chunk);
+	int error = write_records(o, file->g);
+
+	free(o);
+	return error;
+}
+
+void snapshot_write_all(const char *dir, struct snapshot_new files[], size_t count)
+{
+	struct statefile_new *places = memory_new(count * sizeof(*places));
+
+	for (size_t i = 0; i < count; i++)
+		places[i] = (struct statefile_new){ .origin = files[i].g->origin, .arg = &files[i] };
+	statefile_replace(dir, places, count, write_file);
+	for (size_t i = 0; i < count; i++)
+		files[i].error = places[i].error;
+	free(places);
 }
 
 int snapshot_write(const char *dir, const struct generation *g, const struct zone_times *times)
 {
-	struct output *o = memory_new(sizeof(*o));
+	struct snapshot_new file = { .g = g, .times = *times };
 
-	o->generation = g;
-	o->header = (struct header){ .serial = g->soa.serial, .generation = g->number, .times = *times };
-	memcpy(o->header.origin, g->origin, name_len(g->origin));
-	chunk_start(&o->chunk);
-	int error = statefile_replace(dir, g->origin, write_file, o);
-
-	free(o);
-	return error;
+	snapshot_write_all(dir, &file, 1);
+	return file.error;
 }
 
 /* ---- Reading ---- */

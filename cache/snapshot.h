@@ -40,7 +40,20 @@ struct zone_times {
 	enum zone_hold hold;	/* in snapshots alone: an order is for one instance */
 };
 
-/* Writes `g` to `dir`/zones/NAME (statefile.h). Creates the directories. 0 or -errno. */
+/* A file that is to be written. */
+struct snapshot_new {
+	const struct generation *g;
+	struct zone_times times;
+	int error;		/* what became of it: 0 or -errno */
+};
+
+/*
+ * Writes each `g` to `dir`/zones/NAME; creates the directories. Many at a time cost a fraction of what
+ * they cost one by one (statefile_replace()). Of a zone one file at most.
+ */
+void snapshot_write_all(const char *dir, struct snapshot_new files[], size_t count);
+
+/* One alone. 0 or -errno. */
 int snapshot_write(const char *dir, const struct generation *g, const struct zone_times *times);
 
 /*

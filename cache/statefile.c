@@ -11,7 +11,10 @@
 
 #include "cache/name.h"
 
-enum { PLAIN_MAX = 180 };	/* of 255 bytes: leaves room for the digest and ".new" */
+enum {
+	PLAIN_MAX = 180,	/* of 255 bytes: leaves room for the digest and ".new" */
+	MANY = 8,		/* files: to disk together */
+};
 
 /* ---- Names ---- */
 
@@ -117,56 +120,113 @@ int statefile_open(const char *dir, const uint8_t *origin, int flags, size_t *si
 	return fd;
 }
 
-/* Writes a new file to the end, and to the disk. */
-static int fill_new(int parent, const char *name, int (*fill)(int fd, void *arg), void *arg)
+enum { NEW_NAME_MAX = STATEFILE_NAME_MAX + 4 };
+
+/* Under this name it is written. */
+static char *new_name(const uint8_t *origin, char text[NEW_NAME_MAX])
+{
+	char name[STATEFILE_NAME_MAX];
+
+	snprintf(text, NEW_NAME_MAX, "%s.new", statefile_name(origin, name));
+	return text;
+}
+
+static int create(int parent, const char *name)
 {
 	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC;
 	int fd = openat(parent, name, flags, 0640);
 
 	if (fd < 0 && errno == EEXIST && unlinkat(parent, name, 0) == 0)	/* left by a crash */
 		fd = openat(parent, name, flags, 0640);
-	if (fd < 0)
-		return -errno;
-	int error = fill(fd, arg);
+	return fd < 0 ? -errno : fd;
+}
 
-	if (error == 0 && fsync(fd) < 0)
+/* Writes a new file to the end, and if `is_alone` to the disk. */
+static int fill_new(int parent, const struct statefile_new *f, bool is_alone, int (*fill)(int fd, void *arg))
+{
+	char name[NEW_NAME_MAX];
+	int fd = create(parent, new_name(f->origin, name));
+
+	if (fd < 0)
+		return fd;
+	int error = fill(fd, f->arg);
+
+	if (error == 0 && is_alone && fsync(fd) < 0)
 		error = -errno;
 	if (close(fd) < 0 && error == 0)
 		error = -errno;
 	return error;
 }
 
-int statefile_replace(const char *dir, const uint8_t *origin, int (*fill)(int fd, void *arg),
-		      void *arg)
+/*
+ * The move is all or nothing: a crash leaves the old file or the new one. When the directory
+ * gets to disk is the kernel's matter: seconds later we are no worse off than before.
+ */
+static int put_in_place(int parent, const struct statefile_new *f)
 {
-	char name[STATEFILE_NAME_MAX], new_name[STATEFILE_NAME_MAX + 4];
+	char name[STATEFILE_NAME_MAX], written[NEW_NAME_MAX];
+
+	new_name(f->origin, written);
+	return renameat(parent, written, parent, statefile_name(f->origin, name)) < 0 ? -errno : 0;
+}
+
+static void drop_new(int parent, const struct statefile_new *f)
+{
+	char name[NEW_NAME_MAX];
+
+	unlinkat(parent, new_name(f->origin, name), 0);
+}
+
+static int sync_new(int parent, const struct statefile_new *f)
+{
+	char name[NEW_NAME_MAX];
+	int fd = openat(parent, new_name(f->origin, name), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	int error = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+static void replace_in(int parent, struct statefile_new files[], size_t count, int (*fill)(int fd, void *arg))
+{
+	bool is_alone = count < MANY;
+
+	for (size_t i = 0; i < count; i++)
+		files[i].error = fill_new(parent, &files[i], is_alone, fill);
+	bool is_on_disk = is_alone || syncfs(parent) == 0;	/* what failed may be somebody else's */
+
+	for (size_t i = 0; i < count; i++) {
+		if (files[i].error == 0 && !is_on_disk)
+			files[i].error = sync_new(parent, &files[i]);
+		if (files[i].error == 0)
+			files[i].error = put_in_place(parent, &files[i]);
+		if (files[i].error < 0)
+			drop_new(parent, &files[i]);
+	}
+}
+
+void statefile_replace(const char *dir, struct statefile_new files[], size_t count,
+		       int (*fill)(int fd, void *arg))
+{
 	int parent = make_and_open_directory(dir);
 
+	for (size_t i = 0; i < count; i++)
+		files[i].error = parent;
 	if (parent < 0)
-		return parent;
-	statefile_name(origin, name);
-	snprintf(new_name, sizeof(new_name), "%s.new", name);
-	int error = fill_new(parent, new_name, fill, arg);
-
-	/*
-	 * The move is all or nothing: a crash leaves the old file or the new one. When the directory
-	 * gets to disk is the kernel's matter: seconds later we are no worse off than before.
-	 */
-	if (error == 0 && renameat(parent, new_name, parent, name) < 0)
-		error = -errno;
-	if (error < 0)
-		unlinkat(parent, new_name, 0);
+		return;
+	replace_in(parent, files, count, fill);
 	close(parent);
-	return error;
 }
 
 int statefile_remove(const char *dir, const uint8_t *origin)
 {
-	char name[STATEFILE_NAME_MAX];
+	char name[STATEFILE_NAME_MAX], left[NEW_NAME_MAX];
 	int parent = open_directory(dir), error = 0;
 
 	if (parent < 0)
 		return parent == -ENOENT ? 0 : parent;
+	unlinkat(parent, new_name(origin, left), 0);	/* by a crash */
 	if (unlinkat(parent, statefile_name(origin, name), 0) < 0 && errno != ENOENT)
 		error = -errno;
 	close(parent);

@@ -28,12 +28,20 @@ char *statefile_name(const uint8_t *origin, char text[STATEFILE_NAME_MAX]);
  */
 int statefile_open(const char *dir, const uint8_t *origin, int flags, size_t *size);
 
+/* A file that is to be written anew. */
+struct statefile_new {
+	const uint8_t *origin;	/* lower case */
+	void *arg;		/* of `fill` */
+	int error;		/* what became of it: 0 or -errno */
+};
+
 /*
- * Writes the file anew: creates `dir` and `dir`/zones, lets `fill` write (0 or -errno), and puts
- * it into the place of the old one when it is safely on disk. 0 or -errno.
+ * Writes `count` files anew: creates `dir` and `dir`/zones, lets `fill` write each (0 or -errno), and puts
+ * it into the place of the old one when it is safely on disk. Of few each gets there by a call of its own;
+ * of many all do by one, which takes a tenth of the time, and takes along what others have yet to write.
  */
-int statefile_replace(const char *dir, const uint8_t *origin, int (*fill)(int fd, void *arg),
-		      void *arg);
+void statefile_replace(const char *dir, struct statefile_new files[], size_t count,
+		       int (*fill)(int fd, void *arg));
 
 /* 0 or -errno; a file that is not there is 0. */
 int statefile_remove(const char *dir, const uint8_t *origin);

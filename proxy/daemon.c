@@ -19,6 +19,7 @@ enum {
 	LOAD_WAIT_MS = 1000,
 	LEASE_S = 6,		/* how long a zone waits for another transferrer after a crash */
 	HOST_MAX = 32,		/* bytes of our host's name in leases */
+	SAVE_MS = 30000,	/* the disk and Redis may have, while workers answer on */
 };
 
 /* ---- Start ---- */
@@ -321,6 +322,7 @@ void daemon_run(struct daemon *d)
 		   d->worker_count, d->conf_file);
 	ev_run(d->loop, 0);
 	event_note(EVENT_NOTICE, "stopping: answers what is in flight");
+	mirror_stop_within(d->mirror, SAVE_MS);		/* workers answer meanwhile */
 	xdp_interfaces_close(d->xdp);
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_stop(d->workers[i]);

@@ -98,6 +98,24 @@ def test_killed_at_once_after_a_transfer_loses_nothing(stage, example_zone):
     assert records(ask(understudy.where, "www.example.com").answer) == truth
 
 
+def test_clients_are_answered_while_the_end_waits_for_redis(stage, example_zone):
+    nsd = stage.nsd({"example.com": example_zone}).start()
+    redis = stage.redis().start()
+    understudy = stage.understudy(configurations.failover(nsd.where, store=redis)).start()
+    wait_for(lambda: redis.try_command("HGET", ZONE, "serial"), "the zone in Redis", 60)
+    redis.freeze()      # the lease is to be left there, which takes a second at most
+    begun = last = time.monotonic()
+    understudy.process.terminate()
+    while understudy.is_running():
+        if try_ask(understudy.where, "www.example.com", timeout=0.05) is not None:
+            last = time.monotonic()
+    took = time.monotonic() - begun
+    redis.thaw()
+    understudy.stop()
+    assert took > 0.5, f"it ended after {took:.2f} s, and waited for nobody"
+    assert last - begun > took / 2, f"silent after {last - begun:.2f} of {took:.2f} s"
+
+
 def nice_of(pid, thread):
     """Of the thread of that name; None: there is none."""
     for tid in os.listdir(f"/proc/{pid}/task"):

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -26,6 +27,29 @@ static const struct zone_times times = { .refreshed_at = 1700000000, .expires_at
 static const char *why;
 static uint8_t file[FILE_MAX];
 static size_t file_len;
+
+/* ---- The disk ---- */
+
+static unsigned fsyncs, syncfss;
+static int fsync_error, syncfs_error;
+static void (*on_syncfs)(void);
+
+/* In the place of the C library's. */
+int fsync(int fd)
+{
+	fsyncs++;
+	errno = fsync_error;
+	return fsync_error ? -1 : (int)syscall(SYS_fsync, fd);
+}
+
+int syncfs(int fd)
+{
+	syncfss++;
+	if (on_syncfs)
+		on_syncfs();
+	errno = syncfs_error;
+	return syncfs_error ? -1 : (int)syscall(SYS_syncfs, fd);
+}
 
 static const uint8_t *wire(const char *text)
 {
@@ -384,6 +408,129 @@ static void expect_old_file_untouched(void)
 	ck_assert_uint_eq(clear_directory(zones), 1);	/* nothing half-written beside it */
 }
 
+/* ---- Several at a time ---- */
+
+enum { SEVERAL = 20 };
+
+static struct snapshot_new several[SEVERAL];
+
+/* The first is example.com., which has a file already. */
+static void given_several(size_t count)
+{
+	char origin[32] = "example.com.";
+
+	for (size_t i = 0; i < count; i++) {
+		several[i] = (struct snapshot_new){ .g = given_zone(origin, 8, 3), .times = times, .error = 1 };
+		snprintf(origin, sizeof(origin), "z%zu.example.", i + 1);
+	}
+	fsyncs = syncfss = 0;
+}
+
+static void free_several(size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		generation_free((struct generation *)several[i].g);
+}
+
+static void expect_written(const struct snapshot_new *one)
+{
+	char origin[NAME_TEXT_MAX];
+	struct zone_times t;
+	struct generation *h = read_back(name_to_text(one->g->origin, origin), &t);
+
+	ck_assert_int_eq(one->error, 0);
+	ck_assert_msg(h != NULL, "%s: %s", origin, why ? why : "no file");
+	ck_assert_uint_eq(h->number, 8);
+	generation_free(h);
+}
+
+START_TEST(many_go_to_disk_together_and_few_each)
+{
+	static const struct { size_t count; unsigned fsyncs, syncfss; } cases[] = { { 3, 3, 0 }, { SEVERAL, 0, 1 } };
+
+	given_several(cases[_i].count);
+	snapshot_write_all(dir, several, cases[_i].count);
+	ck_assert_uint_eq(fsyncs, cases[_i].fsyncs);
+	ck_assert_uint_eq(syncfss, cases[_i].syncfss);
+	for (size_t i = 0; i < cases[_i].count; i++)
+		expect_written(&several[i]);
+	free_several(cases[_i].count);
+}
+END_TEST
+
+static void expect_still_old(void)
+{
+	struct zone_times t;
+	struct generation *h = read_back("example.com.", &t);
+
+	ck_assert_msg(h != NULL, "%s", why);
+	ck_assert_uint_eq(h->number, 7);
+	generation_free(h);
+}
+
+START_TEST(none_takes_its_place_before_all_are_on_disk)
+{
+	given_several(SEVERAL);
+	on_syncfs = expect_still_old;
+	snapshot_write_all(dir, several, SEVERAL);
+	on_syncfs = NULL;
+	ck_assert_uint_eq(syncfss, 1);
+	expect_written(&several[0]);
+	free_several(SEVERAL);
+}
+END_TEST
+
+START_TEST(disk_that_fails_leaves_all_old_files)
+{
+	given_several(SEVERAL);
+	syncfs_error = fsync_error = EIO;
+	snapshot_write_all(dir, several, SEVERAL);
+	syncfs_error = fsync_error = 0;
+	for (size_t i = 0; i < SEVERAL; i++)
+		ck_assert_int_eq(several[i].error, -EIO);
+	free_several(SEVERAL);
+	expect_old_file_untouched();
+}
+END_TEST
+
+/* syncfs() tells of any file that could not be written there. */
+START_TEST(fault_of_somebody_elses_file_is_not_ours)
+{
+	given_several(SEVERAL);
+	syncfs_error = EIO;
+	snapshot_write_all(dir, several, SEVERAL);
+	syncfs_error = 0;
+	ck_assert_uint_eq(fsyncs, SEVERAL);
+	for (size_t i = 0; i < SEVERAL; i++)
+		expect_written(&several[i]);
+	free_several(SEVERAL);
+}
+END_TEST
+
+START_TEST(one_that_fails_is_the_only_one)
+{
+	struct generation *big = given_zone("example.com.", 8, 20000);
+	struct rlimit old, limit;
+
+	given_several(SEVERAL);
+	generation_free((struct generation *)several[0].g);
+	several[0].g = big;
+	getrlimit(RLIMIT_FSIZE, &old);
+	limit = (struct rlimit){ 100000, old.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	snapshot_write_all(dir, several, SEVERAL);
+	setrlimit(RLIMIT_FSIZE, &old);
+	ck_assert_int_eq(several[0].error, -EFBIG);
+	for (size_t i = 1; i < SEVERAL; i++)
+		expect_written(&several[i]);
+	free_several(SEVERAL);
+	expect_still_old();
+}
+END_TEST
+
+/* ---- What goes wrong ---- */
+
 /* A limit on the size of files stands in for a full disk: write() fails half way. */
 START_TEST(full_disk_leaves_the_old_file)
 {
@@ -468,12 +615,17 @@ END_TEST
 START_TEST(removal_removes_and_may_be_repeated)
 {
 	struct zone_times t;
+	char zones[sizeof(dir) + 16];
 
+	strcat(path, ".new");		/* by a crash */
+	given_file(file, 10);
 	ck_assert_int_eq(snapshot_remove(dir, wire("Example.COM.")), 0);
 	ck_assert_int_eq(snapshot_remove(dir, wire("example.com.")), 0);
 	ck_assert_int_eq(snapshot_remove("/nonexistent", wire("example.com.")), 0);
 	ck_assert_ptr_null(read_back("example.com.", &t));
 	ck_assert_ptr_null(why);
+	snprintf(zones, sizeof(zones), "%s/zones", dir);
+	ck_assert_uint_eq(clear_directory(zones), 0);
 }
 END_TEST
 
@@ -497,6 +649,11 @@ int main(void)
 	tcase_add_loop_test(tc, forged_header_is_refused, 0, sizeof(forged) / sizeof(forged[0]));
 	tcase_add_test(tc, zone_over_the_limits_is_refused);
 	tcase_add_test(tc, strange_zone_names_are_safe_file_names_and_all_differ);
+	tcase_add_loop_test(tc, many_go_to_disk_together_and_few_each, 0, 2);
+	tcase_add_test(tc, none_takes_its_place_before_all_are_on_disk);
+	tcase_add_test(tc, disk_that_fails_leaves_all_old_files);
+	tcase_add_test(tc, fault_of_somebody_elses_file_is_not_ours);
+	tcase_add_test(tc, one_that_fails_is_the_only_one);
 	tcase_add_test(tc, full_disk_leaves_the_old_file);
 	tcase_add_test(tc, read_only_directory_leaves_the_old_file);
 	tcase_add_test(tc, directory_that_is_a_file_is_an_error);
