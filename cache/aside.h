@@ -3,7 +3,7 @@
  * aside - work that takes long, in a thread of its own beside a loop.
  *
  * Purpose:  what goes through a whole big zone (writing it to disk, looking for gaps in its
- *           chains) does not hold up the loop that has updates to take.
+ *           chains), or waits for the disk, does not hold up the loop that has updates to take.
  * Not here: what the work is (mirror_aside.c).
  * Owns:     one thread, begun with the first job; jobs are the caller's until `done`.
  * Threads:  all calls are the loop's; `run` is called in the thread, one job after the other,

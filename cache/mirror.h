@@ -120,8 +120,9 @@ void mirror_start(struct mirror *m);
 void mirror_give_way(struct mirror *m);
 
 /*
- * Ends the thread: snapshots that are behind are written, leases left, sockets closed. The caller's RCU reads
- * end here. mirror_stop_within() returns after that time in any case, and mirror_stop() waits for the rest.
+ * Ends the thread: snapshots that are behind are written, leases left, sockets closed. The caller's
+ * RCU reads end here. mirror_stop_within() returns after that time in any case: then nothing may be
+ * asked of it any more, and mirror_stop(), which waits for the rest, must follow.
  */
 void mirror_stop_within(struct mirror *m, unsigned patience_ms);
 void mirror_stop(struct mirror *m);

@@ -6,9 +6,9 @@
  * aside, over a generation that is pinned meanwhile, and take a part of that thread's time at the
  * most; only the first snapshot of all is written at once, or a crash would find none.
  *
- * Snapshots that are written aside wait in line. While some are under way others come, and go to disk
- * together when these are done: a first load of very many zones waits a hundredth as often for the disk.
- * But it is to be served before it is saved, so each such bundle is followed by a pause.
+ * Snapshots that are written aside wait in line. While some are under way others come, and go to
+ * disk together when these are done: a first load of very many zones waits a hundredth as often for
+ * the disk. But it is to be served before it is saved, so a bundle of several is followed by a pause.
  */
 #include "cache/mirror_holding.h"
 
@@ -26,10 +26,10 @@ enum {
 	LOOP_PART = 10,		/* of the loop's time, into small ones */
 	SIGNED_PART = 12,	/* of a signature's life is left when that is told, */
 	SIGNED_PART_ALONE = 4,	/* or this part while no primary is heard of */
-	BUNDLE_MAX = 256,	/* snapshots that go to disk together, */
+	BUNDLE_MAX = 256,	/* snapshots that go to disk together: of more each costs hardly less, */
 	BUNDLE_BYTES = BIG_BYTES,	/* and of zones of so many bytes: a big one alone */
-	BUNDLE_PART = 4,	/* of the time goes into them, */
-	PAUSE_MAX_US = 1000000,	/* unless a disk that is busy otherwise takes long */
+	BUNDLE_PAUSE = 3,	/* times as long as they took, */
+	PAUSE_MAX_US = 1000000,	/* unless a disk that is busy otherwise took long */
 };
 
 struct took {
@@ -49,7 +49,7 @@ struct bundle {
 	struct workshop *shop;
 	size_t count, bytes;
 	struct holding *of[BUNDLE_MAX];
-	struct snapshot_new files[BUNDLE_MAX];
+	struct snapshot_file files[BUNDLE_MAX];
 	struct took took;	/* all of them */
 };
 
@@ -98,7 +98,7 @@ static void write_now(struct holding *h)
 	struct took took = { .begun_us = clock_monotonic_us() };
 	int error;
 
-	h->is_snapshot_due = false;
+	h->is_snapshot_due = h->is_order_due = false;
 	rcu_sleep();
 	error = snapshot_write(h->shop->state_dir, g, &h->times);
 	rcu_wake();
@@ -128,13 +128,13 @@ static struct took share_of(const struct bundle *b)
 }
 
 /* What was confirmed meanwhile is written behind it. */
-static void note_bundled(struct bundle *b, struct holding *h, const struct snapshot_new *file)
+static void note_bundled(struct bundle *b, struct holding *h, const struct snapshot_file *file)
 {
 	bool is_ordered = file->times.hold != h->times.hold;
 
 	h->bundle = NULL;
-	/* an order of the operator that came meanwhile does not wait */
-	h->write_at_us = is_ordered ? 0 : next_at_us(share_of(b), WRITE_PART);
+	h->is_order_due = is_ordered;
+	h->write_at_us = next_at_us(share_of(b), WRITE_PART);
 	note_written(h, file->g, file->error);
 	if (file->error == 0 && (is_ordered || file->times.refreshed_at != h->times.refreshed_at))
 		holding_touch_snapshot(h);
@@ -154,7 +154,7 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *pause, int revents)
 
 static void pause_line(struct workshop *shop, struct took took)
 {
-	uint64_t pause_us = (took.ended_us - took.begun_us) * (BUNDLE_PART - 1);
+	uint64_t pause_us = (took.ended_us - took.begun_us) * BUNDLE_PAUSE;
 
 	if (pause_us > PAUSE_MAX_US)
 		pause_us = PAUSE_MAX_US;
@@ -190,15 +190,32 @@ static void leave_line(struct holding *h)
 	h->is_in_line = false;
 }
 
+/* What the operator ordered, and what lags far behind, goes before all that wait. */
+static bool is_urgent(const struct holding *h)
+{
+	return h->is_order_due || (h->in_snapshot != 0 &&
+				   holding_current(h)->number - h->in_snapshot >= HOLDING_LAG_MAX / 2);
+}
+
+static void join_line(struct holding *h)
+{
+	leave_line(h);
+	if (is_urgent(h))
+		TAILQ_INSERT_HEAD(&h->shop->line, h, in_line);
+	else
+		TAILQ_INSERT_TAIL(&h->shop->line, h, in_line);
+	h->is_in_line = true;
+}
+
 static void put_into(struct bundle *b, struct holding *h)
 {
 	const struct generation *g = holding_current(h);
 
 	leave_line(h);
-	h->is_snapshot_due = false;
+	h->is_snapshot_due = h->is_order_due = false;
 	h->bundle = b;
 	generation_hold(g);
-	b->files[b->count] = (struct snapshot_new){ .g = g, .times = h->times };
+	b->files[b->count] = (struct snapshot_file){ .g = g, .times = h->times };
 	b->of[b->count++] = h;
 	b->bytes += g->bytes;
 }
@@ -220,24 +237,24 @@ static void begin_bundle(struct workshop *shop)
 
 void holding_tend_snapshot(struct holding *h)
 {
-	if (!h->is_snapshot_due || h->bundle || h->is_in_line)
+	if (!h->is_snapshot_due || h->bundle)
 		return;
-	if (!h->shop->is_ending && clock_monotonic_us() < h->write_at_us &&
-	    holding_current(h)->number - h->in_snapshot < HOLDING_LAG_MAX / 2)
+	bool is_early = !h->shop->is_ending && clock_monotonic_us() < h->write_at_us;
+
+	if ((is_early || h->is_in_line) && !is_urgent(h))
 		return;
-	TAILQ_INSERT_TAIL(&h->shop->line, h, in_line);
-	h->is_in_line = true;
+	join_line(h);
 	begin_bundle(h->shop);
 }
 
-void snapshot_line_init(struct workshop *shop)
+void holding_line_init(struct workshop *shop)
 {
 	TAILQ_INIT(&shop->line);
 	ev_init(&shop->pause, on_pause_over);
 	shop->pause.data = shop;
 }
 
-void snapshot_line_end(struct workshop *shop)
+void holding_line_flush(struct workshop *shop)
 {
 	begin_bundle(shop);
 	rcu_sleep();
@@ -272,15 +289,12 @@ void holding_touch_snapshot(struct holding *h)
 		holding_save_snapshot(h);
 	else
 		note_snapshot(h, snapshot_touch(h->shop->state_dir, holding_current(h), &h->times));
+	h->is_order_due = false;
 }
 
 void holding_save_order(struct holding *h)
 {
-	h->write_at_us = 0;
-	if (h->is_in_line) {
-		TAILQ_REMOVE(&h->shop->line, h, in_line);
-		TAILQ_INSERT_HEAD(&h->shop->line, h, in_line);
-	}
+	h->is_order_due = true;
 	if (h->in_snapshot == holding_current(h)->number)
 		holding_touch_snapshot(h);
 	else

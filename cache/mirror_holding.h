@@ -50,7 +50,7 @@ struct workshop {
 	const char *state_dir;
 	struct aside *aside;
 	uint64_t snapshot_at_us;	/* until then they are written aside: the loop has done its part */
-	struct holding_line line;	/* whose snapshots wait for that */
+	struct holding_line line;	/* whose snapshots wait to be written aside */
 	struct bundle *bundle;		/* those under way aside, or NULL */
 	ev_timer pause;			/* after them */
 	bool is_ending;			/* what is due is written without waiting for its time */
@@ -102,6 +102,7 @@ struct holding {
 	uint64_t in_snapshot;		/* number of the generation that the file has; 0: none */
 	uint64_t write_at_us;		/* monotonic: not before, as that costs time, too */
 	bool is_snapshot_due;		/* the file is to get what is held */
+	bool is_order_due;		/* and what the operator ordered */
 	bool is_snapshot_big;		/* it has a big zone, and may lag */
 	bool is_ordered;		/* it is wanted, though its serial is older than: */
 	uint32_t sent_away;
@@ -177,12 +178,15 @@ void holding_save_snapshot(struct holding *h);	/* at once, or aside when it is b
 void holding_touch_snapshot(struct holding *h);	/* only its times */
 void holding_saw_snapshot(struct holding *h, const struct generation *g);	/* it was read */
 
-/* Begins what has become due. */
+/* What has become due is written, or joins the line for that. */
 void holding_tend_snapshot(struct holding *h);
 
-/* The line of all that are written aside. At the end: waits until there is none. */
-void snapshot_line_init(struct workshop *shop);
-void snapshot_line_end(struct workshop *shop);
+/*
+ * The line of all that are written aside. Flushing waits until it is empty, and the disk has them: at the end,
+ * once `is_ending` is set and what is due has joined it.
+ */
+void holding_line_init(struct workshop *shop);
+void holding_line_flush(struct workshop *shop);
 
 /* The zone leaves: nothing more is written. Waits until nothing of it is under way aside. */
 void holding_leave_aside(struct holding *h);

@@ -41,7 +41,7 @@ struct command {
 struct mirror {
 	struct mirror_conf conf;
 	pthread_t thread;
-	bool is_running, is_stopping;
+	bool is_running, is_stopping;	/* control's */
 
 	/* the thread's */
 	struct workshop shop;

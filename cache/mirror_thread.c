@@ -289,7 +289,7 @@ static void write_all_snapshots(struct mirror *m)
 	m->shop.is_ending = true;
 	for (size_t i = 0; i < m->works.count; i++)
 		holding_tend_snapshot(&m->works.items[i]->hold);
-	snapshot_line_end(&m->shop);
+	holding_line_flush(&m->shop);
 }
 
 /* Stops all work; leases that we have are given to whoever wants them next. */
@@ -335,7 +335,7 @@ void mirror_thread_init(struct mirror *m)
 	m->shop.report = on_report;
 	m->shop.report_arg = m;
 	m->shop.rearm = work_rearm;
-	snapshot_line_init(&m->shop);
+	holding_line_init(&m->shop);
 	m->shop.aside = aside_new(m->shop.loop, priority_of_asides);
 	if (m->conf.has_redis)
 		m->shop.store = store_new(m->shop.loop, &m->conf.store, &mirror_store_listener, m);

@@ -127,7 +127,7 @@ static bool put_record(const uint8_t *owner, uint16_t type, uint32_t ttl, const 
 	return put_chunk(o) && chunk_add(&o->chunk, owner, type, ttl, rdata, rdata_len);
 }
 
-static struct header header_of(const struct snapshot_new *file)
+static struct header header_of(const struct snapshot_file *file)
 {
 	struct header h = { .serial = file->g->soa.serial, .generation = file->g->number, .times = file->times };
 
@@ -153,7 +153,7 @@ static int write_records(struct output *o, const struct generation *g)
 
 static int write_file(int fd, void *arg)
 {
-	const struct snapshot_new *file = arg;
+	const struct snapshot_file *file = arg;
 	struct output *o = memory_new(sizeof(*o));
 
 	o->fd = fd;
@@ -165,12 +165,12 @@ static int write_file(int fd, void *arg)
 	return error;
 }
 
-void snapshot_write_all(const char *dir, struct snapshot_new files[], size_t count)
+void snapshot_write_all(const char *dir, struct snapshot_file files[], size_t count)
 {
-	struct statefile_new *places = memory_new(count * sizeof(*places));
+	struct statefile *places = memory_new(count * sizeof(*places));
 
 	for (size_t i = 0; i < count; i++)
-		places[i] = (struct statefile_new){ .origin = files[i].g->origin, .arg = &files[i] };
+		places[i] = (struct statefile){ .origin = files[i].g->origin, .arg = &files[i] };
 	statefile_replace(dir, places, count, write_file);
 	for (size_t i = 0; i < count; i++)
 		files[i].error = places[i].error;
@@ -179,7 +179,7 @@ void snapshot_write_all(const char *dir, struct snapshot_new files[], size_t cou
 
 int snapshot_write(const char *dir, const struct generation *g, const struct zone_times *times)
 {
-	struct snapshot_new file = { .g = g, .times = *times };
+	struct snapshot_file file = { .g = g, .times = *times };
 
 	snapshot_write_all(dir, &file, 1);
 	return file.error;

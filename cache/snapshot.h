@@ -12,8 +12,9 @@
  *      The chunks' digest runs over their headers in turn, and with those over all digests.
  *
  * Not here: the packing of records (chunk.h), file names and safe replacement (statefile.h),
- *           when to write (mirror_holding.c).
- * Threads:  the mirror's. Blocking file calls: the mirror's loop may wait, workers never do.
+ *           when to write (mirror_aside.c).
+ * Threads:  the mirror's and that aside, never both for one zone. Blocking file calls: the mirror's loop may
+ *           wait, workers never do.
  * Memory:   reads through a bounded buffer; sizes are checked before allocation.
  * Failure:  -errno or a sentence; the old file stays as it was.
  */
@@ -41,8 +42,8 @@ struct zone_times {
 };
 
 /* A file that is to be written. */
-struct snapshot_new {
-	const struct generation *g;
+struct snapshot_file {
+	const struct generation *g;	/* borrowed */
 	struct zone_times times;
 	int error;		/* what became of it: 0 or -errno */
 };
@@ -51,7 +52,7 @@ struct snapshot_new {
  * Writes each `g` to `dir`/zones/NAME; creates the directories. Many at a time cost a fraction of what
  * they cost one by one (statefile_replace()). Of a zone one file at most.
  */
-void snapshot_write_all(const char *dir, struct snapshot_new files[], size_t count);
+void snapshot_write_all(const char *dir, struct snapshot_file files[], size_t count);
 
 /* One alone. 0 or -errno. */
 int snapshot_write(const char *dir, const struct generation *g, const struct zone_times *times);

@@ -13,7 +13,7 @@
 
 enum {
 	PLAIN_MAX = 180,	/* of 255 bytes: leaves room for the digest and ".new" */
-	MANY = 8,		/* files: to disk together */
+	MANY = 8,		/* files go to disk together: what others wrote there is worth less than their calls */
 };
 
 /* ---- Names ---- */
@@ -141,8 +141,9 @@ static int create(int parent, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Writes a new file to the end, and if `is_alone` to the disk. */
-static int fill_new(int parent, const struct statefile_new *f, bool is_alone, int (*fill)(int fd, void *arg))
+/* Writes a new file to the end, and if `is_synced` to the disk. */
+static int fill_new(int parent, const struct statefile *f, bool is_synced,
+		    int (*fill)(int fd, void *arg))
 {
 	char name[NEW_NAME_MAX];
 	int fd = create(parent, new_name(f->origin, name));
@@ -151,7 +152,7 @@ static int fill_new(int parent, const struct statefile_new *f, bool is_alone, in
 		return fd;
 	int error = fill(fd, f->arg);
 
-	if (error == 0 && is_alone && fsync(fd) < 0)
+	if (error == 0 && is_synced && fsync(fd) < 0)
 		error = -errno;
 	if (close(fd) < 0 && error == 0)
 		error = -errno;
@@ -162,7 +163,7 @@ static int fill_new(int parent, const struct statefile_new *f, bool is_alone, in
  * The move is all or nothing: a crash leaves the old file or the new one. When the directory
  * gets to disk is the kernel's matter: seconds later we are no worse off than before.
  */
-static int put_in_place(int parent, const struct statefile_new *f)
+static int put_in_place(int parent, const struct statefile *f)
 {
 	char name[STATEFILE_NAME_MAX], written[NEW_NAME_MAX];
 
@@ -170,14 +171,14 @@ static int put_in_place(int parent, const struct statefile_new *f)
 	return renameat(parent, written, parent, statefile_name(f->origin, name)) < 0 ? -errno : 0;
 }
 
-static void drop_new(int parent, const struct statefile_new *f)
+static void drop_new(int parent, const struct statefile *f)
 {
 	char name[NEW_NAME_MAX];
 
 	unlinkat(parent, new_name(f->origin, name), 0);
 }
 
-static int sync_new(int parent, const struct statefile_new *f)
+static int sync_new(int parent, const struct statefile *f)
 {
 	char name[NEW_NAME_MAX];
 	int fd = openat(parent, new_name(f->origin, name), O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -188,13 +189,14 @@ static int sync_new(int parent, const struct statefile_new *f)
 	return error;
 }
 
-static void replace_in(int parent, struct statefile_new files[], size_t count, int (*fill)(int fd, void *arg))
+static void replace_in(int parent, struct statefile files[], size_t count,
+		       int (*fill)(int fd, void *arg))
 {
-	bool is_alone = count < MANY;
+	bool are_few = count < MANY;
 
 	for (size_t i = 0; i < count; i++)
-		files[i].error = fill_new(parent, &files[i], is_alone, fill);
-	bool is_on_disk = is_alone || syncfs(parent) == 0;	/* what failed may be somebody else's */
+		files[i].error = fill_new(parent, &files[i], are_few, fill);
+	bool is_on_disk = are_few || syncfs(parent) == 0;	/* what failed may be somebody else's */
 
 	for (size_t i = 0; i < count; i++) {
 		if (files[i].error == 0 && !is_on_disk)
@@ -206,12 +208,12 @@ static void replace_in(int parent, struct statefile_new files[], size_t count, i
 	}
 }
 
-void statefile_replace(const char *dir, struct statefile_new files[], size_t count,
+void statefile_replace(const char *dir, struct statefile files[], size_t count,
 		       int (*fill)(int fd, void *arg))
 {
 	int parent = make_and_open_directory(dir);
 
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count && parent < 0; i++)
 		files[i].error = parent;
 	if (parent < 0)
 		return;

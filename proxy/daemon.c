@@ -321,8 +321,9 @@ void daemon_run(struct daemon *d)
 	event_note(EVENT_NOTICE, "ready: %zu zones, %u workers, file %s", d->plan->zone_count,
 		   d->worker_count, d->conf_file);
 	ev_run(d->loop, 0);
-	event_note(EVENT_NOTICE, "stopping: answers what is in flight");
+	event_note(EVENT_NOTICE, "stopping: writes snapshots, leaves leases");
 	mirror_stop_within(d->mirror, SAVE_MS);		/* workers answer meanwhile */
+	event_note(EVENT_NOTICE, "stopping: answers what is in flight");
 	xdp_interfaces_close(d->xdp);
 	for (unsigned i = 0; i < d->worker_count; i++)
 		worker_stop(d->workers[i]);

@@ -152,7 +152,7 @@ static void setup(void)
 	shop.snapshot_at_us = UINT64_MAX;	/* the loop has no time for any */
 	shop.aside = aside_new(shop.loop, NULL);
 	retired_init(&shop.retired);
-	snapshot_line_init(&shop);
+	holding_line_init(&shop);
 }
 
 static void give_turns(unsigned count)
@@ -207,8 +207,8 @@ START_TEST(end_writes_what_is_due_without_its_pauses)
 	shop.is_ending = true;
 	for (size_t i = 0; i < ZONES; i++)
 		holding_tend_snapshot(&zones[i].hold);
-	snapshot_line_end(&shop);
-	ck_assert(!ev_is_active(&shop.pause) || TAILQ_EMPTY(&shop.line));
+	holding_line_flush(&shop);
+	ck_assert(TAILQ_EMPTY(&shop.line));
 	for (size_t i = 0; i < ZONES; i++)
 		ck_assert(is_written(&zones[i]));
 	ck_assert_uint_eq(saved(&zones[0]), 2);
@@ -225,7 +225,7 @@ START_TEST(end_does_not_wait_for_a_pause)
 	ck_assert(!is_written(z));
 	shop.is_ending = true;
 	holding_tend_snapshot(&z->hold);
-	snapshot_line_end(&shop);
+	holding_line_flush(&shop);
 	ck_assert(is_written(z));
 }
 END_TEST
@@ -259,6 +259,42 @@ START_TEST(what_the_operator_ordered_is_first_in_line)
 	give_turns(1);
 	run_until_written(z);
 	ck_assert(!is_written(other));
+}
+END_TEST
+
+START_TEST(order_that_comes_while_it_is_written_is_first_in_line)
+{
+	is_slow = true;
+	for (unsigned i = 0; i < ZONES; i++)
+		given_zone(3);
+	struct zone *z = &zones[0], *other = &zones[ZONES - 1];
+
+	publish(z, 2, 3);
+	z->hold.times.hold = ZONE_HELD;
+	holding_save_order(&z->hold);
+	is_slow = false;
+	give_turns(1);
+	run_until_written(z);
+	ck_assert_uint_eq(saved(z), 2);
+	ck_assert(!is_written(other));
+}
+END_TEST
+
+START_TEST(zone_that_lags_far_behind_is_first_in_line)
+{
+	struct zone *z = given_zone(3);
+
+	run_until_written(z);
+	is_slow = true;
+	for (unsigned i = 1; i < ZONES; i++)
+		given_zone(3);
+	publish(z, 2, 3);
+	z->hold.write_at_us = UINT64_MAX;
+	publish(z, 2 + HOLDING_LAG_MAX / 2, 3);
+	is_slow = false;
+	give_turns(1);
+	run_until_written(z);
+	ck_assert(!is_written(&zones[ZONES - 1]));
 }
 END_TEST
 
@@ -310,11 +346,14 @@ static Suite *suite(void)
 	TCase *tc = tcase_create("snapshots");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, first_load_of_many_does_not_wait_for_the_disk_once_for_each);
 	tcase_add_test(tc, end_writes_what_is_due_without_its_pauses);
 	tcase_add_test(tc, end_does_not_wait_for_a_pause);
 	tcase_add_test(tc, newest_in_line_is_what_is_written);
 	tcase_add_test(tc, what_the_operator_ordered_is_first_in_line);
+	tcase_add_test(tc, order_that_comes_while_it_is_written_is_first_in_line);
+	tcase_add_test(tc, zone_that_lags_far_behind_is_first_in_line);
 	tcase_add_test(tc, zone_that_leaves_the_line_is_not_written);
 	tcase_add_test(tc, zone_that_leaves_while_it_is_written_waits_for_that);
 	tcase_add_test(tc, big_zone_is_alone_with_the_disk);

@@ -412,7 +412,7 @@ static void expect_old_file_untouched(void)
 
 enum { SEVERAL = 20 };
 
-static struct snapshot_new several[SEVERAL];
+static struct snapshot_file several[SEVERAL];
 
 /* The first is example.com., which has a file already. */
 static void given_several(size_t count)
@@ -420,7 +420,7 @@ static void given_several(size_t count)
 	char origin[32] = "example.com.";
 
 	for (size_t i = 0; i < count; i++) {
-		several[i] = (struct snapshot_new){ .g = given_zone(origin, 8, 3), .times = times, .error = 1 };
+		several[i] = (struct snapshot_file){ .g = given_zone(origin, 8, 3), .times = times, .error = 1 };
 		snprintf(origin, sizeof(origin), "z%zu.example.", i + 1);
 	}
 	fsyncs = syncfss = 0;
@@ -432,7 +432,7 @@ static void free_several(size_t count)
 		generation_free((struct generation *)several[i].g);
 }
 
-static void expect_written(const struct snapshot_new *one)
+static void expect_written(const struct snapshot_file *one)
 {
 	char origin[NAME_TEXT_MAX];
 	struct zone_times t;
